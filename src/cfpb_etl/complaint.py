@@ -1,0 +1,149 @@
+"""What a complaint is here, and how a search hit becomes one."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cfpb_etl.errors import InvalidHitError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+
+class Complaint(NamedTuple):
+    """One consumer complaint, field by field as the table `complaint` holds it.
+
+    All fields but the id are text or None; dates are `YYYY-MM-DD`. The search API uses these very
+    names (DATA.md section 2), so they are the mapping from its `_source` too.
+    """
+
+    complaint_id: int
+    date_received: str | None
+    product: str | None
+    sub_product: str | None
+    issue: str | None
+    sub_issue: str | None
+    complaint_what_happened: str | None
+    company_public_response: str | None
+    company: str | None
+    state: str | None
+    zip_code: str | None
+    tags: str | None
+    consumer_consent_provided: str | None
+    submitted_via: str | None
+    date_sent_to_company: str | None
+    company_response: str | None
+    timely: str | None
+    consumer_disputed: str | None
+
+
+NOT_STORED = frozenset(
+    # has_narrative follows from the narrative. The others stand in single documents of the older
+    # API and in its fixtures (DATA.md section 2); they describe CFPB's index, not the complaint.
+    {"has_narrative", "date_indexed", ":updated_at", "date_received_formatted"}
+    | {"date_sent_to_company_formatted", "date_indexed_formatted"}
+)
+
+_TEXT_FIELDS = Complaint._fields[1:]
+_DATE_PLACES = tuple(place for place, name in enumerate(_TEXT_FIELDS) if name.startswith("date_"))
+_EMPTY = frozenset({None, "", "None"})  # "None" is how CFPB's CSV export spells null
+_TEXT_OR_NULL = frozenset({str, type(None)})
+_LARGEST_ID = 2**63 - 1  # SQLite's INTEGER
+
+# 2026-08-14, 2024-11-05T12:00:00-05:00 and 2023-03-11T14:26:56.000Z (DATA.md section 6).
+_DATE_SPELLINGS = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d))?", re.ASCII
+)
+
+
+def parse_date(text: str) -> str:
+    """Return the day of a date in any of its three spellings, as `YYYY-MM-DD`.
+
+    The day is taken as it is written, never moved to another zone: the old style's noon is not a
+    time, and the new style's UTC day is the one that CFPB's own files carry (DATA.md section 6).
+
+    Raises:
+        ValueError: If it is none of them, or no day of the calendar.
+
+    >>> parse_date("2024-11-05T12:00:00-05:00")
+    '2024-11-05'
+    """
+    spelled = _DATE_SPELLINGS.fullmatch(text)
+    if spelled is None:
+        raise ValueError(f"not a date: {text[:40]!r}")
+    return _calendar_day(spelled[1])
+
+
+@lru_cache(maxsize=20_000)  # every day since CFPB's first, and then some
+def _calendar_day(day: str) -> str:
+    return date.fromisoformat(day).isoformat()
+
+
+def parse_hit(hit: object, place: int, part: str) -> Complaint:
+    """Turn one search hit into a complaint.
+
+    Args:
+        hit: A hit as the search API sends it, with `_id` and `_source` (CCDB_API.md section 2).
+        place: Its place on the page from 1, for the error.
+        part: The page's name, for the error.
+
+    Raises:
+        InvalidHitError: If the id is missing or not a number, a field is neither text nor null, or
+            a date is not a date.
+    """
+    match hit:
+        case {"_source": dict(source)}:
+            pass
+        case _:
+            raise InvalidHitError(part, place, "_source", "is missing")
+    values = [*map(source.get, _TEXT_FIELDS)]
+    if not _TEXT_OR_NULL.issuperset(map(type, values)):
+        name, value = next(
+            (name, value)
+            for name, value in zip(_TEXT_FIELDS, values, strict=True)
+            if type(value) not in _TEXT_OR_NULL
+        )
+        raise InvalidHitError(part, place, name, f"is {value!r:.60}, not text or null")
+    values = [None if value in _EMPTY else value for value in values]
+    for at in _DATE_PLACES:
+        if (text := values[at]) is not None:
+            try:
+                values[at] = parse_date(text)
+            except ValueError:
+                raise InvalidHitError(
+                    part, place, _TEXT_FIELDS[at], f"is {text!r:.60}, not a date"
+                ) from None
+    identity = _parse_id(source.get("complaint_id"), place, part)
+    return Complaint(identity, *values)
+
+
+def _parse_id(spelled: object, place: int, part: str) -> int:
+    if spelled in (None, ""):
+        raise InvalidHitError(part, place, "complaint_id", "is missing")
+    if not (isinstance(spelled, str) and spelled.isascii() and spelled.isdigit()):
+        raise InvalidHitError(
+            part, place, "complaint_id", f"is {spelled!r:.60}, not a number as text"
+        )
+    if len(spelled) > len(str(_LARGEST_ID)) or int(spelled) > _LARGEST_ID:
+        raise InvalidHitError(part, place, "complaint_id", f"is {spelled:.60}, too large a number")
+    return int(spelled)
+
+
+def carried_columns(hits: Sequence[Mapping[str, Any]]) -> Collection[str]:
+    """Return the columns that every one of the hits carries.
+
+    A page may mix eras: what only some hits carry must not erase what is stored for the others.
+    """
+    carried = set(Complaint._fields)
+    for keys in {frozenset(hit["_source"]) for hit in hits}:
+        carried &= keys
+    return carried
+
+
+def unknown_fields(hits: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the names in the hits that no release of the API is known to have used."""
+    names: set[str] = set().union(*{frozenset(hit["_source"]) for hit in hits})
+    return names - set(Complaint._fields) - NOT_STORED

@@ -1,0 +1,60 @@
+"""How often a server may be asked: its allowance, and its word when it wants more time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+
+from pyrate_limiter import InMemoryBucket, Limiter, Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """So many requests in any window of so many seconds.
+
+    Attributes:
+        requests: The most that may be made in a window.
+        seconds: The length of the window, which slides.
+    """
+
+    requests: int
+    seconds: float
+
+
+CFPB_SEARCHES = Allowance(requests=20, seconds=60)  # CCDB_API.md section 6
+
+
+class Pace:
+    """The gate that every request of this process to one server goes through.
+
+    Args:
+        allowance: What the server allows, or None for a server that does not count.
+    """
+
+    def __init__(self, allowance: Allowance | None) -> None:
+        # A bucket of our own: handed a rate, the limiter announces it in the log.
+        self._limiter = allowance and Limiter(
+            InMemoryBucket([Rate(allowance.requests, round(allowance.seconds * 1000))])
+        )
+        self._closed_until = 0.0
+        self._changing = threading.Lock()
+
+    def wait(self) -> None:
+        """Return when one more request may be made."""
+        if self._limiter is not None:
+            self._limiter.try_acquire()
+        while (seconds := self._closed_until - time.monotonic()) > 0:
+            time.sleep(seconds)
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody through for so long: the server's Retry-After, which Prefect does not know."""
+        with self._changing:
+            self._closed_until = max(self._closed_until, time.monotonic() + seconds)
+
+
+@cache
+def pace_of(server: str, allowance: Allowance | None) -> Pace:  # noqa: ARG001 - it is the cache's key
+    """Return the one pace of this process for a server, by its host and port."""
+    return Pace(allowance)

@@ -1,0 +1,146 @@
+"""The SQLite file itself: how it is opened, its tables by migration, its errors by name."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cfpb_etl import __version__
+from cfpb_etl.complaint import Complaint
+from cfpb_etl.errors import (
+    DatabaseError,
+    DatabaseInUseError,
+    NewerDatabaseError,
+    NotADatabaseError,
+    NotWritableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+BUSY_TIMEOUT_SECONDS = 30
+_APPLICATION_ID = 0x43465042  # "CFPB", https://www.sqlite.org/fileformat.html section 1.3.17
+
+
+def _m001_complaints_and_loads(connection: sqlite3.Connection) -> None:
+    columns = "".join(f"    {name} TEXT,\n" for name in Complaint._fields[1:])
+    connection.execute(f"""
+CREATE TABLE complaint (
+    complaint_id INTEGER PRIMARY KEY,
+{columns}    load_id INTEGER NOT NULL REFERENCES load -- the newest load that wrote the row
+)""")
+    connection.execute("""
+CREATE TABLE load (
+    load_id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,          -- api, or sample for made-up complaints
+    address TEXT NOT NULL,         -- where the source was
+    query TEXT NOT NULL,           -- what was asked of it, JSON
+    as_of TEXT,                    -- the day of the source's data, YYYY-MM-DD
+    flow_run_id TEXT,              -- Prefect's
+    program_version TEXT NOT NULL,
+    started_at TEXT NOT NULL,      -- UTC, as is ended_at
+    ended_at TEXT,
+    outcome TEXT NOT NULL DEFAULT 'running'
+        CHECK (outcome IN ('running', 'complete', 'failed', 'interrupted')),
+    failure TEXT,                  -- what went wrong, in words
+    parts INTEGER NOT NULL DEFAULT 0,
+    complaints_read INTEGER NOT NULL DEFAULT 0,
+    inserted INTEGER NOT NULL DEFAULT 0,
+    updated INTEGER NOT NULL DEFAULT 0,
+    unchanged INTEGER NOT NULL DEFAULT 0,
+    matching INTEGER,              -- how many complaints the source said match the query
+    next_part TEXT                 -- where the walk stands, JSON; NULL at its end
+)""")
+
+
+_MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_m001_complaints_and_loads,)
+
+
+def connect(database: Path) -> sqlite3.Connection:
+    """Open the file, which is made if it is missing; transactions are begun by hand.
+
+    Raises:
+        sqlite3.Error: If it cannot be opened, or is no database.
+    """
+    connection = sqlite3.connect(database, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Safe against a killed process; a power cut may cost the newest parts, never the file
+        # (https://www.sqlite.org/pragma.html#pragma_synchronous).
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all that happens within, or none of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
+    """Bring a new or older file to the newest schema.
+
+    Raises:
+        NotADatabaseError: If another program's tables are in the file.
+        NewerDatabaseError: If the schema is newer than this program.
+    """
+    with transaction(connection):
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+        if application != _APPLICATION_ID and tables:
+            raise NotADatabaseError(
+                database, "holds another program's tables. Choose another --database."
+            )
+        if version > len(_MIGRATIONS):
+            raise NewerDatabaseError(
+                database,
+                f"has schema {version}, and this cfpb-etl {__version__} knows up to"
+                f" {len(_MIGRATIONS)}. Upgrade cfpb-etl, or choose another --database.",
+            )
+        for migrate in _MIGRATIONS[version:]:
+            migrate(connection)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+@contextmanager
+def named_errors(database: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, by their code (https://www.sqlite.org/rescode.html)."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise _named(error, database) from error
+    except sqlite3.DatabaseError as error:
+        # A file that is no database is told by this class itself, as is a damaged one.
+        if type(error) is not sqlite3.DatabaseError:
+            raise
+        raise _named(error, database) from error
+
+
+def _named(error: sqlite3.DatabaseError, database: Path) -> DatabaseError:
+    primary = error.sqlite_errorcode & 0xFF  # extended codes keep the primary one in the low byte
+    if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return NotADatabaseError(
+            database, f"is not a sound SQLite file ({error}). Choose another --database."
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return DatabaseInUseError(
+            database,
+            f"was locked by another program for {BUSY_TIMEOUT_SECONDS} s."
+            " Close what writes to it and run again.",
+        )
+    return NotWritableError(
+        database, f"cannot be written ({error}). Check its permissions and the free disk space."
+    )
