@@ -1,0 +1,166 @@
+"""The command line: words typed by a person, exit codes, the closing summary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from cfpb_etl import __version__
+from cfpb_etl.errors import CfpbEtlError, InvalidQueryError
+from cfpb_etl.query import Query
+from cfpb_etl.search_api import SEARCH_URL, SearchApi
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, FAILED, WRONG_COMMAND, INTERRUPTED = 0, 1, 2, 130
+_NEWEST = 1_000
+_GRAPH = Path("complaints-flow.svg")
+_GRAPH_SUFFIXES = (".svg", ".png")
+
+app = App(
+    name="cfpb-etl",
+    version=__version__,
+    help="Bring CFPB's consumer complaints into a SQLite file.",
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+
+Repeatable = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
+
+
+class WrongCommandError(CfpbEtlError):
+    """Raised when an option cannot be what it was given as.
+
+    Attributes:
+        option: The option, as typed.
+    """
+
+    def __init__(self, option: str, problem: str) -> None:
+        self.option = option
+        super().__init__(f"{option} {problem}")
+
+
+@app.default
+def load(  # noqa: PLR0913 - one parameter an option
+    *,
+    source: Literal["api", "sample"] = "api",
+    database: Path | None = None,
+    limit: int | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    state: Repeatable = (),
+    product: Repeatable = (),
+    issue: Repeatable = (),
+    company: Repeatable = (),
+    search: str | None = None,
+    api_url: str | None = None,
+    graph: Path | None = None,
+    no_graph: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    verbose: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Bring CFPB's consumer complaints into a SQLite file, and draw how that went.
+
+    Without a filter, a date or --limit: the newest 1,000. With a filter or a date and no --limit:
+    everything that matches.
+
+    Args:
+        source: api asks CFPB; sample runs offline, on made-up complaints.
+        database: The SQLite file, complaints.db or sample.db unless said.
+        limit: At most so many complaints, the newest.
+        since: Received on this day or later, YYYY-MM-DD.
+        until: Received on this day or earlier, YYYY-MM-DD.
+        state: Two-letter code, such as CA. Repeat it for more.
+        product: Product, or Product•Sub-product, spelled as CFPB does. Repeat it for more.
+        issue: Issue, or Issue•Sub-issue. Repeat it for more.
+        company: Company, spelled as CFPB does. Repeat it for more.
+        search: Words to look for in the complaints.
+        api_url: Address of the search API; also CFPB_ETL_API_URL.
+        graph: Where to draw the flow, .svg or .png; complaints-flow.svg unless said.
+        no_graph: Draw nothing.
+        verbose: Show Prefect's whole log, and tracebacks.
+    """
+    database = database or Path("sample.db" if source == "sample" else "complaints.db")
+    _check_place("--database", database)
+    if no_graph and graph:
+        raise WrongCommandError("--no-graph", "does not go with --graph")
+    picture = None if no_graph else graph or _GRAPH
+    if picture:
+        _check_picture("--graph", picture)
+    query = Query(since, until, state, product, issue, company, search)
+    if limit is None and not query:
+        limit = _NEWEST
+    if source == "sample":
+        if api_url:
+            raise WrongCommandError("--api-url", "does not go with --source sample")
+        asked = SearchApi(query, limit, kind="sample", allowance=None)
+    else:
+        asked = SearchApi(query, limit, api_url or os.environ.get("CFPB_ETL_API_URL", SEARCH_URL))
+    # On its first run in a terminal Prefect would print a notice of its telemetry, and send it.
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    from cfpb_etl.run import run
+
+    return run(asked, database, picture, verbose=verbose)
+
+
+@app.command(name="graph")
+def draw(picture: Path = _GRAPH, /) -> int:
+    """Draw the flow without running it.
+
+    Args:
+        picture: Where, .svg or .png.
+    """
+    _check_picture("PICTURE", picture)
+    from cfpb_etl.flow import load_complaints
+    from cfpb_etl.flow_graph import draw_flow
+
+    draw_flow(load_complaints, picture)
+    print(picture)
+    return DONE
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, and end the process with its exit code."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+    except (CycloptsError, WrongCommandError, InvalidQueryError) as error:
+        _say(f"wrong command: {_in_one_line(error)} See cfpb-etl --help.")
+        code = WRONG_COMMAND
+    except CfpbEtlError as error:
+        _say(f"failed: {error}")
+        code = FAILED
+    except KeyboardInterrupt:
+        _say("interrupted before anything was asked for.")
+        # Not sys.exit: an import that was interrupted makes Python end by the signal all the same.
+        os._exit(INTERRUPTED)
+    sys.exit(code)
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, InvalidQueryError):
+        option = f"--{error.field.replace('_', '-')}"
+        return f"{option} {error.value!r} is not possible; {error.allowed}."
+    return " ".join(str(error).split()).removesuffix(".") + "."
+
+
+def _check_place(option: str, path: Path) -> None:
+    if path.is_dir():
+        raise WrongCommandError(option, f"{str(path)!r} is a folder; give the path of a file")
+    if not path.parent.is_dir():
+        raise WrongCommandError(
+            option, f"{str(path)!r} is in a folder that does not exist; make it first"
+        )
+
+
+def _check_picture(option: str, path: Path) -> None:
+    _check_place(option, path)
+    if path.suffix not in _GRAPH_SUFFIXES:
+        raise WrongCommandError(option, f"{str(path)!r} must end in {' or '.join(_GRAPH_SUFFIXES)}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

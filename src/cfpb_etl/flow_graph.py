@@ -1,0 +1,375 @@
+"""How the flow, and a finished run of it, become a picture.
+
+The boxes are the tasks that the flow's own code names, the arrows are what those tasks hand each
+other, and the figures are what the tasks' state hooks saw in this process.
+"""
+
+from __future__ import annotations
+
+import builtins
+import html
+import inspect
+import shutil
+import subprocess
+import sysconfig
+import textwrap
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from uuid import uuid4
+
+import graphviz
+from prefect import Task
+
+from cfpb_etl.errors import PictureError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
+
+    from prefect import Flow
+    from prefect.client.schemas.objects import State, TaskRun
+
+    AnyFlow: TypeAlias = Flow[..., Any]
+    AnyTask: TypeAlias = Task[..., Any]
+
+
+# --- what a run was like --------------------------------------------------------------------
+
+
+@dataclass
+class TaskFigures:
+    """What became of one task's runs.
+
+    Attributes:
+        completed: How many ended well.
+        failed: How many did not, when their retries were used up.
+        retries: How often a run was tried again.
+        rows: The sum of the results' `rows`, or None when no result had any.
+        error: What the first failed run said, or "".
+        spans: When each run began and ended.
+    """
+
+    completed: int = 0
+    failed: int = 0
+    retries: int = 0
+    rows: int | None = None
+    error: str = ""
+    spans: list[tuple[datetime, datetime]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """For how long at least one run was under way, waits before a retry included.
+
+        Runs side by side count once, so that a task never takes longer than its flow.
+        """
+        seconds = 0.0
+        reached = datetime.min.replace(tzinfo=UTC)
+        for began, ended in sorted(self.spans):
+            if ended > reached:
+                seconds += (ended - max(began, reached)).total_seconds()
+                reached = ended
+        return seconds
+
+
+@dataclass
+class RunOutcome:
+    """What became of one run of the flow.
+
+    Attributes:
+        began: When it began.
+        ended: When it ended.
+        word: How it ended.
+        error: What ended it, or "".
+        tasks: The figures of each task that was reached, by the task's name.
+    """
+
+    began: datetime
+    ended: datetime
+    word: Literal["completed", "failed", "interrupted"] = "interrupted"
+    error: str = ""
+    tasks: dict[str, TaskFigures] = field(default_factory=dict)
+
+
+_lock = threading.Lock()
+_under_way: dict[str, RunOutcome] = {}
+
+
+@contextmanager
+def observed(flow_run_id: str) -> Iterator[RunOutcome]:
+    """Collect what `observe` sees of a flow run, and how the block ends.
+
+    The outcome is whole once the block has been left; what a task does after that is not counted.
+    """
+    now = datetime.now(UTC)
+    outcome = _under_way[flow_run_id] = RunOutcome(now, now)
+    try:
+        yield outcome
+    except Exception as error:
+        outcome.word, outcome.error = "failed", _said(error)
+        raise
+    else:
+        outcome.word = "completed"
+    finally:
+        with _lock:
+            del _under_way[flow_run_id]
+        outcome.ended = datetime.now(UTC)
+
+
+def observe(task: AnyTask, task_run: TaskRun, state: State[Any]) -> None:
+    """Note how a task run ended: a hook for a task's `on_completion` and `on_failure`.
+
+    It counts tasks that run in this process or its threads, inside `observed`; results are looked
+    at and not kept.
+    """
+    # Read directly: `state.result()` would wait for a result that is already here.
+    result = getattr(state.data, "result", None)
+    with _lock:
+        outcome = _under_way.get(str(task_run.flow_run_id))
+        if outcome is None:
+            return
+        figures = outcome.tasks.setdefault(task.name, TaskFigures())
+        figures.retries += task_run.run_count - 1
+        figures.spans.append((task_run.start_time or state.timestamp, state.timestamp))
+        if state.is_completed():
+            figures.completed += 1
+            rows = getattr(result, "rows", None)
+            if rows is not None:
+                figures.rows = (figures.rows or 0) + rows
+        else:
+            figures.failed += 1
+            said = _said(result) if isinstance(result, Exception) else state.message
+            figures.error = figures.error or said or state.name or ""
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+# --- the flow's shape -----------------------------------------------------------------------
+
+
+def _tasks(function: Any, followed: set[Any]) -> Iterator[AnyTask]:  # noqa: ANN401 - of any signature
+    """Yield the tasks that a function's code names, itself or through functions of its module."""
+    function = inspect.unwrap(function)
+    followed.add(function)
+    for name in _names(function.__code__):
+        value = function.__globals__.get(name)
+        if isinstance(value, Task):
+            yield value
+        elif (
+            inspect.isfunction(value)
+            and value.__module__ == function.__module__
+            and inspect.unwrap(value) not in followed
+        ):
+            yield from _tasks(value, followed)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _edges(tasks: Collection[AnyTask]) -> Iterator[tuple[str, str, str]]:
+    """Yield (task, task, type) wherever what one returns is what another takes.
+
+    Annotations are compared by their words, for a type that is imported for annotations only does
+    not exist when the program runs. Built-in types tie nothing: any task may take an int.
+    """
+    for giver in tasks:
+        given = _word(inspect.get_annotations(giver.fn).get("return"))
+        for taker in tasks:
+            notes = inspect.get_annotations(taker.fn).items()
+            takes = {_word(note) for name, note in notes if name != "return"}
+            if given in takes and not hasattr(builtins, given):
+                yield giver.name, taker.name, given
+
+
+def _word(annotation: object) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "None")
+
+
+# --- the picture ----------------------------------------------------------------------------
+
+
+class _Look(NamedTuple):
+    accent: str
+    tint: str
+    mark: str = ""
+    style: str = "rounded"
+
+
+# Marks tell what colours tell. Of all marks, these are among the few in the renderer's own fonts.
+_PLANNED = _Look("#0969da", "#eef6ff")
+_UNREACHED = _Look("#59636e", "#f6f8fa", "○", "rounded,dashed")
+_LOOKS = {
+    "completed": _Look("#1a7f37", "#eefbf2", "●"),
+    "failed": _Look("#cf222e", "#fff1f0", "×"),  # noqa: RUF001 - a cross, not a letter
+    "interrupted": _Look("#9a6700", "#fff9e8", "■"),
+}
+_WITHOUT_RUNS = {
+    "completed": (_UNREACHED, "not needed"),
+    "failed": (_UNREACHED, "not reached"),
+    "interrupted": (_LOOKS["interrupted"], "none finished"),
+}
+_INK, _MUTED, _LINE, _AMBER = "#1f2328", "#59636e", "#8c959f", "#9a6700"
+_MINUTE = 60
+_RENDER_SECONDS = 30
+
+
+def draw_flow(flow: AnyFlow, path: Path, outcome: RunOutcome | None = None) -> Path:
+    """Draw a flow, coloured by what became of a run of it, and return the picture's path.
+
+    Args:
+        flow: The flow; its tasks and what they hand each other are read from its code.
+        path: The picture's file, `.svg` or `.png`. It is replaced in one step.
+        outcome: The run, or None to draw the flow as it is planned.
+
+    Raises:
+        PictureError: When there is nothing to draw with, or nowhere to draw to.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in ("svg", "png"):
+        raise PictureError(f"A picture is .svg or .png, which {path.name!r} is not.")
+    picture = _rendered(_dot(flow, outcome), kind)
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        unfinished.write_bytes(picture)
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise PictureError(f"The picture {path} could not be written: {error.strerror}.") from error
+    return path
+
+
+def _dot(flow: AnyFlow, outcome: RunOutcome | None) -> str:
+    font = {"fontname": "Helvetica", "fontsize": "10"}
+    graph = graphviz.Digraph(
+        flow.name if outcome is None else f"{flow.name}: {outcome.word}",
+        graph_attr=font
+        | {"label": _table(_heading(flow, outcome)), "labelloc": "t", "labeljust": "l"}
+        | {"rankdir": "LR", "ranksep": "0.35", "bgcolor": "white", "pad": "0.2"},
+        node_attr=font | {"shape": "plain"},
+        edge_attr=font | {"fontcolor": _INK, "color": _LINE, "arrowsize": "0.7"},
+    )
+    tasks = list(dict.fromkeys(_tasks(flow.fn, set())))
+    purposes = _evened([_wrapped(task.description) for task in tasks])
+    told = [_told(task.name, outcome) for task in tasks]
+    figures = _evened([lines for _, lines in told])
+    for task, (look, _), purpose, lines in zip(tasks, told, purposes, figures, strict=True):
+        name = _text(task.name, _INK, size=12, bold=True)
+        graph.node(task.name, _table([name, *map(_text, purpose), *lines], look))
+    for giver, taker, given in _edges(tasks):
+        graph.edge(giver, taker, label=f" {given} ")
+    return str(graph.source)
+
+
+def _heading(flow: AnyFlow, outcome: RunOutcome | None) -> list[str]:
+    lines = [_text(flow.name, _INK, size=16, bold=True), _text(_first(flow.description), size=11)]
+    if outcome is not None:
+        look = _LOOKS[outcome.word]
+        when = outcome.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        took = _duration((outcome.ended - outcome.began).total_seconds())
+        status = _text(f"{look.mark} {outcome.word}", look.accent, size=11, bold=True)
+        lines.append(status + _text(f" · {when} · {took}", _INK, size=11))
+        if outcome.error and not any(figures.failed for figures in outcome.tasks.values()):
+            lines += [_text(line, look.accent) for line in _wrapped(outcome.error, 110)]
+    return lines
+
+
+def _told(name: str, outcome: RunOutcome | None) -> tuple[_Look, list[str]]:
+    """Return how a task's box looks, and the lines that say what became of the task."""
+    if outcome is None:
+        return _PLANNED, []
+    figures = outcome.tasks.get(name)
+    if figures is None:
+        look, word = _WITHOUT_RUNS[outcome.word]
+        return look, ["", _text(f"{look.mark} {word}", look.accent, bold=True)]
+    word = "failed" if figures.failed else "completed"
+    look = _LOOKS[word]
+    runs = _counted(figures.completed + figures.failed, "run", "runs")
+    if figures.failed and figures.completed:
+        runs += f", {figures.failed:,} failed"
+    if figures.rows is not None:
+        runs += " · " + _counted(figures.rows, "row", "rows")
+    took = _text(_duration(figures.seconds), _INK)
+    if figures.retries:
+        again = _counted(figures.retries, "retry", "retries")
+        took += _text(" · ", _INK) + _text(f"▲ {again}", _AMBER, bold=True)
+    error = [_text(line, look.accent) for line in _wrapped(figures.error)]
+    status = _text(f"{look.mark} {word}", look.accent, bold=True)
+    return look, ["", status, _text(runs, _INK), took, *error]
+
+
+def _evened(blocks: list[list[str]]) -> list[list[str]]:
+    """Return blocks of as many lines each, so that the boxes are of one height."""
+    most = max(map(len, blocks), default=0)
+    return [block + [" "] * (most - len(block)) for block in blocks]
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < _MINUTE:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), _MINUTE)
+    hours, minutes = divmod(minutes, _MINUTE)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def _first(text: str | None) -> str:
+    """Return the first line of a text, in characters that a picture can show."""
+    line = ((text or "").strip().splitlines() or [""])[0]
+    return "".join(letter if letter.isprintable() else " " for letter in line)
+
+
+def _wrapped(text: str | None, width: int = 30, lines: int = 3) -> list[str]:
+    return textwrap.wrap(_first(text), width, max_lines=lines, placeholder=" …")
+
+
+def _text(text: str, color: str = _MUTED, *, size: int = 10, bold: bool = False) -> str:
+    # Graphviz reads backslashes in HTML-like labels too: \N is the node's name.
+    # An empty font element is a syntax error to it.
+    safe = html.escape(text).replace("\\", "\\\\") or " "
+    return f'<font color="{color}" point-size="{size}">{f"<b>{safe}</b>" if bold else safe}</font>'
+
+
+def _table(lines: Iterable[str], look: _Look | None = None) -> str:
+    frame = 'border="0" cellpadding="2"'
+    if look is not None:
+        frame = f'width="164" border="1.5" cellpadding="7" style="{look.style}"'
+        frame += f' color="{look.accent}" bgcolor="{look.tint}"'
+    # With two pieces of text in every line, graphviz gives all lines the same height.
+    rows = "".join(
+        f'<tr><td align="left" height="15">{line}<font> </font></td></tr>' for line in lines
+    )
+    inner = f'<table border="0" cellborder="0" cellspacing="0" cellpadding="0">{rows}</table>'
+    return f'<<table {frame} cellborder="0"><tr><td align="left">{inner}</td></tr></table>>'
+
+
+def _rendered(dot: str, kind: str) -> bytes:
+    renderer = (
+        shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
+        or shutil.which("graphviz-pure")
+        or shutil.which("dot")
+    )
+    if renderer is None:
+        raise PictureError("Nothing here draws pictures; `pip install graphviz-pure` does.")
+    # 192 dots an inch keep a PNG sharp; an SVG would only be drawn larger.
+    command = [renderer, "-q", f"-T{kind}", *(["-Gdpi=192"] if kind == "png" else [])]
+    try:
+        return subprocess.run(  # noqa: S603 - a program of this environment, and no shell
+            command, input=dot.encode(), capture_output=True, timeout=_RENDER_SECONDS, check=True
+        ).stdout
+    except (subprocess.SubprocessError, OSError) as error:
+        said = getattr(error, "stderr", None) or b""
+        reason = _first(said.decode(errors="replace")) or _first(str(error))
+        raise PictureError(f"{renderer} could not draw the picture: {reason}") from error

@@ -1,0 +1,108 @@
+"""What a run shows while it is under way: the one owner of the terminal."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from cfpb_etl.database import LoadReport
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_PACKAGE = str(Path(__file__).parent)
+_SECONDS_BETWEEN_LINES = 2
+
+
+class Screen(logging.Handler):
+    """Listens to the run's log, counts what is stored, and shows where things stand.
+
+    On a terminal that is a progress bar, elsewhere a line every few seconds. Prefect's own lines
+    stay in its log, where every step is; on the screen they would say each of ours again. With
+    `verbose` it only counts, and Prefect's console shows everything.
+
+    Attributes:
+        stored: What the run has stored so far.
+        picture: The picture that it drew, or None.
+    """
+
+    def __init__(self, limit: int | None, *, verbose: bool) -> None:
+        super().__init__()
+        self.stored = LoadReport()
+        self.picture: Path | None = None
+        self._limit = limit
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._next_line = 0.0
+        self._verbose = verbose
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[counts]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=verbose or not self._console.is_terminal,
+        )
+        self._bar = self._progress.add_task("Starting Prefect", total=None, counts="")
+
+    def __enter__(self) -> Self:
+        """Take the place of Prefect's console at the root of the log, until the process ends."""
+        root = logging.getLogger()
+        if not self._verbose:
+            root.handlers.clear()
+        root.addHandler(self)
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the progress bar off the terminal."""
+        self._progress.stop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count and show a record."""
+        stored = getattr(record, "stored", None)
+        if stored is not None:
+            self.stored += stored
+        self.picture = getattr(record, "picture", self.picture)
+        if self._verbose:
+            return
+        ours = record.pathname.startswith(_PACKAGE)
+        if record.levelno >= logging.WARNING:
+            # What Prefect says of a run that failed, the closing line says by name.
+            if ours or not record.name.startswith(("prefect.flow_runs", "prefect.task_runs")):
+                self._console.print(f"warning: {record.getMessage()}", markup=False)
+        elif ours:
+            self._show(record.getMessage(), stored)
+
+    def _show(self, step: str, stored: LoadReport | None) -> None:
+        if self._console.is_terminal:
+            expected = _expected(self._limit, self.stored.closing_count)
+            counts = f"{self.stored.rows:,} of {expected:,}" if expected is not None else ""
+            self._progress.update(
+                self._bar,
+                description=step if stored is None else None,
+                completed=self.stored.rows,
+                total=expected,
+                counts=counts,
+            )
+        elif stored is not None and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+            self._console.print(step, markup=False)
+
+
+def _expected(limit: int | None, matching: int | None) -> int | None:
+    return matching if limit is None or matching is None else min(limit, matching)
