@@ -52,10 +52,14 @@ class SearchApiError(CfpbEtlError):
         self.status = status
         self.body_start = body_start
         self.detail = detail
-        said = f" ({detail})" if detail else ""
         where = url.partition("?")[0]
         quoted = f" The answer began: {body_start!r}." if body_start else ""
-        super().__init__(f"{self.situation}{said}. {self.remedy} It was {where}.{quoted}")
+        super().__init__(f"{self.brief}. {self.remedy} It was {where}.{quoted}")
+
+    @property
+    def brief(self) -> str:
+        """Return what happened, without what to do about it."""
+        return f"{self.situation} ({self.detail})" if self.detail else self.situation
 
 
 class RetriableError(SearchApiError):

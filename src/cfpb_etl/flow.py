@@ -28,7 +28,8 @@ from prefect.tasks import exponential_backoff
 
 from cfpb_etl.database import LoadReport, begin_load, store_part
 from cfpb_etl.errors import PictureError, RetriableError
-from cfpb_etl.flow_graph import draw_flow, observe, observed
+from cfpb_etl.flow_graph import draw_flow
+from cfpb_etl.run_outcome import observe, observed
 from cfpb_etl.search_api import Page, SearchApi
 from cfpb_etl.source import ParsedPart, RawPart
 

@@ -1,7 +1,7 @@
 """How the flow, and a finished run of it, become a picture.
 
 The boxes are the tasks that the flow's own code names, the arrows are what those tasks hand each
-other, and the figures are what the tasks' state hooks saw in this process.
+other, and the figures are a run's outcome.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import shutil
 import subprocess
 import sysconfig
 import textwrap
-import threading
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import uuid4
 
 import graphviz
@@ -31,122 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from prefect import Flow
-    from prefect.client.schemas.objects import State, TaskRun
+
+    from cfpb_etl.run_outcome import RunOutcome
 
     AnyFlow: TypeAlias = Flow[..., Any]
     AnyTask: TypeAlias = Task[..., Any]
-
-
-# --- what a run was like --------------------------------------------------------------------
-
-
-@dataclass
-class TaskFigures:
-    """What became of one task's runs.
-
-    Attributes:
-        completed: How many ended well.
-        failed: How many did not, when their retries were used up.
-        retries: How often a run was tried again.
-        rows: The sum of the results' `rows`, or None when no result had any.
-        error: What the first failed run said, or "".
-        spans: When each run began and ended.
-    """
-
-    completed: int = 0
-    failed: int = 0
-    retries: int = 0
-    rows: int | None = None
-    error: str = ""
-    spans: list[tuple[datetime, datetime]] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        """For how long at least one run was under way, waits before a retry included.
-
-        Runs side by side count once, so that a task never takes longer than its flow.
-        """
-        seconds = 0.0
-        reached = datetime.min.replace(tzinfo=UTC)
-        for began, ended in sorted(self.spans):
-            if ended > reached:
-                seconds += (ended - max(began, reached)).total_seconds()
-                reached = ended
-        return seconds
-
-
-@dataclass
-class RunOutcome:
-    """What became of one run of the flow.
-
-    Attributes:
-        began: When it began.
-        ended: When it ended.
-        word: How it ended.
-        error: What ended it, or "".
-        tasks: The figures of each task that was reached, by the task's name.
-    """
-
-    began: datetime
-    ended: datetime
-    word: Literal["completed", "failed", "interrupted"] = "interrupted"
-    error: str = ""
-    tasks: dict[str, TaskFigures] = field(default_factory=dict)
-
-
-_lock = threading.Lock()
-_under_way: dict[str, RunOutcome] = {}
-
-
-@contextmanager
-def observed(flow_run_id: str) -> Iterator[RunOutcome]:
-    """Collect what `observe` sees of a flow run, and how the block ends.
-
-    The outcome is whole once the block has been left; what a task does after that is not counted.
-    """
-    now = datetime.now(UTC)
-    outcome = _under_way[flow_run_id] = RunOutcome(now, now)
-    try:
-        yield outcome
-    except Exception as error:
-        outcome.word, outcome.error = "failed", _said(error)
-        raise
-    else:
-        outcome.word = "completed"
-    finally:
-        with _lock:
-            del _under_way[flow_run_id]
-        outcome.ended = datetime.now(UTC)
-
-
-def observe(task: AnyTask, task_run: TaskRun, state: State[Any]) -> None:
-    """Note how a task run ended: a hook for a task's `on_completion` and `on_failure`.
-
-    It counts tasks that run in this process or its threads, inside `observed`; results are looked
-    at and not kept.
-    """
-    # Read directly: `state.result()` would wait for a result that is already here.
-    result = getattr(state.data, "result", None)
-    with _lock:
-        outcome = _under_way.get(str(task_run.flow_run_id))
-        if outcome is None:
-            return
-        figures = outcome.tasks.setdefault(task.name, TaskFigures())
-        figures.retries += task_run.run_count - 1
-        figures.spans.append((task_run.start_time or state.timestamp, state.timestamp))
-        if state.is_completed():
-            figures.completed += 1
-            rows = getattr(result, "rows", None)
-            if rows is not None:
-                figures.rows = (figures.rows or 0) + rows
-        else:
-            figures.failed += 1
-            said = _said(result) if isinstance(result, Exception) else state.message
-            figures.error = figures.error or said or state.name or ""
-
-
-def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 # --- the flow's shape -----------------------------------------------------------------------
@@ -209,7 +96,7 @@ _PLANNED = _Look("#0969da", "#eef6ff")
 _UNREACHED = _Look("#59636e", "#f6f8fa", "○", "rounded,dashed")
 _LOOKS = {
     "completed": _Look("#1a7f37", "#eefbf2", "●"),
-    "failed": _Look("#cf222e", "#fff1f0", "×"),  # noqa: RUF001 - a cross, not a letter
+    "failed": _Look("#cf222e", "#fff1f0", "×"),
     "interrupted": _Look("#9a6700", "#fff9e8", "■"),
 }
 _WITHOUT_RUNS = {

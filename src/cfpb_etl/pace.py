@@ -34,10 +34,11 @@ class Pace:
     """
 
     def __init__(self, allowance: Allowance | None) -> None:
-        # A bucket of our own: handed a rate, the limiter announces it in the log.
-        self._limiter = allowance and Limiter(
-            InMemoryBucket([Rate(allowance.requests, round(allowance.seconds * 1000))])
-        )
+        self._limiter: Limiter | None = None
+        if allowance is not None:
+            rate = Rate(allowance.requests, round(allowance.seconds * 1000))
+            # A bucket of our own: handed a rate, the limiter announces it in the log.
+            self._limiter = Limiter(InMemoryBucket([rate]))
         self._closed_until = 0.0
         self._changing = threading.Lock()
 

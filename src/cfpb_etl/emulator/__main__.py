@@ -25,7 +25,6 @@ def run(
     *,
     port: int = 8080,
     rows: int = 25_000,
-    seed: int = 2011,
     era: Era = "deployed",
     recording: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
     throttle: int | None = None,
@@ -35,24 +34,23 @@ def run(
     Args:
         port: Where to listen on 127.0.0.1; 0 is a free port.
         rows: How many complaints to make up.
-        seed: What they are made from; the same seed makes the same complaints.
         era: Which release to play: "2024" has narratives and noon dates.
         recording: Recorded responses to serve the complaints of, instead of made-up ones.
         throttle: How many requests a client may make in 60 seconds (the real API: 20).
     """
     try:
         complaints = (
-            recorded_complaints(*recording)
-            if recording
-            else made_complaints(rows, seed=seed, era=era)
+            recorded_complaints(*recording) if recording else made_complaints(rows, era=era)
         )
         with serve(Emulator(complaints, throttle=throttle), port=port) as api_url:
             sys.stdout.write(f"{len(complaints):,} complaints at {api_url} (Ctrl-C ends it)\n")
             sys.stdout.flush()
             with suppress(KeyboardInterrupt):
                 Event().wait()
-    except (NotARecordingError, OSError) as error:
-        sys.exit(f"{error}")
+    except NotARecordingError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"Cannot listen on port {port}: {error.strerror}")
 
 
 if __name__ == "__main__":

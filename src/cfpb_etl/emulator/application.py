@@ -81,7 +81,7 @@ class Emulator:
         self.era: Era = "2024" if narratives else "deployed"
         self.requests: list[SearchRequest] = []
         self._index = Index(complaints)
-        self._throttle = throttle and Throttle(throttle, window_seconds, clock)
+        self._throttle = None if throttle is None else Throttle(throttle, window_seconds, clock)
         self._today = today
         self._clock = clock
 
@@ -94,6 +94,7 @@ class Emulator:
         self._index.withdraw(complaint_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI asks for it."""
         await self._response(Request(scope))(scope, receive, send)
 
     def _response(self, request: Request) -> Response:

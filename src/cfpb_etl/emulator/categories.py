@@ -51,8 +51,7 @@ _CARDS = (
     "BREAD FINANCIAL HOLDINGS, INC.",
 )
 
-# The oldest way of spelling a place or a house is as filed, so are these: invented, and no two alike
-# in capitals and punctuation, as in the real column.
+# Invented, and spelt in as many ways as the real ones are.
 SMALL_COMPANIES = tuple(
     f"{name}{ending}"
     for ending in (", LLC", " Inc.", ", INC.", " Group LLC", " Services, L.P.", " & Associates")
@@ -105,8 +104,10 @@ PRODUCTS = (
                     "Their investigation did not fix an error on your report",
                     "Investigation took more than 30 days",
                     "Was not notified of investigation status or results",
-                    "Difficulty submitting a dispute or getting information about a dispute over"
-                    " the phone",
+                    (
+                        "Difficulty submitting a dispute or getting information about a dispute"
+                        " over the phone"
+                    ),
                     "Problem with personal statement of dispute",
                 ),
             ),
@@ -239,8 +240,10 @@ PRODUCTS = (
             "Problem with a purchase shown on your statement": (
                 36,
                 (
-                    "Credit card company isn't resolving a dispute about a purchase on your"
-                    " statement",
+                    (
+                        "Credit card company isn't resolving a dispute about a purchase on your"
+                        " statement"
+                    ),
                     "Card was charged for something you did not purchase with the card",
                 ),
             ),
@@ -289,8 +292,10 @@ PRODUCTS = (
                 (
                     None,
                     "Escrow, taxes, or insurance",
-                    "Trying to communicate with the company to fix an issue while managing or"
-                    " servicing your loan",
+                    (
+                        "Trying to communicate with the company to fix an issue while managing or"
+                        " servicing your loan"
+                    ),
                     "Payment process",
                 ),
             ),
@@ -298,9 +303,11 @@ PRODUCTS = (
                 17,
                 (
                     None,
-                    "Trying to communicate with the company to fix an issue related to"
-                    " modification, forbearance, short sale, deed-in-lieu, bankruptcy, or"
-                    " foreclosure",
+                    (
+                        "Trying to communicate with the company to fix an issue related to"
+                        " modification, forbearance, short sale, deed-in-lieu, bankruptcy, or"
+                        " foreclosure"
+                    ),
                     "Foreclosure",
                 ),
             ),
@@ -327,7 +334,7 @@ PRODUCTS = (
             "Domestic (US) money transfer": 12,
             "Virtual currency": 6,
             "International money transfer": 5,
-            "Traveler’s/Cashier’s checks": 1,
+            "Traveler\u2019s/Cashier\u2019s checks": 1,
             None: 1,
         },
         {
@@ -483,7 +490,7 @@ SUBMITTED_VIA: Mapping[str, float] = {
     "Email": 2,
 }
 
-# "In progress" is left to the generator: it depends on how recent the complaint is.
+# "In progress" is the eighth: it depends on how recent the complaint is.
 COMPANY_RESPONSES: Mapping[str | None, float] = {
     "Closed with explanation": 2117,
     "Closed with non-monetary relief": 1725,
@@ -515,7 +522,7 @@ PUBLIC_RESPONSES: Mapping[str | None, float] = {
 
 
 class State(NamedTuple):
-    """A state as the database writes it, and the three-digit ZIP areas that it begins and ends with."""
+    """A state as the database writes it, with the first and the last of its ZIP areas."""
 
     name: str | None
     weight: int
@@ -547,3 +554,10 @@ STATES = (
     State("UNITED STATES MINOR OUTLYING ISLANDS", 1, 968, 968),
     State(None, 31, 10, 999),
 )
+
+ZIP_FORMS: Mapping[str | None, float] = {
+    "{area:03}{place:02}": 88,
+    "{area:03}XX": 11,
+    None: 1,
+    "XXXXX": 0.1,
+}

@@ -19,6 +19,7 @@ from cfpb_etl.emulator.categories import (
     STATES,
     SUBMITTED_VIA,
     TAGS,
+    ZIP_FORMS,
     State,
 )
 from cfpb_etl.emulator.narratives import made_narrative
@@ -81,6 +82,7 @@ def made_complaints(
         _drawn(rng, _categories(until_2023=True), on_old_form)
         + _drawn(rng, _categories(until_2023=False), rows - on_old_form),
         _drawn(rng, {state: state.weight for state in STATES}, rows),
+        _drawn(rng, ZIP_FORMS, rows),
         _drawn(rng, TAGS, rows),
         _drawn(rng, SUBMITTED_VIA, rows),
         _drawn(rng, COMPANY_RESPONSES, rows),
@@ -90,32 +92,37 @@ def made_complaints(
     written = _noon if era == "2024" else _instant
     end = _midnight(newest_day) + _DAY
     complaints: list[Source] = []
-    for moment, complaint_id, category, state, tags, via, response, public_response in columns:
-        in_progress = rng.random() < _share_in_progress((end - moment) // _DAY)
+    for moment, number, category, state, zip_form, tags, via, response, public in columns:
+        in_progress = _chance(rng, _share_in_progress((end - moment) // _DAY))
         source: Source = {"product": category.product}
         if era == "2024":
-            told = via == "Web" and words.random() < 0.36  # noqa: PLR2004
             source["complaint_what_happened"] = (
-                made_narrative(words, category.company, _day(moment // _DAY)[:4]) if told else ""
+                made_narrative(words, category.company, _day(moment // _DAY)[:4])
+                if via == "Web" and _chance(words, 0.36)
+                else ""
             )
         source |= {
-            "date_sent_to_company": written(moment + _time_until_sent(rng)),
+            "date_sent_to_company": written(moment + _seconds_until_sent(rng)),
             "issue": category.issue,
             "sub_product": category.sub_product,
-            "zip_code": _zip_code(rng, state),
+            "zip_code": zip_form and _zip_code(rng, state, zip_form),
             "tags": tags,
-            "complaint_id": complaint_id,
-            "timely": "No" if response == "Untimely response" or rng.random() < 0.004 else "Yes",
+            "complaint_id": number,
+            "timely": "No" if response == "Untimely response" or _chance(rng, 0.004) else "Yes",
             "company_response": "In progress" if in_progress else response,
             "submitted_via": via,
             "company": category.company,
             "date_received": written(moment),
             "state": state.name,
-            "company_public_response": None if in_progress else public_response,
+            "company_public_response": None if in_progress else public,
             "sub_issue": category.sub_issue,
         }
         complaints.append(source)
     return complaints
+
+
+def _chance(rng: Random, share: float) -> bool:
+    return rng.random() < share
 
 
 def _drawn(rng: Random, weights: Mapping[T, float], count: int) -> list[T]:
@@ -127,13 +134,13 @@ def _received(rng: Random, rows: int, newest_day: date) -> list[int]:
     days = {}
     for age in range(_SPAN_DAYS):
         day = newest_day - timedelta(age)
-        at_weekend = day.isoweekday() >= 6  # noqa: PLR2004
+        at_weekend = day.isoweekday() in {6, 7}
         days[_midnight(day)] = 0.5 ** (age / 365) * (0.35 if at_weekend else 1)
     moments = sorted(
         midnight + int(rng.triangular(0, _DAY - 1, 66_000)) for midnight in _drawn(rng, days, rows)
     )
     for index in range(1, rows):
-        if rng.random() < 0.1:  # noqa: PLR2004
+        if _chance(rng, 0.1):
             moments[index] = moments[index - 1]
     return moments
 
@@ -184,23 +191,18 @@ def _by_rank(values: Iterable[T]) -> dict[T, float]:
 
 
 def _share_in_progress(age_days: int) -> float:
-    """Return how many complaints of this age wait for an answer (DATA.md section 4)."""
-    if age_days < 15:  # noqa: PLR2004
-        return 0.9
-    return 0.15 if age_days < 60 else 0  # noqa: PLR2004
+    """Return how many complaints of this age still wait for an answer (DATA.md section 4)."""
+    return next((share for days, share in ((15, 0.9), (60, 0.15)) if age_days < days), 0)
 
 
-def _time_until_sent(rng: Random) -> int:
-    """Return the seconds from receiving a complaint to sending it on: seldom more than minutes."""
-    return int(rng.expovariate(1 / (600 if rng.random() < 0.85 else 4 * _DAY)))  # noqa: PLR2004
+def _seconds_until_sent(rng: Random) -> int:
+    """Return how long it took to send a complaint on: minutes for most, else days."""
+    return int(rng.expovariate(1 / (600 if _chance(rng, 0.85) else 4 * _DAY)))
 
 
-def _zip_code(rng: Random, state: State) -> str | None:
-    drawn = rng.random()
-    if drawn < 0.012:  # noqa: PLR2004
-        return "XXXXX" if drawn < 0.001 else None  # noqa: PLR2004
+def _zip_code(rng: Random, state: State, form: str) -> str:
     area = rng.randint(state.first_area, state.last_area)
-    return f"{area:03}XX" if drawn < 0.12 else f"{area:03}{rng.randrange(1, 100):02}"  # noqa: PLR2004
+    return form.format(area=area, place=rng.randrange(1, 100))
 
 
 def _midnight(day: date) -> int:

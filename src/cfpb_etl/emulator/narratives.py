@@ -7,15 +7,21 @@ What is typical of them (DATA.md section 5): runs of X where a person was named,
 from random import Random
 
 _LETTERS = (
-    "In accordance with the Fair Credit Reporting Act, the list of accounts below has violated my"
-    " federally protected consumer rights to privacy and confidentiality under 15 USC 1681.\n\n"
-    "XXXX XXXX XXXX has no permissible purpose to furnish this account. I demand that it be"
-    " deleted within 30 days.",
-    "I am writing about items on my credit report that I do not recognize. I have not authorized"
-    " any of them.\n\n1. XXXX XXXX, balance {$1240.00}\n2. XXXX, balance {$310.00}\n\n"
-    "Please block this information within four business days, as the law requires.",
-    "This is my third request. The accounts listed are the result of identity theft, and I have"
-    " attached my report and my identification. Kindly remove them.\n\nThank you,\nXXXX XXXX",
+    (
+        "In accordance with the Fair Credit Reporting Act, the accounts below were furnished"
+        " without my consent, which violates my right to privacy under 15 USC 1681.\n\n"
+        "XXXX XXXX XXXX has no permissible purpose to report them. I demand that they be deleted"
+        " within 30 days."
+    ),
+    (
+        "I am writing about items on my credit report that I do not recognize. I have not authorized"
+        " any of them.\n\n1. XXXX XXXX, balance {$1240.00}\n2. XXXX, balance {$310.00}\n\n"
+        "Please block this information within four business days, as the law requires."
+    ),
+    (
+        "This is my third request. The accounts listed are the result of identity theft, and I have"
+        " attached my report and my identification. Kindly remove them.\n\nThank you,\nXXXX XXXX"
+    ),
 )
 
 _OPENINGS = (
@@ -23,7 +29,7 @@ _OPENINGS = (
     "I have been a customer of {company} since XX/XX/{year} and never had a problem until now.",
     "My husband and I opened this account on XX/XX/XXXX.",
     "{company} refuses to help me.",
-    "I don’t know where to begin — this has been going on since XX/XX/{year}.",
+    "I don\u2019t know where to begin — this has been going on since XX/XX/{year}.",
     "I received a letter from XXXX XXXX dated XX/XX/{year} that makes no sense to me.",
 )
 

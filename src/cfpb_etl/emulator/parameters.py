@@ -194,10 +194,8 @@ class _Reading:
             if errors:
                 self.errors[name] = errors
             elif field in {"product", "issue"} and not prefix and max(map(_bullets, values)) > 1:
-                self.errors[name] = [
-                    f'{field.title()} is malformed, it needs to be "{field}" or'
-                    f' "{field}{BULLET}sub{field}"'
-                ]
+                either = f'"{field}" or "{field}{BULLET}sub{field}"'
+                self.errors[name] = [f"{field.title()} is malformed, it needs to be {either}"]
             lists.append((field, frozenset(values)))
         return tuple(lists)
 

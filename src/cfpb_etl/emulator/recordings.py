@@ -1,8 +1,8 @@
 """Reading recorded responses of the search API, to serve what they hold."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -18,18 +18,18 @@ def recorded_complaints(*paths: Path | str) -> list[Source]:
 
     Of a complaint that several files hold, the copy of the file named last is kept.
     """
-    found = {hit["_id"]: hit["_source"] for path in paths for hit in _hits(Path(path))}
-    return list(found.values())
+    sources = (source for path in paths for source in _sources(Path(path)))
+    return list({source["complaint_id"]: source for source in sources}.values())
 
 
-def _hits(path: Path) -> Iterator[dict[str, Any]]:
+def _sources(path: Path) -> Iterator[Source]:
     try:
-        hits = orjson.loads(path.read_bytes())["hits"]["hits"]
-        for hit in hits:
-            if hit["_id"] != hit["_source"]["complaint_id"] or not hit["_source"]["date_received"]:
-                raise ValueError(hit["_id"])
-            yield hit
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        for hit in orjson.loads(path.read_bytes())["hits"]["hits"]:
+            source: Source = hit["_source"]
+            datetime.fromisoformat(source["date_received"])
+            source["complaint_id"].encode()
+            yield source
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise NotARecordingError(
             f"{path} is not a recorded response of the search API: {error!r}"
         ) from error

@@ -34,7 +34,7 @@ _DATE_CURSOR = re.compile(r"(\d+)_([^_]*)")
 _SCORE_CURSOR = re.compile(r"(\d+(?:\.\d+)?)_([^_]*)")
 _PLAIN_TERM = re.compile(r"[A-Za-z0-9\s]*")
 _OPERATOR = re.compile("AND|OR|NOT|TO")
-_WORD = re.compile(r"[\w'’]+")
+_WORD = re.compile(r"[\w']+")
 _LISTS_KEPT = 16
 
 
@@ -195,7 +195,7 @@ def _one_of(field: str, values: frozenset[str]) -> Test:
             raise backend_trouble()
         return lambda source: str(bool(source.get("complaint_what_happened"))).lower() in values
     if field not in _SUB_FIELDS:
-        return lambda source: source[field] in values
+        return lambda source: source.get(field) in values
     sub_field = _SUB_FIELDS[field]
     narrowed: dict[str, set[str]] = {}
     for value in values:
