@@ -25,7 +25,6 @@ _GRAPH_SUFFIXES = (".svg", ".png")
 app = App(
     name="cfpb-etl",
     version=__version__,
-    help="Bring CFPB's consumer complaints into a SQLite file.",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -126,7 +125,7 @@ def draw(picture: Path = _GRAPH, /) -> int:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and end the process with its exit code."""
     try:
-        code = app(arguments, exit_on_error=False, print_error=False)
+        code = app(arguments, exit_on_error=False, print_error=False) or DONE
     except (CycloptsError, WrongCommandError, InvalidQueryError) as error:
         _say(f"wrong command: {_in_one_line(error)} See cfpb-etl --help.")
         code = WRONG_COMMAND
