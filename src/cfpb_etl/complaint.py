@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from functools import lru_cache
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cfpb_etl.errors import InvalidHitError
@@ -106,7 +107,7 @@ def parse_hit(hit: object, place: int, part: str) -> Complaint:
             for name, value in zip(_TEXT_FIELDS, values, strict=True)
             if type(value) not in _TEXT_OR_NULL
         )
-        raise InvalidHitError(part, place, name, f"is {value!r:.60}, not text or null")
+        raise InvalidHitError(part, place, name, f"is {short(value)}, not text or null")
     values = [None if value in _EMPTY else value for value in values]
     for at in _DATE_PLACES:
         if (text := values[at]) is not None:
@@ -123,9 +124,10 @@ def parse_hit(hit: object, place: int, part: str) -> Complaint:
 def _parse_id(spelled: object, place: int, part: str) -> int:
     if spelled in (None, ""):
         raise InvalidHitError(part, place, "complaint_id", "is missing")
-    if not (isinstance(spelled, str) and spelled.isascii() and spelled.isdigit()):
+    # A leading zero would lay two ids of CFPB's on one row of ours.
+    if not (isinstance(spelled, str) and re.fullmatch("0|[1-9][0-9]*", spelled)):
         raise InvalidHitError(
-            part, place, "complaint_id", f"is {spelled!r:.60}, not a number as text"
+            part, place, "complaint_id", f"is {short(spelled)}, not a plain number as text"
         )
     if len(spelled) > len(str(_LARGEST_ID)) or int(spelled) > _LARGEST_ID:
         raise InvalidHitError(part, place, "complaint_id", f"is {spelled:.60}, too large a number")

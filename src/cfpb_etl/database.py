@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__
@@ -16,7 +18,6 @@ from cfpb_etl.schema import connect, ensure_schema, named_errors, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cfpb_etl.source import ParsedPart, Source
 
@@ -165,21 +166,17 @@ def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadReport:
         DatabaseError: One of its subclasses, if the file cannot be written; nothing is stored then.
     """
     complaints = parsed.complaints()
-    updated = 0
-
-    def note_update(load: int) -> int:
-        nonlocal updated
-        updated += 1
-        return load
-
+    # Not a function of ours: a Ctrl-C that arrives within one SQLite would take for its failure.
+    updates = count()
     with named_errors(database), closing(connect(database)) as connection:
-        connection.create_function("note_update", 1, note_update)
+        connection.create_function("note_update", 0, updates.__next__)
         with transaction(connection):
             newer = connection.execute(
                 "SELECT load_id FROM load WHERE as_of > ? ORDER BY load_id", (parsed.as_of,)
             )
             statement = _upsert(load_id, frozenset(parsed.columns), tuple(row[0] for row in newer))
             written = connection.executemany(statement, complaints).rowcount
+            updated = next(updates)
             days = [c.date_received for c in complaints if c.date_received]
             report = LoadReport(
                 parts=1,
@@ -248,7 +245,7 @@ def _upsert(load_id: int, carried: frozenset[str], newer_loads: tuple[int, ...])
         f"INSERT INTO complaint ({', '.join(Complaint._fields)}, load_id)\n"
         f"VALUES ({'?, ' * len(Complaint._fields)}{load_id})\n"
         f"ON CONFLICT (complaint_id) DO UPDATE SET\n    {assignments},\n"
-        f"    load_id = note_update({load})\n"
+        f"    load_id = {load} + 0 * note_update()\n"
         f"WHERE {differences}"
     )
 
@@ -275,19 +272,23 @@ def _sole_writer(database: Path) -> sqlite3.Connection:
     Raises:
         DatabaseInUseError: If another load holds it.
     """
-    claim = database.with_name(f"{database.name}-loading")
+    claim = Path(f"{database.resolve()}-loading")
     connection = _Claim(claim, timeout=0, isolation_level=None)
     connection.path = claim
     try:
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         sqlite3.Connection.close(connection)
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+        if error.sqlite_errorcode in _CLAIMED:
             raise DatabaseInUseError(
                 database, "is being loaded by another run. Wait until that one has ended."
             ) from None
         raise
     return connection
+
+
+# The lock is held; or its file was removed, and perhaps made anew, since it was opened here.
+_CLAIMED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_FSTAT, sqlite3.SQLITE_READONLY_DBMOVED)
 
 
 class _Claim(sqlite3.Connection):

@@ -96,9 +96,11 @@ def _check_day(name: str, text: str | None) -> None:
 
 
 def _check_text(name: str, text: str) -> None:
-    if not 1 <= len(text) <= _LONGEST_TEXT or not text.strip() or "\0" in text:
+    # A terminal's undecodable bytes come as lone surrogates, which no address can carry.
+    sendable = "\0" not in text and not re.search("[\ud800-\udfff]", text)
+    if not 1 <= len(text) <= _LONGEST_TEXT or not text.strip() or not sendable:
         raise InvalidQueryError(
-            name, text, f"give 1 to {_LONGEST_TEXT} characters, not all of them blank"
+            name, text, f"give 1 to {_LONGEST_TEXT} characters of text, not all of them blank"
         )
 
 

@@ -66,7 +66,6 @@ def connect(database: Path) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(database, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
         # Safe against a killed process; a power cut may cost the newest parts, never the file
         # (https://www.sqlite.org/pragma.html#pragma_synchronous).
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -89,19 +88,19 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
-    """Bring a new or older file to the newest schema.
+    """Bring a new or older file to the newest schema; a file that is refused is left as it is.
 
     Raises:
-        NotADatabaseError: If another program's tables are in the file.
+        NotADatabaseError: If it is another program's file.
         NewerDatabaseError: If the schema is newer than this program.
     """
     with transaction(connection):
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
-        if application != _APPLICATION_ID and tables:
+        if application != _APPLICATION_ID and any((application, version, tables)):
             raise NotADatabaseError(
-                database, "holds another program's tables. Choose another --database."
+                database, "is another program's SQLite file. Choose another --database."
             )
         if version > len(_MIGRATIONS):
             raise NewerDatabaseError(
@@ -111,8 +110,11 @@ def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
             )
         for migrate in _MIGRATIONS[version:]:
             migrate(connection)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+        if version < len(_MIGRATIONS):
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+    # The file keeps this. Only now is it known to be ours to change, and no transaction is open.
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 @contextmanager

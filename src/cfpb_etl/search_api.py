@@ -312,12 +312,13 @@ def _body_of(url: str) -> bytes:
 
 def _reason(error: BaseException) -> str:
     """Return what the system said at the bottom of a chain of exceptions, without the chain."""
+    said = str(error)
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
+        if isinstance(cause, OSError):
+            said = cause.strerror or str(cause)
         cause = cause.__cause__ or cause.__context__
-    return str(error)
+    return said
 
 
 _BY_STATUS: Mapping[int, type[SearchApiError]] = {

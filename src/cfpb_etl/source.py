@@ -136,7 +136,7 @@ class ParsedPart:
         unknown: Collection[str],
         raw: RawPart,
     ) -> None:
-        self._complaints = complaints
+        self._complaints: list[Complaint] | None = complaints
         self.columns = columns
         self.unknown = unknown
         self.name = raw.name
@@ -149,6 +149,12 @@ class ParsedPart:
         return self.name
 
     def complaints(self) -> list[Complaint]:
-        """Hand over the complaints, which this part then forgets."""
-        complaints, self._complaints = self._complaints, []
+        """Hand over the complaints, which this part then forgets.
+
+        Raises:
+            RuntimeError: If they were handed over before: none at all would pass for a part stored.
+        """
+        complaints, self._complaints = self._complaints, None
+        if complaints is None:
+            raise RuntimeError(f"{self.name} was already handed over to be stored")
         return complaints

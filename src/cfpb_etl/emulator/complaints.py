@@ -94,6 +94,7 @@ def made_complaints(
     complaints: list[Source] = []
     for moment, number, category, state, zip_form, tags, via, response, public in columns:
         in_progress = _chance(rng, _share_in_progress((end - moment) // _DAY))
+        sent = moment + _seconds_until_sent(rng)
         source: Source = {"product": category.product}
         if era == "2024":
             source["complaint_what_happened"] = (
@@ -102,7 +103,7 @@ def made_complaints(
                 else ""
             )
         source |= {
-            "date_sent_to_company": written(moment + _seconds_until_sent(rng)),
+            "date_sent_to_company": written(sent if sent < end else moment),
             "issue": category.issue,
             "sub_product": category.sub_product,
             "zip_code": zip_form and _zip_code(rng, state, zip_form),
@@ -164,9 +165,9 @@ def _categories(*, until_2023: bool) -> dict[_Category, float]:
     weights: dict[_Category, float] = {}
     for product in PRODUCTS:
         name = (until_2023 and product.name_until_2023) or product.name
+        renamed = ISSUES_UNTIL_2023 if until_2023 else {}
         issues = {
-            (ISSUES_UNTIL_2023.get(issue, issue) if until_2023 else issue, sub_issue): weight
-            * share
+            (renamed.get(issue, issue), sub_issue): weight * share
             for issue, (weight, sub_issues) in product.issues.items()
             for sub_issue, share in _by_rank(sub_issues).items()
         }

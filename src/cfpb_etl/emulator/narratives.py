@@ -14,8 +14,8 @@ _LETTERS = (
         " within 30 days."
     ),
     (
-        "I am writing about items on my credit report that I do not recognize. I have not authorized"
-        " any of them.\n\n1. XXXX XXXX, balance {$1240.00}\n2. XXXX, balance {$310.00}\n\n"
+        "I am writing about items on my credit report that I do not recognize. I authorized none"
+        " of them.\n\n1. XXXX XXXX, balance {$1240.00}\n2. XXXX, balance {$310.00}\n\n"
         "Please block this information within four business days, as the law requires."
     ),
     (
@@ -39,7 +39,7 @@ _MIDDLES = (
     "I sent the documents by certified mail and have the receipt.",
     "Nobody called back, although I was told “someone will be in touch”.",
     "When I asked for a supervisor I was put on hold for an hour & then cut off.",
-    "The balance now shows {{${amount}.00}}, but I paid {{${amount}.50}} on XX/XX/{year}.",
+    "The balance now shows {{${amount}.00}}, but I paid {{${paid}.50}} on XX/XX/{year}.",
     "I disputed it with all three bureaus and it came back as “verified” each time.",
     "My score fell by {points} points because of this.",
     "I was at the XXXX XXXX café in XXXX when the charge was made in another state.",
@@ -61,12 +61,12 @@ def made_narrative(rng: Random, company: str, year: str) -> str:
     """Return what a consumer might have written about a company."""
     if rng.random() < 1 / 3:
         return rng.choice(_LETTERS)
-    length = 2 + int(rng.expovariate(1 / 4))
-    sentences = [
+    middles = min(1 + int(rng.expovariate(1 / 4)), len(_MIDDLES))
+    sentences = (
         rng.choice(_OPENINGS),
-        *rng.choices(_MIDDLES, k=length),
+        *rng.sample(_MIDDLES, k=middles),
         rng.choice(_CLOSINGS),
-    ]
+    )
     text = sentences[0]
     for number, sentence in enumerate(sentences[1:], start=1):
         text += ("\n\n" if number % 4 == 0 else " ") + sentence
@@ -74,5 +74,6 @@ def made_narrative(rng: Random, company: str, year: str) -> str:
         company=company,
         year=year,
         amount=rng.randrange(10, 9_000),
+        paid=rng.randrange(10, 9_000),
         points=rng.randrange(5, 160),
     )

@@ -1,0 +1,224 @@
+"""Faults of the search API, put between a client and the emulator.
+
+    app = Faulty(Emulator(made_complaints(100)), {1: server_error(), 2: cut_body()})
+    app = Faulty(emulator, first(3, backend_trouble()))
+    app = Faulty(emulator, otherwise=forbidden_html())
+
+A fault is what happens to one search request; requests are counted from 1. CCDB_API.md sections 0
+and 7 say which of them the real server shows.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import orjson
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Parameters = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Exchange:
+    """One search request that is about to be answered."""
+
+    app: ASGIApp
+    scope: Scope
+    receive: Receive
+    send: Send
+    parameters: Parameters
+    before: Parameters
+    """The parameters of the request before this one."""
+
+    async def respond(self, response: Response) -> None:
+        """Answer with a response of the fault's own."""
+        await response(self.scope, self.receive, self.send)
+
+    async def answer(self, parameters: Parameters | None = None) -> Response:
+        """Return what the application answers, to these parameters or to the request's own."""
+        scope = self.scope
+        if parameters is not None:
+            scope = {**scope, "query_string": urlencode(parameters).encode()}
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self.app(scope, self.receive, keep)
+        start, *bodies = messages
+        response = Response(b"".join(body["body"] for body in bodies), start["status"])
+        response.raw_headers = start["headers"]
+        return response
+
+
+Fault = Callable[[Exchange], Awaitable[None]]
+
+
+@dataclass
+class Faulty:
+    """An application whose searches go wrong as told; `requests` has each one in its order."""
+
+    app: ASGIApp
+    faults: Mapping[int, Fault] = field(default_factory=dict)
+    otherwise: Fault | None = None
+    requests: list[Parameters] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or let its fault do so."""
+        parameters = tuple(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
+        before = self.requests[-1] if self.requests else ()
+        self.requests.append(parameters)
+        fault = self.faults.get(len(self.requests), self.otherwise)
+        if fault is None:
+            await self.app(scope, receive, send)
+        else:
+            await fault(Exchange(self.app, scope, receive, send, parameters, before))
+
+
+def first(count: int, fault: Fault) -> dict[int, Fault]:
+    """Return the faults of a burst: this one for the first requests."""
+    return dict.fromkeys(range(1, count + 1), fault)
+
+
+def throttled(retry_after: int = 56) -> Fault:
+    """429, to be asked again after so many seconds."""
+    detail = f"Request was throttled. Expected available in {retry_after} seconds."
+    return _json(429, {"detail": detail}, {"Retry-After": str(retry_after)})
+
+
+def backend_trouble() -> Fault:
+    """424, which the server answers to any trouble with its OpenSearch."""
+    return _json(424, {"error": "There was an error calling OpenSearch"})
+
+
+def server_error() -> Fault:
+    """500, any other failure of the server."""
+    return _json(500, {"error": "There was a problem retrieving your request"})
+
+
+def unavailable_html() -> Fault:
+    """503, from something in front of the server."""
+    return _html(503, "<html><head><title>503 Service Unavailable</title></head></html>")
+
+
+def forbidden_html() -> Fault:
+    """403, Akamai's, as clients in the cloud get it."""
+    page = (
+        "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n"
+        "You don't have permission to access"
+        ' "http&#58;&#47;&#47;www&#46;consumerfinance&#46;gov&#47;" on this server.<P>\n'
+        "Reference&#32;&#35;18&#46;5d1f2e17&#46;1791000000&#46;2a3b4c5d\n"
+        "<P>https&#58;&#47;&#47;errors&#46;edgesuite&#46;net&#47;18&#46;5d1f2e17</P>\n"
+        "</BODY></HTML>\n"
+    )
+    return _html(403, page, {"Server": "AkamaiGHost"})
+
+
+def html_page() -> Fault:
+    """200 with the page that people search with, as a wrong path gets it."""
+    return _html(200, "<!DOCTYPE html><html><title>Consumer Complaint Database</title></html>")
+
+
+def invalid_json() -> Fault:
+    """200, called JSON, that ends in the middle though nothing is missing from the body."""
+    return _changed(lambda body: body[: len(body) // 2])
+
+
+def wrong_shape(found: object = ()) -> Fault:
+    """200 with JSON that is no search response: an empty list unless told what."""
+    return _changed(lambda _: orjson.dumps(found))
+
+
+def wrong_type(field_name: str = "company", value: object = 7) -> Fault:
+    """A page whose first complaint has a number where text is due."""
+    return _with_first_source(lambda source: source.update({field_name: value}))
+
+
+def hit_without_id() -> Fault:
+    """A page whose first complaint has no complaint_id, as DATA.md section 5 tells of."""
+    return _with_first_source(lambda source: source.pop("complaint_id"))
+
+
+def repeated_page() -> Fault:
+    """The page that was asked for by the request before, again."""
+
+    async def fault(exchange: Exchange) -> None:
+        await exchange.respond(await exchange.answer(exchange.before))
+
+    return fault
+
+
+def too_large(limit: int = 1_000) -> Fault:
+    """424 where more rows are asked for than this, as from an index with a smaller window."""
+
+    async def fault(exchange: Exchange) -> None:
+        if int(dict(exchange.parameters).get("size", "25")) > limit:
+            await backend_trouble()(exchange)
+        else:
+            await exchange.respond(await exchange.answer())
+
+    return fault
+
+
+def cut_body() -> Fault:
+    """A body that is cut off half way, so that it is shorter than its Content-Length."""
+
+    async def fault(exchange: Exchange) -> None:
+        response = await exchange.answer()
+        headers = response.raw_headers
+        await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+        half = bytes(response.body)[: len(response.body) // 2]
+        await exchange.send({"type": "http.response.body", "body": half, "more_body": True})
+        # An application that ends here without the rest has its connection closed.
+
+    return fault
+
+
+def stalled(until: threading.Event | None = None) -> Fault:
+    """No answer until the event is set, or none at all."""
+
+    async def fault(exchange: Exchange) -> None:
+        if until is None:
+            await asyncio.Event().wait()
+        # The event belongs to the test's thread: no asyncio.Event can be set from there.
+        while until and not until.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        await exchange.respond(await exchange.answer())
+
+    return fault
+
+
+def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -> Fault:
+    async def fault(exchange: Exchange) -> None:
+        content = orjson.dumps(body)
+        await exchange.respond(Response(content, status, headers, "application/json"))
+
+    return fault
+
+
+def _html(status: int, page: str, headers: Mapping[str, str] | None = None) -> Fault:
+    async def fault(exchange: Exchange) -> None:
+        await exchange.respond(HTMLResponse(page, status, headers))
+
+    return fault
+
+
+def _changed(change: Callable[[bytes], bytes]) -> Fault:
+    async def fault(exchange: Exchange) -> None:
+        body = bytes((await exchange.answer()).body)
+        await exchange.respond(Response(change(body), media_type="application/json"))
+
+    return fault
+
+
+def _with_first_source(change: Callable[[dict[str, Any]], object]) -> Fault:
+    def changed(body: bytes) -> bytes:
+        page = orjson.loads(body)
+        change(page["hits"]["hits"][0]["_source"])
+        return orjson.dumps(page)
+
+    return _changed(changed)
