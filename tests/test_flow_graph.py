@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import struct
 import sysconfig
-import threading
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,18 +14,16 @@ from xml.etree import ElementTree as ET
 import pytest
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.runtime import flow_run
 
 from cfpb_etl import flow_graph
 from cfpb_etl.errors import PictureError
 from cfpb_etl.flow_graph import draw_flow
 from cfpb_etl.run_outcome import RunOutcome, TaskFigures, observe, observed
+from prefect_runs import finished_task_runs, handed_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from uuid import UUID
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RENDERER = Path(sysconfig.get_path("scripts")) / "graphviz-pure"
@@ -111,7 +107,7 @@ def example(fail: bool = False) -> list[int]:  # noqa: FBT001, FBT002 - as above
 # --- helpers --------------------------------------------------------------------------------
 
 
-def figures(  # noqa: PLR0913, PLR0917 - as many as there are figures
+def figures(
     completed: int = 1,
     failed: int = 0,
     retries: int = 0,
@@ -192,7 +188,9 @@ def test_the_shape_is_what_a_run_hands_from_task_to_task() -> None:
     assert state.is_completed()
     tasks = list(dict.fromkeys(flow_graph._tasks(example.fn, set())))
     drawn_edges = {(giver, taker) for giver, taker, _ in flow_graph._edges(tasks)}
-    assert handed_over(state.state_details.flow_run_id, runs=6) == drawn_edges
+    flow_run_id = state.state_details.flow_run_id
+    assert flow_run_id is not None
+    assert handed_over(finished_task_runs(flow_run_id, 6)) == drawn_edges
     assert drawn_edges == {("get", "parse"), ("parse", "store")}
 
     (run,) = outcomes
@@ -203,31 +201,6 @@ def test_the_shape_is_what_a_run_hands_from_task_to_task() -> None:
         "store": (2, 0, None),
     }
     assert all(was.seconds <= (run.ended - run.began).total_seconds() for was in run.tasks.values())
-
-
-def handed_over(run_id: UUID | None, runs: int) -> set[tuple[str, str]]:
-    """Return who handed a value to whom, once the server knows of so many finished task runs.
-
-    Task runs reach it as events, some time after they ended.
-    """
-    assert run_id is not None
-    deadline = time.monotonic() + 60
-    only = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
-    with get_client(sync_client=True) as client:
-        while time.monotonic() < deadline:
-            known = client.read_task_runs(flow_run_filter=only)
-            if len(known) == runs and all(run.end_time for run in known):
-                break
-            threading.Event().wait(0.1)
-    names = {run.id: run.task_key.split("-")[0] for run in known}
-    assert len(names) == runs
-    return {
-        (names[value.id], names[run.id])
-        for run in known
-        for values in run.task_inputs.values()
-        for value in values
-        if value.input_type == "task_run"
-    }
 
 
 @pytest.mark.usefixtures("prefect_server")

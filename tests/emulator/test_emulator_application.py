@@ -4,9 +4,10 @@ from datetime import date
 
 import pytest
 import requests
-from conftest import Api, Serve
 
 from cfpb_etl.emulator import made_complaints
+
+from .conftest import Api, Serve
 
 
 @pytest.mark.parametrize("path", ["", "//", "/foo", "/123/", "/?size=1"])

@@ -32,14 +32,14 @@ ERAS: list[Era] = ["2024", "deployed"]
 
 @pytest.fixture(scope="module")
 def of_2024() -> list[Source]:
-    """Return ten thousand of 2024."""
-    return made_complaints(10_000, era="2024")
+    """Return complaints of 2024."""
+    return made_complaints(25_000, era="2024")
 
 
 @pytest.fixture(scope="module")
 def deployed() -> list[Source]:
-    """Return ten thousand of the deployed release."""
-    return made_complaints(10_000)
+    """Return complaints of the deployed release."""
+    return made_complaints(25_000)
 
 
 def test_the_keys_are_those_of_the_era(of_2024: list[Source], deployed: list[Source]) -> None:
@@ -119,7 +119,7 @@ def test_ids_are_unique_and_rise_but_not_strictly(of_2024: list[Source]) -> None
 
     assert len(set(ids)) == len(ids)
     assert {len(number) for number in ids} == {7, 8}
-    assert int(ids[-1]) > int(ids[5_000]) > int(ids[0])
+    assert int(ids[-1]) > int(ids[12_500]) > int(ids[0])
     assert any(sorted(day) != sorted(day, key=int) for day in days.values())
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from conftest import Api
+
+from .conftest import Api
 
 INTEGER = ["A valid integer is required."]
 DAY = ["Date has wrong format. Use one of these formats instead: YYYY-MM-DD."]

@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Serve
 
 from cfpb_etl.emulator import NotARecordingError, made_complaints, recorded_complaints
+
+from .conftest import Serve
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +70,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def re_escaped(path: Path) -> str:
     """Return a pattern for a path."""
-    import re
-
     return re.escape(str(path))
 
 

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from conftest import Api, Serve
 
 from cfpb_etl.emulator import Source, made_complaints
+
+from .conftest import Api, Serve
 
 
 @pytest.fixture(params=["deployed", "of_2024"])
@@ -216,7 +217,7 @@ def fha(source: Source) -> bool:
 FILTERS: list[tuple[str, Callable[[Source], bool]]] = [
     ("state=CA&state=NY", lambda s: s["state"] in {"CA", "NY"}),
     ("state=CA&product=Mortgage", lambda s: s["state"] == "CA" and mortgage(s)),
-    ("state=CA,NY&company=x", lambda _: False),
+    ("company=EQUIFAX,%20INC.,MOHELA", lambda _: False),
     ("product=mortgage", lambda _: False),
     ("product=%20Mortgage%20", mortgage),
     ("product[]=Mortgage", lambda _: True),
@@ -246,8 +247,6 @@ def test_a_filter_finds_what_matches(
     deployed: Api, query: str, matches: Callable[[Source], bool]
 ) -> None:
     """OR within a key, AND between keys, exact; what is not known is silently ignored."""
-    query = query.replace("CA,NY", "CA")
-
     assert deployed.total(query) == sum(map(bool, map(matches, deployed.complaints)))
 
 
@@ -281,7 +280,7 @@ def test_many_different_filters_are_answered(served: Serve) -> None:
 def test_all_words_of_a_plain_term_must_occur(deployed: Api) -> None:
     """Case does not matter, nor in which field they stand."""
     expected = sum(
-        source["company"] == "EQUIFAX, INC." and source["submitted_via"] == "Phone"
+        "EQUIFAX" in (said := " ".join(filter(None, source.values())).upper()) and "PHONE" in said
         for source in deployed.complaints
     )
 

@@ -1,9 +1,10 @@
 """The sliding window of CCDB_API.md section 6."""
 
 import requests
-from conftest import Serve
 
 from cfpb_etl.emulator import made_complaints
+
+from .conftest import Serve
 
 
 class Clock:

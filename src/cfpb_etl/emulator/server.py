@@ -83,11 +83,18 @@ class _PromptServer(uvicorn.Server):
         del sockets  # `serve` closes the one that there is
         for server in self.servers:
             server.close()
+        # asyncio takes three turns of its loop to make a connection of one that it has accepted.
+        await _turns(4)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         unanswered = list(self.server_state.tasks)
         # The connections learn that they are lost first, so that nothing is written to them.
-        await asyncio.sleep(0)
+        await _turns(1)
         for task in unanswered:
             task.cancel()
         await asyncio.gather(*unanswered, return_exceptions=True)
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)

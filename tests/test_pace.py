@@ -1,0 +1,112 @@
+"""The pace lets through what the server allows, and nobody while it asked for time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+
+import pytest
+from pyrate_limiter import limiter
+
+from cfpb_etl.pace import CFPB_SEARCHES, Allowance, Pace, pace_of
+
+TICK = 0.005  # a limiter's clock counts milliseconds
+
+
+def passed(pace: Pace, requests: int) -> list[float]:
+    """Go through the gate so many times, and return when each was through."""
+
+    def go() -> float:
+        pace.wait()
+        return time.monotonic()
+
+    return [go() for _ in range(requests)]
+
+
+def passed_by_threads(pace: Pace, threads: int, requests: int) -> list[float]:
+    """Let threads go through so many times each, and return when, in order."""
+    with ThreadPoolExecutor(threads) as pool:
+        moments = [*pool.map(lambda _: passed(pace, requests), range(threads))]
+    return sorted(chain.from_iterable(moments))
+
+
+def test_the_allowance_is_cfpbs() -> None:
+    """CFPB allows 20 searches a minute."""
+    assert Allowance(requests=20, seconds=60) == CFPB_SEARCHES
+
+
+def test_the_allowance_may_be_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are allowed go through without a pause."""
+    monkeypatch.setattr(limiter, "sleep", pytest.fail)
+
+    assert len(passed(Pace(CFPB_SEARCHES), CFPB_SEARCHES.requests)) == 20
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_no_window_holds_more_than_is_allowed(threads: int) -> None:
+    """The fifth of four waits for the first one's window to end, whichever thread asks."""
+    began = time.monotonic()
+    moments = passed_by_threads(Pace(Allowance(requests=4, seconds=0.2)), threads, 8 // threads)
+
+    assert all(moment - began >= 0.2 - TICK for moment in moments[4:])
+    assert len(moments) == 8
+
+
+def test_a_server_that_does_not_count_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an allowance nobody sleeps."""
+    monkeypatch.setattr(time, "sleep", pytest.fail)
+
+    assert len(passed(Pace(None), 1000)) == 1000
+
+
+@pytest.mark.parametrize("allowance", [None, CFPB_SEARCHES])
+def test_a_hold_stops_everybody(
+    allowance: Allowance | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a Retry-After no thread is through before it has passed, and then all are."""
+    pace = Pace(allowance)
+    began = time.monotonic()
+    pace.hold(0.1)
+
+    assert passed_by_threads(pace, 3, 1)[0] - began >= 0.1
+
+    monkeypatch.setattr(time, "sleep", pytest.fail)
+    assert passed(pace, 1)
+
+
+def test_a_shorter_hold_does_not_shorten_a_longer_one() -> None:
+    """Of two words of the server the one that reaches further counts."""
+    pace = Pace(None)
+    began = time.monotonic()
+    pace.hold(0.1)
+    pace.hold(0.01)
+
+    assert passed(pace, 1)[0] - began >= 0.1
+
+
+def test_a_hold_that_comes_while_waiting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who already waits when another thread is told to slow down waits for that too."""
+    pace = Pace(None)
+    sleep, held = time.sleep, threading.Event()
+
+    def meanwhile(seconds: float) -> None:
+        if not held.is_set():
+            held.set()
+            pace.hold(0.15)
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", meanwhile)
+    began = time.monotonic()
+    pace.hold(0.02)
+
+    assert passed(pace, 1)[0] - began >= 0.15
+
+
+def test_a_server_has_one_pace() -> None:
+    """All that asks one server goes through one gate, and each server has its own."""
+    allowance = Allowance(requests=20, seconds=60)
+
+    assert pace_of("a.example:443", allowance) is pace_of("a.example:443", allowance)
+    assert pace_of("a.example:443", allowance) is not pace_of("b.example:443", allowance)

@@ -1,0 +1,380 @@
+"""The SQLite file: made once, never taken from another program, its errors told by name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cfpb_etl import schema
+from cfpb_etl.complaint import Complaint
+from cfpb_etl.errors import (
+    DatabaseError,
+    DatabaseInUseError,
+    NewerDatabaseError,
+    NotADatabaseError,
+    NotWritableError,
+)
+from cfpb_etl.schema import connect, ensure_schema, named_errors, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def opened(database: Path) -> None:
+    """Open the file as a load does."""
+    with named_errors(database), closing(connect(database)) as connection:
+        ensure_schema(connection, database)
+
+
+def execute(database: Path, *statements: str) -> None:
+    """Do something to the file as another program would."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def tables(database: Path) -> dict[str, str]:
+    """Return each table's definition."""
+    with closing(sqlite3.connect(database)) as connection:
+        return dict(connection.execute("SELECT name, sql FROM sqlite_schema"))
+
+
+# --- a file of ours -------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_made(tmp_path: Path) -> None:
+    """A new file has the columns of `Complaint` as text, says whose it is, and is in WAL mode."""
+    database = tmp_path / "new.db"
+
+    opened(database)
+
+    with closing(sqlite3.connect(database)) as connection:
+        columns = connection.execute("PRAGMA table_info(complaint)").fetchall()
+        named = [(name, kind, bool(key)) for _, name, kind, _, _, key in columns]
+        assert named == [
+            ("complaint_id", "INTEGER", True),
+            *((name, "TEXT", False) for name in Complaint._fields[1:]),
+            ("load_id", "INTEGER", False),
+        ]
+        assert connection.execute("PRAGMA application_id").fetchone() == (0x43465042,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_an_empty_file_is_as_good_as_none(tmp_path: Path) -> None:
+    """A file of no bytes becomes a database, as SQLite itself would have it."""
+    database = tmp_path / "empty.db"
+    database.touch()
+
+    opened(database)
+
+    assert set(tables(database)) == {"complaint", "load"}
+
+
+def test_the_schema_explains_itself(tmp_path: Path) -> None:
+    """The comments on columns are kept in the file, where `.schema` shows them."""
+    database = tmp_path / "new.db"
+    opened(database)
+
+    assert "-- the newest load that wrote the row" in tables(database)["complaint"]
+    assert "-- where the walk stands, JSON; NULL at its end" in tables(database)["load"]
+
+
+def test_opening_again_writes_nothing(tmp_path: Path) -> None:
+    """A file of the newest schema is left as it is."""
+    database = tmp_path / "our.db"
+    opened(database)
+    before = database.read_bytes()
+
+    with closing(sqlite3.connect(database)) as watching, closing(connect(database)) as connection:
+        seen = watching.execute("PRAGMA data_version").fetchone()
+        ensure_schema(connection, database)
+        assert watching.execute("PRAGMA data_version").fetchone() == seen
+    assert database.read_bytes() == before
+
+
+def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Migrations are applied together or not at all, and again from where the file stands."""
+    database = tmp_path / "our.db"
+
+    def second(connection: sqlite3.Connection) -> None:
+        connection.execute("ALTER TABLE load ADD COLUMN more TEXT")
+        connection.execute("CREATE TABLE complaint (a)")  # there is one
+
+    monkeypatch.setattr(schema, "_MIGRATIONS", (*schema._MIGRATIONS, second))
+    for _ in range(2):
+        with pytest.raises(DatabaseError, match="already exists"):
+            opened(database)
+        assert tables(database) == {}
+
+    monkeypatch.undo()
+    opened(database)
+    assert set(tables(database)) == {"complaint", "load"}
+
+
+def test_an_older_file_gets_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the migrations that a file has not seen are applied to it, each once."""
+    database = tmp_path / "our.db"
+    opened(database)
+    execute(database, "INSERT INTO complaint (complaint_id, load_id) VALUES (7, 1)")
+
+    def second(connection: sqlite3.Connection) -> None:
+        connection.execute("ALTER TABLE complaint ADD COLUMN event_tag TEXT")
+
+    monkeypatch.setattr(schema, "_MIGRATIONS", (*schema._MIGRATIONS, second))
+    opened(database)
+    opened(database)
+
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        query = "SELECT complaint_id, event_tag FROM complaint"
+        assert connection.execute(query).fetchall() == [(7, None)]
+
+
+def test_a_newer_file_is_refused(tmp_path: Path) -> None:
+    """A schema from the future is neither used nor changed, and both versions are said."""
+    database = tmp_path / "newer.db"
+    opened(database)
+    execute(database, "PRAGMA user_version = 2")
+    before = database.read_bytes()
+
+    with pytest.raises(NewerDatabaseError, match=r"has schema 2, .* up to 1\. Upgrade") as caught:
+        opened(database)
+
+    assert caught.value.path == database
+    assert database.read_bytes() == before
+
+
+# --- no file of ours ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["CREATE TABLE photo (a)", "PRAGMA user_version = 1", "PRAGMA application_id = 1196444487"],
+)
+def test_another_programs_file_is_left_alone(tmp_path: Path, statement: str) -> None:
+    """A SQLite file that says in any way that it is not ours keeps every byte."""
+    database = tmp_path / "other.db"
+    execute(database, statement)
+    before = database.read_bytes()
+
+    with pytest.raises(NotADatabaseError, match="another program's SQLite file"):
+        opened(database)
+
+    assert database.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["other.db"]
+
+
+@pytest.mark.parametrize("content", [b"hello", b"Complaint ID,Product\n" * 1000], ids=len)
+def test_a_text_file_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    """A file that is not SQLite is told as such, and keeps every byte."""
+    database = tmp_path / "complaints.csv"
+    database.write_bytes(content)
+
+    with pytest.raises(NotADatabaseError, match="is not a sound SQLite file"):
+        opened(database)
+
+    assert database.read_bytes() == content
+
+
+def test_a_truncated_file_is_told(tmp_path: Path) -> None:
+    """A database that lost its end is not a sound file."""
+    database = tmp_path / "cut.db"
+    opened(database)
+    database.write_bytes(database.read_bytes()[:4096])
+
+    with pytest.raises(NotADatabaseError, match="malformed"):
+        opened(database)
+
+
+def test_a_damaged_page_is_told(tmp_path: Path) -> None:
+    """A page of noise is found when it is read, and told as damage, not as a full disk."""
+    database = tmp_path / "damaged.db"
+    opened(database)
+    content = bytearray(database.read_bytes())
+    content[4096:8192] = b"\xff" * 4096  # the root of the first table
+    database.write_bytes(content)
+
+    with (
+        pytest.raises(NotADatabaseError, match="malformed"),
+        named_errors(database),
+        closing(connect(database)) as connection,
+    ):
+        connection.execute("SELECT * FROM complaint").fetchall()
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """A folder in the file's place cannot be opened."""
+    with pytest.raises(NotWritableError, match="unable to open") as caught:
+        opened(tmp_path)
+
+    assert caught.value.path == tmp_path
+
+
+def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
+    """A file in a folder that is not there cannot be opened, and the folder stays missing."""
+    with pytest.raises(NotWritableError, match="unable to open"):
+        opened(tmp_path / "none" / "new.db")
+
+    assert not (tmp_path / "none").exists()
+
+
+# --- what may not be written ----------------------------------------------------------------
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from cfpb_etl.database import begin_load
+from cfpb_etl.errors import DatabaseError
+from test_database import Asked
+
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    with begin_load(Path(sys.argv[1]), Asked()):
+        print("loaded")
+except DatabaseError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture
+def nobodys_folder() -> Iterator[Path]:
+    """Return a folder that any user may use: pytest's own are closed to all but their user."""
+    folder = Path(tempfile.mkdtemp(prefix="cfpb-etl-"))
+    if os.getuid() == 0:
+        os.chown(folder, 65534, 65534)
+    yield folder
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def load_as_nobody(database: Path) -> str:
+    """Begin a load as a user for whom permissions count, and return what is said of it."""
+    outside = {name: value for name, value in os.environ.items() if "COV" not in name}
+    child = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, database],
+        env=outside | {"PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return child.stdout
+
+
+def test_permissions_allow_a_load(nobodys_folder: Path) -> None:
+    """The user of the tests below may load where nothing is forbidden."""
+    assert load_as_nobody(nobodys_folder / "new.db") == "loaded\n"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_without_permission(nobodys_folder: Path, exists: bool) -> None:  # noqa: FBT001
+    """Where no file may be made there is no load, whether or not the database is there."""
+    database = nobodys_folder / "our.db"
+    if exists:
+        opened(database)
+        database.chmod(0o666)
+    nobodys_folder.chmod(0o555)
+
+    assert load_as_nobody(database).startswith(f"NotWritableError {database} cannot be written")
+
+
+def test_a_read_only_file(nobodys_folder: Path) -> None:
+    """A file that may only be read takes no load, and no claim on it stays behind."""
+    database = nobodys_folder / "our.db"
+    opened(database)
+    database.chmod(0o444)
+
+    said = load_as_nobody(database)
+
+    assert said.startswith("NotWritableError")
+    assert "readonly" in said
+    assert "Check its permissions" in said
+    assert not list(nobodys_folder.glob("*-loading*"))
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """A file that cannot grow is told as not writable, and the transaction leaves nothing."""
+    database = tmp_path / "our.db"
+    opened(database)
+
+    with (
+        pytest.raises(NotWritableError, match="full.*free disk space"),
+        named_errors(database),
+        closing(connect(database)) as connection,
+    ):
+        connection.execute("PRAGMA max_page_count = 1")  # as small as it is
+        with transaction(connection):
+            connection.executemany(
+                "INSERT INTO complaint (issue, load_id) VALUES (?, 1)", [("x" * 4000,)] * 100
+            )
+
+    with closing(connect(database)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM complaint").fetchone() == (0,)
+
+
+def test_a_file_locked_by_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program's transaction is waited for so long, and then told as such."""
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_SECONDS", 0.05)
+    database = tmp_path / "our.db"
+    opened(database)
+
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseInUseError, match=r"locked by another program for 0\.05 s"):
+            opened(database)
+        other.execute("COMMIT")
+        opened(database)
+
+
+# --- transactions and errors ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_transaction_is_all_or_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    """What leaves the block by an error, Ctrl-C included, leaves nothing; the rest is kept."""
+    database = tmp_path / "our.db"
+    with closing(connect(database)) as connection:
+        ensure_schema(connection, database)
+        insert = "INSERT INTO complaint (complaint_id, load_id) VALUES (?, 1)"
+        with pytest.raises(error), transaction(connection):
+            connection.execute(insert, (1,))
+            raise error
+        with transaction(connection):
+            connection.execute(insert, (2,))
+
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT complaint_id FROM complaint").fetchall() == [(2,)]
+
+
+def test_a_wrong_statement_is_not_hidden(tmp_path: Path) -> None:
+    """A mistake of ours, such as a broken constraint, passes as it is."""
+    database = tmp_path / "our.db"
+    opened(database)
+
+    with (
+        pytest.raises(sqlite3.IntegrityError),
+        named_errors(database),
+        closing(connect(database)) as connection,
+    ):
+        connection.execute("INSERT INTO complaint (complaint_id) VALUES (1)")
+
+
+def test_the_cause_is_kept(tmp_path: Path) -> None:
+    """SQLite's own error stays behind ours, for --verbose."""
+    with pytest.raises(NotWritableError) as caught:
+        opened(tmp_path)
+
+    assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
