@@ -310,18 +310,16 @@ def test_a_full_disk(tmp_path: Path) -> None:
     database = tmp_path / "our.db"
     opened(database)
 
-    with (
-        pytest.raises(NotWritableError, match="full.*free disk space"),
-        named_errors(database),
-        closing(connect(database)) as connection,
-    ):
-        connection.execute("PRAGMA max_page_count = 1")  # as small as it is
-        with transaction(connection):
-            connection.executemany(
-                "INSERT INTO complaint (issue, load_id) VALUES (?, 1)", [("x" * 4000,)] * 100
-            )
-
     with closing(connect(database)) as connection:
+        connection.execute("PRAGMA max_page_count = 1")  # as small as it is
+
+        def fill_up() -> None:
+            with named_errors(database), transaction(connection):
+                insert = "INSERT INTO complaint (issue, load_id) VALUES (?, 1)"
+                connection.executemany(insert, [("x" * 4000,)] * 100)
+
+        with pytest.raises(NotWritableError, match=r"full.*free disk space"):
+            fill_up()
         assert connection.execute("SELECT COUNT(*) FROM complaint").fetchone() == (0,)
 
 
@@ -349,9 +347,14 @@ def test_a_transaction_is_all_or_nothing(tmp_path: Path, error: type[BaseExcepti
     with closing(connect(database)) as connection:
         ensure_schema(connection, database)
         insert = "INSERT INTO complaint (complaint_id, load_id) VALUES (?, 1)"
-        with pytest.raises(error), transaction(connection):
-            connection.execute(insert, (1,))
-            raise error
+
+        def insert_and_fail() -> None:
+            with transaction(connection):
+                connection.execute(insert, (1,))
+                raise error
+
+        with pytest.raises(error):
+            insert_and_fail()
         with transaction(connection):
             connection.execute(insert, (2,))
 

@@ -266,7 +266,7 @@ def _refuse_other_kind(connection: sqlite3.Connection, database: Path, kind: str
 def _sole_writer(database: Path) -> sqlite3.Connection:
     """Claim the database for one load.
 
-    SQLite's own locks last for a transaction, a load has many. So a load holds the lock of an empty
+    SQLite's own locks last for a transaction, a load has many. So a load holds the lock of a small
     SQLite file beside the database, which the system lets go when the process dies.
 
     Raises:
@@ -276,8 +276,13 @@ def _sole_writer(database: Path) -> sqlite3.Connection:
     connection = _Claim(claim, timeout=0, isolation_level=None)
     connection.path = claim
     try:
+        # On its first write SQLite looks whether the file was removed since it was opened, unless
+        # it is empty. Without that, a claim on a removed file would hold beside one on its heir.
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA user_version = 1")
         connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
+        connection.execute("PRAGMA user_version = 2")
+    except sqlite3.DatabaseError as error:
         sqlite3.Connection.close(connection)
         if error.sqlite_errorcode in _CLAIMED:
             raise DatabaseInUseError(
@@ -287,8 +292,13 @@ def _sole_writer(database: Path) -> sqlite3.Connection:
     return connection
 
 
-# The lock is held; or its file was removed, and perhaps made anew, since it was opened here.
-_CLAIMED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_FSTAT, sqlite3.SQLITE_READONLY_DBMOVED)
+_CLAIMED = (
+    sqlite3.SQLITE_BUSY,
+    # The files were removed, and perhaps made anew, since they were opened here.
+    sqlite3.SQLITE_IOERR_FSTAT,
+    sqlite3.SQLITE_IOERR_DELETE_NOENT,
+    sqlite3.SQLITE_READONLY_DBMOVED,
+)
 
 
 class _Claim(sqlite3.Connection):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import socket
 import sys
 import threading
+import time
 import traceback
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,6 +25,7 @@ from cfpb_etl.prefect_server import start_prefect
 from cfpb_etl.screen import Screen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
 
@@ -43,7 +46,12 @@ def run(source: SearchApi, database: Path, picture: Path | None, *, verbose: boo
     """
     with Screen(source.limit, verbose=verbose) as screen:
         prefect = start_prefect()
-        interruption = Interruption(prefect)
+
+        def last_words() -> str:
+            screen.stop()
+            return f"interrupted: {_kept(screen.stored, database)}"
+
+        interruption = Interruption(prefect, last_words)
         try:
             with ExitStack() as stack:
                 if source.kind == "sample":
@@ -52,8 +60,6 @@ def run(source: SearchApi, database: Path, picture: Path | None, *, verbose: boo
                 prefect.wait()
                 report = load_complaints(source, database, picture)
         except (KeyboardInterrupt, TerminationSignal):
-            screen.stop()
-            _close(f"interrupted: {_kept(screen.stored, database)}")
             interruption.end()
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:
             failure: Exception = PrefectUnreachableError(prefect.api_url, str(error))
@@ -71,31 +77,46 @@ def run(source: SearchApi, database: Path, picture: Path | None, *, verbose: boo
 
 
 class Interruption:
-    """Ends the process soon after Ctrl-C, or SIGTERM, and in order where that is possible.
+    """Ends the process soon after Ctrl-C or SIGTERM, in order where that is possible.
 
-    The first signal raises KeyboardInterrupt in the main thread, so that the load is closed and
-    Prefect told; later ones are ignored. If that takes too long, a timer ends the process.
+    The first signal raises an exception in the main thread, so that the load is closed and Prefect
+    told; Prefect has a handler of its own for SIGTERM while a flow runs. What then hangs is ended by
+    a thread that the interpreter tells of every signal, whoever handles it.
     """
 
-    def __init__(self, prefect: TemporaryServer | UsersServer) -> None:
+    def __init__(
+        self, prefect: TemporaryServer | UsersServer, last_words: Callable[[], str]
+    ) -> None:
         self._prefect = prefect
+        self._last_words = last_words
+        self._ending = threading.Lock()
+        told, tells = socket.socketpair()
+        tells.settimeout(0)  # set_wakeup_fd wants a socket that never blocks
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._begin)
+            signal.signal(number, _interrupt)
+        signal.set_wakeup_fd(tells.detach())
+        threading.Thread(target=self._watch, args=(told,), daemon=True).start()
 
-    def _begin(self, _number: int, _frame: FrameType | None) -> NoReturn:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        timer = threading.Timer(_SECONDS_TO_END, self.end)
-        timer.daemon = True
-        timer.start()
-        raise KeyboardInterrupt
+    def _watch(self, told: socket.socket) -> None:
+        while told.recv(1)[0] not in (signal.SIGINT, signal.SIGTERM):
+            pass
+        time.sleep(_SECONDS_TO_END)
+        self.end()
 
     def end(self) -> NoReturn:
-        """End the process, and Prefect's temporary server with it."""
-        self._prefect.kill()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        """Say the last words, and end the process and Prefect's temporary server with it."""
+        with self._ending:
+            _close(self._last_words())
+            self._prefect.kill()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)  # once is enough: what follows must not be cut short
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _kept(stored: LoadReport, database: Path) -> str:

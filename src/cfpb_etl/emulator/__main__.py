@@ -26,7 +26,9 @@ def run(
     port: int = 8080,
     rows: int = 25_000,
     era: Era = "deployed",
-    recording: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
+    recording: Annotated[
+        tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)
+    ] = (),
     throttle: int | None = None,
 ) -> None:
     """Serve a local complaint search API until Ctrl-C.

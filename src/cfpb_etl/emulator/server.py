@@ -21,7 +21,7 @@ def serve(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
     """
     with _listener(port) as listener:
         server = _PromptServer(app)
-        thread = Thread(target=server.run, args=([listener],), name="emulator", daemon=True)
+        thread = Thread(target=server.run, args=[[listener]], name="emulator", daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}{SEARCH_PATH}"
@@ -32,16 +32,11 @@ def serve(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
 
 def _listener(port: int) -> socket.socket:
     # asyncio switches off Nagle's delay, 40 ms for each small answer, only where the protocol is
-    # named; socket.create_server does not name it.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(128)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    # named, and socket.create_server does not name it.
+    with socket.create_server(("127.0.0.1", port), backlog=128) as unnamed:
+        return socket.socket(
+            unnamed.family, unnamed.type, socket.IPPROTO_TCP, fileno=unnamed.detach()
+        )
 
 
 class _PromptServer(uvicorn.Server):
@@ -53,7 +48,6 @@ class _PromptServer(uvicorn.Server):
     def __init__(self, app: ASGIApp) -> None:
         config = uvicorn.Config(
             app,
-            loop="asyncio",
             http="h11",
             ws="none",
             lifespan="off",
@@ -66,6 +60,12 @@ class _PromptServer(uvicorn.Server):
         super().__init__(config)
         self._running = Event()
         self._stop = asyncio.Event()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run an event loop that ends with the server."""
+        # Of this kind also on Windows: `shutdown` wants its remove_reader.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self.serve(sockets))
 
     def stop(self) -> None:
         """End the server; may be called from any thread."""
@@ -80,11 +80,13 @@ class _PromptServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drop the connections, then the requests that are being answered."""
-        del sockets  # `serve` closes the one that there is
+        # asyncio takes three turns of its loop to make a connection of what it has accepted, and
+        # leaves its socket open if the server is closed before that (Python 3.11).
+        for listener in sockets or []:
+            self._loop.remove_reader(listener)
+        await _turns(3)
         for server in self.servers:
             server.close()
-        # asyncio takes three turns of its loop to make a connection of one that it has accepted.
-        await _turns(4)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         unanswered = list(self.server_state.tasks)

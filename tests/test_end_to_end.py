@@ -1,0 +1,384 @@
+"""Tests of the program as people run it: whole processes, what they leave, and how they end."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from prefect.settings import PREFECT_API_URL
+
+import faults
+from cfpb_etl.emulator import Emulator, made_complaints, serve
+from faults import Fault, Faulty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROGRAM = [sys.executable, "-m", "cfpb_etl.flow"]
+README = Path(__file__).parents[1] / "README.md"
+COMPLAINTS = made_complaints(12_000, era="2024")
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with nothing set: Prefect starts its temporary server."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    for name in ("PREFECT_API_URL", "CFPB_ETL_API_URL", "PREFECT_SERVER_ANALYTICS_ENABLED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+
+
+@pytest.fixture
+def shared_server(
+    empty_folder: None, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Have all runs use the tests' one Prefect server, which saves each some seconds."""
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+
+
+def run(*arguments: str, **changed: Any) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end, without a terminal."""
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, check=False, timeout=120, **changed
+    )
+
+
+def ask(database: str, query: str) -> list[Any]:
+    """Ask a database that a run has left."""
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(query).fetchall()
+
+
+# --- all goes well --------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_the_first_command_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offline, with nothing on PATH and no display: a database, a picture, and no ERROR."""
+    monkeypatch.setenv("PATH", "")
+
+    done = run("--source", "sample")
+
+    assert done.returncode == 0, done.stderr
+    assert "ERROR" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr == "Stored page 1, 1,000 complaints: 1,000 new, 0 changed, 0 as before\n"
+    assert sorted(path.name for path in Path().iterdir()) == ["complaints-flow.svg", "sample.db"]
+    assert ask("sample.db", "SELECT COUNT(*) FROM complaint") == [(1_000,)]
+    assert done.stdout == _block_of_readme("At its end a run says")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("empty_folder")
+@pytest.mark.skipif(not shutil.which("unshare"), reason="only Linux can take the network away")
+def test_without_any_network() -> None:
+    """The sample needs no network: it runs where there is none but the loopback."""
+    up = (
+        "import fcntl, runpy, socket, struct, sys;"
+        "fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh14x', b'lo', 1));"  # SIOCSIFFLAGS
+        "runpy.run_module('cfpb_etl.flow', run_name='__main__')"
+    )
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--net", sys.executable, "-c", up, "--source", "sample"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if "unshare" in done.stderr:
+        pytest.skip(f"this system does not let us take the network away: {done.stderr}")
+
+    assert done.returncode == 0, done.stderr
+    assert "ERROR" not in done.stderr
+    assert ask("sample.db", "SELECT COUNT(*) FROM complaint") == [(1_000,)]
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_several_pages_and_a_png() -> None:
+    """More than a page comes page by page; a .png is a PNG; a second run changes nothing."""
+    emulator = Emulator(COMPLAINTS)
+    with serve(emulator) as url:
+        first = run("--api-url", url, "--limit", "11000", "--graph", "flow.png")
+        second = run("--api-url", url, "--limit", "11000", "--no-graph")
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "11,000 complaints in 2 pages: 11,000 inserted, 0 updated, 0 unchanged" in first.stdout
+    assert "11,000 complaints in 2 pages: 0 inserted, 0 updated, 11,000 unchanged" in second.stdout
+    assert "12,000 match in all" in first.stdout
+    assert "flow.png" in first.stdout
+    assert "picture" not in second.stdout
+    assert Path("flow.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert sorted(path.name for path in Path().iterdir()) == ["complaints.db", "flow.png"]
+    assert [dict(request.parameters)["size"] for request in emulator.requests] == [
+        "10000",
+        "1000",
+    ] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_server")
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium to look at the picture with")
+def test_a_browser_shows_the_picture(tmp_path: Path) -> None:
+    """A browser finds the picture well-formed and paints the three boxes in their green."""
+    with serve(Emulator(COMPLAINTS[:100])) as url:
+        assert run("--api-url", url).returncode == 0
+    picture = Path("complaints-flow.svg").absolute()
+
+    browser = subprocess.run(
+        [
+            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *(f"--user-data-dir={tmp_path / 'browser'}", "--window-size=900,400", "--dump-dom"),
+            picture.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+    assert "parsererror" not in browser.stdout
+    for name in ("get_complaint_data", "parse_complaint_data", "store_complaints"):
+        assert f">{name}</text>" in browser.stdout
+    assert browser.stdout.count("● completed") == 4
+
+
+# --- a failure is loud ----------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_server")
+def test_no_network() -> None:
+    """With nobody listening, after the retries, one clear line that knows a way out."""
+    failed = run("--api-url", "http://127.0.0.1:1/")
+
+    *warnings, last = failed.stderr.splitlines()
+    assert failed.returncode == 1
+    assert len(warnings) == 5
+    assert all("attempt" in warning for warning in warnings)
+    assert last.startswith("failed: The search API could not be reached (Connection refused)")
+    assert "--source sample" in last
+    assert "Nothing was stored." in last
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_no_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Prefect API that does not answer is one clear line with the remedy."""
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+
+    failed = run("--source", "sample")
+
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
+    assert "http://127.0.0.1:1/api" in failed.stderr
+    assert "unset PREFECT_API_URL" in failed.stderr
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_no_prefect_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an API, and with temporary servers switched off, the line says so."""
+    monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_ENABLED", "false")
+
+    failed = run("--source", "sample")
+
+    assert failed.returncode == 1
+    assert "switched off" in failed.stderr
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_a_failure_half_way_keeps_what_came() -> None:
+    """A failed run says what failed, what is kept and what to type; --verbose shows the rest."""
+    faulty = Faulty(Emulator(COMPLAINTS), dict.fromkeys((2, 4), faults.forbidden_html()))
+    with serve(faulty) as url:
+        failed = run("--api-url", url, "--limit", "11000")
+        verbose = run("--api-url", url, "--limit", "11000", "--verbose")
+
+    last = failed.stderr.splitlines()[-1]
+    assert (failed.returncode, verbose.returncode) == (1, 1)
+    assert last.startswith("failed: CFPB's network refuses requests from this address (403)")
+    assert "Kept: 10,000 complaints in complaints.db. The same command" in last
+    assert "Traceback" not in failed.stderr
+    assert "Traceback" in verbose.stderr
+    assert "Flow run" in verbose.stderr
+    assert ask("complaints.db", "SELECT COUNT(*) FROM complaint") == [(10_000,)]
+    assert "× failed" in Path("complaints-flow.svg").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_made_up_complaints_do_not_mix_with_real_ones() -> None:
+    """A database with made-up complaints takes no others."""
+    assert run("--source", "sample", "--limit", "5", "--database", "c.db").returncode == 0
+    with serve(Emulator(COMPLAINTS)) as url:
+        failed = run("--api-url", url, "--database", "c.db")
+
+    assert failed.returncode == 1
+    assert "holds made-up complaints" in failed.stderr
+    assert "--database" in failed.stderr
+
+
+# --- Ctrl-C ---------------------------------------------------------------------------------
+
+
+def interrupted(
+    arguments: list[str],
+    after: str,
+    *,
+    wait: float = 0,
+    tell: Callable[[int, int], None] = os.killpg,
+    number: int = signal.SIGINT,
+) -> tuple[subprocess.Popen[str], list[str], float, list[psutil.Process]]:
+    """Start the program, and after a line interrupt its whole process group, as a terminal does.
+
+    Returns:
+        The ended process, its lines, the seconds from the signal to the end, and the processes that
+        it had started.
+    """
+    with subprocess.Popen(
+        [*PROGRAM, *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        lines: list[str] = []
+        for line in process.stderr:
+            lines.append(line)
+            if after in line:
+                break
+        # Time to be well inside what is to be interrupted, which nothing tells from outside.
+        threading.Event().wait(wait)
+        children = psutil.Process(process.pid).children(recursive=True)
+        began = time.monotonic()
+        tell(process.pid, number)
+        lines += process.stderr.readlines()
+        process.wait()
+        return process, lines, time.monotonic() - began, children
+
+
+INTERRUPTIONS: dict[str, tuple[Fault, str, float]] = {
+    "a slow answer": (faults.stalled(), "Stored page 1", 0.2),
+    "the wait before a retry": (faults.server_error(), "attempt 3", 0.2),
+    "the server's Retry-After": (faults.throttled(60), "attempt 1", 2.5),
+}
+
+
+@pytest.mark.parametrize(("fault", "after", "wait"), INTERRUPTIONS.values(), ids=INTERRUPTIONS)
+@pytest.mark.usefixtures("empty_folder")
+def test_ctrl_c_ends_within_seconds(fault: Fault, after: str, wait: float) -> None:
+    """Ctrl-C ends whatever the run waits for: whole pages kept, told, and nothing left behind."""
+    faulty = Faulty(Emulator(COMPLAINTS), {1: lambda e: e.app(e.scope, e.receive, e.send)}, fault)
+    with serve(faulty) as url:
+        process, lines, seconds, children = interrupted(
+            ["--api-url", url, "--limit", "11000"], after, wait=wait
+        )
+
+    assert process.returncode == 130, lines
+    assert seconds < 5
+    assert children
+    assert not [child for child in children if child.is_running()]
+    assert lines[-1].startswith("interrupted: Kept: 10,000 complaints in complaints.db.")
+    assert "Traceback" not in "".join(lines)
+    assert ask("complaints.db", "SELECT outcome, parts FROM load") == [("interrupted", 1)]
+    assert ask("complaints.db", "SELECT COUNT(*) FROM complaint") == [(10_000,)]
+    assert "■ interrupted" in Path("complaints-flow.svg").read_text("utf-8")
+    assert not Path("complaints.db-loading").exists()
+
+
+@pytest.mark.parametrize("whom", ["process", "group"])
+@pytest.mark.usefixtures("empty_folder")
+def test_kill_is_an_interruption_too(whom: str) -> None:
+    """SIGTERM ends the run as well, from `kill` to the process or from systemd to all of them."""
+    with serve(Faulty(Emulator(COMPLAINTS), {2: faults.stalled()})) as url:
+        process, lines, seconds, children = interrupted(
+            ["--api-url", url, "--limit", "11000"],
+            "Stored page 1",
+            tell=os.kill if whom == "process" else os.killpg,
+            number=signal.SIGTERM,
+        )
+
+    assert process.returncode == 130, lines
+    assert seconds < 5
+    assert not [child for child in children if child.is_running()]
+    # Prefect, whose server went with the group, may have put words of its own before ours.
+    assert "interrupted: Kept: 10,000 complaints in complaints.db." in lines[-1]
+    assert ask("complaints.db", "SELECT outcome, parts FROM load") == [("interrupted", 1)]
+
+
+# --- a terminal -----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_on_a_terminal_a_bar_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal one line shows where things stand; at the end only the summary is left."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    ours, theirs = os.openpty()
+    with serve(Emulator(COMPLAINTS)) as url, os.fdopen(ours, "rb", buffering=0) as screen:
+        process = subprocess.Popen(
+            [*PROGRAM, "--api-url", url, "--limit", "11000"], stderr=theirs, stdout=theirs
+        )
+        os.close(theirs)
+        shown = b""
+        try:
+            while chunk := screen.read(65_536):
+                shown += chunk
+        except OSError:  # Linux says so when the last writer of a terminal has gone
+            pass
+        assert process.wait() == 0
+
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert "Starting Prefect" in text
+    assert "11,000 of 11,000" in text
+    assert "Stored page" not in text
+    after_the_bar = shown.decode().rpartition("\x1b[2K")[2]
+    assert after_the_bar.strip().startswith("11,000 complaints in 2 pages")
+
+
+# --- the README -----------------------------------------------------------------------------
+
+
+def _block_of_readme(after: str) -> str:
+    text = README.read_text("utf-8").partition(after)[2]
+    return text.partition("```text\n")[2].partition("```")[0]
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_the_questions_of_the_readme() -> None:
+    """Each question of the README gives just the answer that stands there."""
+    assert run("--source", "sample").returncode == 0
+    pairs = re.findall(r"```sql\n(.*?)```\n```text\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+
+    assert len(pairs) == 5
+    for question, answer in pairs:
+        told = [
+            [cell.strip() for cell in line.strip("│").split("│")]
+            for line in answer.splitlines()
+            if line.startswith("│")
+        ]
+        found = ask("sample.db", question)
+        assert told[1:] == [[str(cell) for cell in row] for row in found], question
+
+
+def test_the_options_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's options are what --help says."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    assert run("--help").stdout.strip() == _block_of_readme("## Options").strip()
