@@ -745,21 +745,23 @@ def test_nothing_stays_beside_the_database(path: Path, error: BaseException | No
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("third", [False, True])
-def test_a_claim_that_ends_while_it_is_asked_for(
+@pytest.mark.parametrize("heir", [False, True])
+@pytest.mark.parametrize("before", ["PRAGMA synchronous = OFF", "BEGIN EXCLUSIVE"])
+def test_a_claim_that_ends_while_another_is_made(
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    third: bool,  # noqa: FBT001
+    before: str,
+    heir: bool,  # noqa: FBT001
 ) -> None:
     """The lock of a file that was removed meanwhile is no claim: never do two loads hold one."""
-    ending, heirs = [database._sole_writer(path)], []
+    heirs = []
 
     class Slow(database._Claim):
         def execute(self, sql: str, /, *_: object) -> sqlite3.Cursor:
-            if ending:
+            if sql == before:
                 monkeypatch.undo()
-                ending.pop().close()
-                if third:
+                database._sole_writer(path).close()
+                if heir:
                     heirs.append(database._sole_writer(path))
             return super().execute(sql)
 
@@ -767,11 +769,11 @@ def test_a_claim_that_ends_while_it_is_asked_for(
     with pytest.raises(DatabaseInUseError):
         load(path)
 
-    assert len(heirs) == third
-    for heir in heirs:
+    assert len(heirs) == heir
+    for claim in heirs:
         with pytest.raises(DatabaseInUseError):
             load(path)
-        heir.close()
+        claim.close()
     assert load(path) == []
 
 

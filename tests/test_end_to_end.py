@@ -213,7 +213,7 @@ def test_a_failure_half_way_keeps_what_came() -> None:
     last = failed.stderr.splitlines()[-1]
     assert (failed.returncode, verbose.returncode) == (1, 1)
     assert last.startswith("failed: CFPB's network refuses requests from this address (403)")
-    assert "Kept: 10,000 complaints in complaints.db. The same command" in last
+    assert "Kept: 10,000 complaints in complaints.db. Run the same command" in last
     assert "Traceback" not in failed.stderr
     assert "Traceback" in verbose.stderr
     assert "Flow run" in verbose.stderr
@@ -273,53 +273,75 @@ def interrupted(
         return process, lines, time.monotonic() - began, children
 
 
-INTERRUPTIONS: dict[str, tuple[Fault, str, float]] = {
-    "a slow answer": (faults.stalled(), "Stored page 1", 0.2),
-    "the wait before a retry": (faults.server_error(), "attempt 3", 0.2),
-    "the server's Retry-After": (faults.throttled(60), "attempt 1", 2.5),
-}
-
-
-@pytest.mark.parametrize(("fault", "after", "wait"), INTERRUPTIONS.values(), ids=INTERRUPTIONS)
-@pytest.mark.usefixtures("empty_folder")
-def test_ctrl_c_ends_within_seconds(fault: Fault, after: str, wait: float) -> None:
-    """Ctrl-C ends whatever the run waits for: whole pages kept, told, and nothing left behind."""
-    faulty = Faulty(Emulator(COMPLAINTS), {1: lambda e: e.app(e.scope, e.receive, e.send)}, fault)
-    with serve(faulty) as url:
-        process, lines, seconds, children = interrupted(
-            ["--api-url", url, "--limit", "11000"], after, wait=wait
-        )
-
+def kept_and_told(process: subprocess.Popen[str], lines: list[str], seconds: float) -> None:
+    """Hold an interrupted run of two pages, of which one had come, against what is promised."""
     assert process.returncode == 130, lines
     assert seconds < 5
-    assert children
-    assert not [child for child in children if child.is_running()]
-    assert lines[-1].startswith("interrupted: Kept: 10,000 complaints in complaints.db.")
-    assert "Traceback" not in "".join(lines)
+    assert "interrupted: Kept: 10,000 complaints in complaints.db." in lines[-1]
     assert ask("complaints.db", "SELECT outcome, parts FROM load") == [("interrupted", 1)]
     assert ask("complaints.db", "SELECT COUNT(*) FROM complaint") == [(10_000,)]
     assert "■ interrupted" in Path("complaints-flow.svg").read_text("utf-8")
     assert not Path("complaints.db-loading").exists()
 
 
-@pytest.mark.parametrize("whom", ["process", "group"])
 @pytest.mark.usefixtures("empty_folder")
-def test_kill_is_an_interruption_too(whom: str) -> None:
-    """SIGTERM ends the run as well, from `kill` to the process or from systemd to all of them."""
+def test_ctrl_c_leaves_nothing_behind() -> None:
+    """Ctrl-C, which reaches Prefect's temporary server as well, ends both within seconds."""
     with serve(Faulty(Emulator(COMPLAINTS), {2: faults.stalled()})) as url:
         process, lines, seconds, children = interrupted(
+            ["--api-url", url, "--limit", "11000"], "Stored page 1"
+        )
+
+    kept_and_told(process, lines, seconds)
+    assert "Traceback" not in "".join(lines)
+    assert len(children) == 1
+    assert not children[0].is_running()
+
+
+WAITS: dict[str, tuple[Fault, str, float]] = {
+    "before a retry": (faults.server_error(), "attempt 3", 0.2),
+    "for the server's Retry-After": (faults.throttled(60), "attempt 1", 2.5),
+}
+
+
+@pytest.mark.parametrize(("fault", "after", "wait"), WAITS.values(), ids=WAITS)
+@pytest.mark.usefixtures("shared_server")
+def test_ctrl_c_ends_a_wait(fault: Fault, after: str, wait: float) -> None:
+    """Ctrl-C ends the wait before a retry, and the one for the server's pace."""
+    faulty = Faulty(Emulator(COMPLAINTS), dict.fromkeys(range(2, 9), fault))
+    with serve(faulty) as url:
+        process, lines, seconds, _ = interrupted(
+            ["--api-url", url, "--limit", "11000"], after, wait=wait
+        )
+
+    kept_and_told(process, lines, seconds)
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_kill_is_an_interruption_too() -> None:
+    """SIGTERM, which `kill` and a container's stop send to the program, ends the run as well."""
+    with serve(Faulty(Emulator(COMPLAINTS), {2: faults.stalled()})) as url:
+        process, lines, seconds, _ = interrupted(
             ["--api-url", url, "--limit", "11000"],
             "Stored page 1",
-            tell=os.kill if whom == "process" else os.killpg,
+            tell=os.kill,
             number=signal.SIGTERM,
         )
 
-    assert process.returncode == 130, lines
-    assert seconds < 5
+    kept_and_told(process, lines, seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("empty_folder")
+def test_kill_of_the_whole_group() -> None:
+    """SIGTERM to the group, as from systemd, ends the run though Prefect's server dies first."""
+    with serve(Faulty(Emulator(COMPLAINTS), {2: faults.stalled()})) as url:
+        process, lines, seconds, children = interrupted(
+            ["--api-url", url, "--limit", "11000"], "Stored page 1", number=signal.SIGTERM
+        )
+
+    kept_and_told(process, lines, seconds)
     assert not [child for child in children if child.is_running()]
-    # Prefect, whose server went with the group, may have put words of its own before ours.
-    assert "interrupted: Kept: 10,000 complaints in complaints.db." in lines[-1]
-    assert ask("complaints.db", "SELECT outcome, parts FROM load") == [("interrupted", 1)]
 
 
 # --- a terminal -----------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import _thread
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import requests
 from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
 
 import faults
 from cfpb_etl import errors, schema, search_api
@@ -374,3 +378,50 @@ def test_an_interruption_does_not_wait_for_an_answer(tmp_path: Path) -> None:
     assert load["parts"] in (1, 2)
     assert len(rows(tmp_path)) == load["parts"] * 1_000
     assert "■ interrupted" in texts(tmp_path)
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from cfpb_etl.flow import load_complaints
+from cfpb_etl.search_api import SearchApi
+
+url, pages = sys.argv[1], int(sys.argv[2])
+source = SearchApi(limit=pages * 100, url=url, page_size=100, allowance=None)
+report = load_complaints(source, Path("complaints.db"), None)
+print(report.parts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """300 pages of 2 MB take no more than 1.3 times the memory of 30."""
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    narrative = "XXXX charged me {$35.00} twice and will not say why. " * 400
+    long = [
+        {**complaint, "complaint_what_happened": narrative}
+        for complaint in made_complaints(30_000, era="2024")
+    ]
+
+    def peak(url: str, pages: int) -> int:
+        folder = tmp_path / str(pages)
+        folder.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, url, str(pages)],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        stored, kilobytes = map(int, done.stdout.split())
+        assert stored == pages
+        return kilobytes
+
+    emulator = Emulator(long)
+    with serve(emulator) as url:
+        page = requests.get(url, {"size": 100, "no_aggs": "true"}, timeout=60)
+        assert len(page.content) > 2_000_000
+        few, many = peak(url, 30), peak(url, 300)
+
+    print(f"30 pages {few / 1024:.0f} MB, 300 pages {many / 1024:.0f} MB")
+    assert many <= 1.3 * few

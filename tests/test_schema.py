@@ -337,6 +337,20 @@ def test_a_file_locked_by_another_program(tmp_path: Path, monkeypatch: pytest.Mo
         opened(database)
 
 
+def test_a_lock_of_a_finer_kind_is_a_lock(tmp_path: Path) -> None:
+    """SQLite's extended codes go by their primary one: here, a snapshot that others outdated."""
+    database = tmp_path / "our.db"
+    opened(database)
+    insert = "INSERT INTO complaint (complaint_id, load_id) VALUES (1, 1)"
+
+    with closing(connect(database)) as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT * FROM complaint").fetchall()
+        execute(database, insert)
+        with pytest.raises(DatabaseInUseError), named_errors(database):
+            connection.execute(insert)
+
+
 # --- transactions and errors ----------------------------------------------------------------
 
 

@@ -54,7 +54,7 @@ class SearchApiError(CfpbEtlError):
         self.detail = detail
         where = url.partition("?")[0]
         quoted = f" The answer began: {body_start!r}." if body_start else ""
-        super().__init__(f"{self.brief}. {self.remedy} It was {where}.{quoted}")
+        super().__init__(f"{self.brief}. {self.remedy} Address: {where}.{quoted}")
 
     @property
     def brief(self) -> str:

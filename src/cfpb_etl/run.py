@@ -80,8 +80,8 @@ class Interruption:
     """Ends the process soon after Ctrl-C or SIGTERM, in order where that is possible.
 
     The first signal raises an exception in the main thread, so that the load is closed and Prefect
-    told; Prefect has a handler of its own for SIGTERM while a flow runs. What then hangs is ended by
-    a thread that the interpreter tells of every signal, whoever handles it.
+    told; while a flow runs, Prefect has a handler of its own for SIGTERM. What then hangs is ended
+    by a thread that the interpreter tells of every signal, whoever handles it.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ def _kept(stored: LoadReport, database: Path) -> str:
         return "Nothing was stored."
     return (
         f"Kept: {stored.rows:,} complaints in {database}."
-        " The same command brings the rest, and changes nothing that is there."
+        " Run the same command again: it brings the rest, and stores nothing twice."
     )
 
 
