@@ -877,12 +877,14 @@ def test_a_part_is_reported(path: Path) -> None:
 def test_reports_add_up() -> None:
     """Counts are summed, days spanned, the first count opens, the last closes, names collect."""
     reports = [
-        LoadReport(1, 10, 5, 2, None, None, 0, 0, frozenset("a")),
-        LoadReport(1, 20, 6, 3, "2026-02-01", "2026-03-01", 8, 8, frozenset()),
-        LoadReport(1, 30, 7, 4, "2026-01-01", "2026-02-01", 9, 9, frozenset("b")),
+        LoadReport(1, 10, 5, 2, None, None, 0, 0, 1, frozenset("a"), frozenset("x")),
+        LoadReport(1, 20, 6, 3, "2026-02-01", "2026-03-01", 8, 8, 2, frozenset()),
+        LoadReport(1, 30, 7, 4, "2026-01-01", "2026-02-01", 9, 9, 0, frozenset("b")),
         LoadReport(),
     ]
-    total = LoadReport(3, 60, 18, 9, "2026-01-01", "2026-03-01", 0, 9, frozenset("ab"))
+    total = LoadReport(
+        3, 60, 18, 9, "2026-01-01", "2026-03-01", 0, 9, 3, frozenset("ab"), frozenset("x")
+    )
 
     assert reduce(add, reports) == total
     assert reduce(add, reports, LoadReport()) == total
@@ -934,6 +936,16 @@ def test_a_load_that_fell_short(
         Load(1, limit, report).prove_complete()
 
     assert (caught.value.expected, caught.value.read) == (expected, rows)
+
+
+def test_copies_do_not_count_as_complaints() -> None:
+    """A page that repeats one complaint does not pass for a page of as many."""
+    report = LoadReport(rows=4, opening_count=4, closing_count=4, repeated=2)
+
+    with pytest.raises(IncompleteLoadError) as caught:
+        Load(1, None, report).prove_complete()
+
+    assert caught.value.read == 2
 
 
 def test_complaints_are_counted(path: Path) -> None:

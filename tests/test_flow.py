@@ -184,6 +184,21 @@ def test_an_unknown_field_is_told_once(tmp_path: Path, caplog: pytest.LogCapture
     ]
 
 
+def test_a_column_that_vanishes_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When CFPB drops a column the load goes on, and says so; what is stored stays."""
+    run(Emulator(COMPLAINTS[:300]), tmp_path)
+    before = rows(tmp_path)
+    newer = [{k: v for k, v in c.items() if k != "zip_code"} for c in COMPLAINTS[:300]]
+    run(Emulator(newer), tmp_path, page_size=100)
+
+    assert rows(tmp_path) == before
+    assert [r.getMessage() for r in caplog.records if "zip_code" in r.getMessage()] == [
+        "CFPB no longer sends, so that new complaints lack: zip_code"
+    ]
+
+
 # --- how Prefect sees it --------------------------------------------------------------------
 
 
@@ -398,7 +413,7 @@ def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """300 pages of 2 MB take no more than 1.3 times the memory of 30."""
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
     narrative = "XXXX charged me {$35.00} twice and will not say why. " * 400
-    long = [
+    long: list[dict[str, Any]] = [
         {**complaint, "complaint_what_happened": narrative}
         for complaint in made_complaints(30_000, era="2024")
     ]
@@ -419,7 +434,7 @@ def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     emulator = Emulator(long)
     with serve(emulator) as url:
-        page = requests.get(url, {"size": 100, "no_aggs": "true"}, timeout=60)
+        page = requests.get(f"{url}?size=100&no_aggs=true", timeout=60)
         assert len(page.content) > 2_000_000
         few, many = peak(url, 30), peak(url, 300)
 

@@ -41,6 +41,13 @@ class Complaint(NamedTuple):
     consumer_disputed: str | None
 
 
+# What CFPB has sent in every release so far (CCDB_API.md section 0): to miss one of these is news.
+OF_EVERY_RELEASE = frozenset(Complaint._fields) - {
+    "complaint_what_happened",
+    "consumer_consent_provided",
+    "consumer_disputed",
+}
+
 NOT_STORED = frozenset(
     # has_narrative follows from the narrative. The others stand in single documents of the older
     # API and in its fixtures (DATA.md section 2); they describe CFPB's index, not the complaint.

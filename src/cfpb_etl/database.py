@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__
-from cfpb_etl.complaint import Complaint
+from cfpb_etl.complaint import OF_EVERY_RELEASE, Complaint
 from cfpb_etl.errors import DatabaseInUseError, IncompleteLoadError, OtherKindError
 from cfpb_etl.schema import connect, ensure_schema, named_errors, transaction
 
@@ -35,7 +35,9 @@ class LoadReport:
         newest: Latest day received among those read, or None.
         opening_count: How many complaints the source said match, when it was first asked.
         closing_count: The same, when it was last asked.
+        repeated: Of the complaints read, further copies of one that the same part had already.
         unknown: Names in what came that are no column here.
+        missing: Columns that every release has sent so far, and a part did not.
     """
 
     parts: int = 0
@@ -46,7 +48,9 @@ class LoadReport:
     newest: str | None = None
     opening_count: int | None = None
     closing_count: int | None = None
+    repeated: int = 0
     unknown: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
 
     @property
     def unchanged(self) -> int:
@@ -63,7 +67,9 @@ class LoadReport:
             max(filter(None, (self.newest, later.newest)), default=None),
             later.opening_count if self.opening_count is None else self.opening_count,
             self.closing_count if later.closing_count is None else later.closing_count,
+            self.repeated + later.repeated,
             self.unknown | later.unknown,
+            self.missing | later.missing,
         )
 
 
@@ -93,8 +99,9 @@ class Load:
         closing = self.report.closing_count or 0
         moved = abs(closing - (self.report.opening_count or 0))
         expected = closing if self.limit is None else min(self.limit, closing)
-        if self.report.rows + moved < expected:
-            raise IncompleteLoadError(expected, self.report.rows)
+        came = self.report.rows - self.report.repeated
+        if came + moved < expected:
+            raise IncompleteLoadError(expected, came)
 
 
 @contextmanager
@@ -121,10 +128,10 @@ def begin_load(database: Path, source: Source, flow_run_id: str | None = None) -
                 "UPDATE load SET outcome = 'interrupted', failure = 'ended without a word'"
                 " WHERE outcome = 'running'"
             )
-            load_id = connection.execute(
+            connection.execute(
                 "INSERT INTO load"
                 " (source, address, query, flow_run_id, program_version, started_at)"
-                " VALUES (?, ?, ?, ?, ?, ?) RETURNING load_id",
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     source.kind,
                     source.address,
@@ -133,7 +140,8 @@ def begin_load(database: Path, source: Source, flow_run_id: str | None = None) -
                     __version__,
                     _now(),
                 ),
-            ).fetchone()[0]
+            )
+            (load_id,) = connection.execute("SELECT last_insert_rowid()").fetchone()
         load = Load(load_id, source.limit)
         try:
             yield load
@@ -187,7 +195,9 @@ def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadReport:
                 newest=max(days, default=None),
                 opening_count=parsed.matching,
                 closing_count=parsed.matching,
+                repeated=len(complaints) - len({c.complaint_id for c in complaints}),
                 unknown=frozenset(parsed.unknown),
+                missing=OF_EVERY_RELEASE - set(parsed.columns) if complaints else frozenset(),
             )
             connection.execute(
                 "UPDATE load SET parts = parts + 1, complaints_read = complaints_read + ?,"

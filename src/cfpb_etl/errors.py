@@ -4,11 +4,26 @@ A message says what happened and what to do next; the data behind it are attribu
 another attempt is a `Retriable`: the class decides it, not the code that catches it.
 """
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class CfpbEtlError(Exception):
     """Root of everything this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as what it is; Python's own way calls `__init__` again."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[CfpbEtlError], args: tuple[Any, ...], data: dict[str, Any]) -> CfpbEtlError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(data)
+    return error
 
 
 # --- what was asked for ---------------------------------------------------------------------

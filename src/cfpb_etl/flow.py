@@ -156,11 +156,12 @@ def load_complaints(
             parsed = parse_complaint_data(raw)
             load.report += store_complaints(parsed, load.id, database)
         load.prove_complete()
-    if load.report.unknown:
-        get_run_logger().warning(
-            "CFPB sends what this version has no column for: %s",
-            ", ".join(sorted(load.report.unknown)),
-        )
+    for what, names in (
+        ("CFPB sends what this version has no column for", load.report.unknown),
+        ("CFPB no longer sends, so that new complaints lack", load.report.missing),
+    ):
+        if names:
+            get_run_logger().warning("%s: %s", what, ", ".join(sorted(names)))
     return load.report
 
 

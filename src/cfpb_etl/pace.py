@@ -44,8 +44,12 @@ class Pace:
 
     def wait(self) -> None:
         """Return when one more request may be made."""
+        self._wait_until_open()
         if self._limiter is not None:
             self._limiter.try_acquire()
+        self._wait_until_open()
+
+    def _wait_until_open(self) -> None:
         while (seconds := self._closed_until - time.monotonic()) > 0:
             time.sleep(seconds)
 

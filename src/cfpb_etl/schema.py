@@ -143,6 +143,10 @@ def _named(error: sqlite3.DatabaseError, database: Path) -> DatabaseError:
             f"was locked by another program for {BUSY_TIMEOUT_SECONDS} s."
             " Close what writes to it and run again.",
         )
+    if primary == sqlite3.SQLITE_ERROR:  # the file is sound, but a table is not as it was left
+        return NotADatabaseError(
+            database, f"is not as cfpb-etl left it ({error}). Choose another --database."
+        )
     return NotWritableError(
         database, f"cannot be written ({error}). Check its permissions and the free disk space."
     )
