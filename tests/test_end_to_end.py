@@ -31,13 +31,17 @@ README = Path(__file__).parents[1] / "README.md"
 COMPLAINTS = made_complaints(12_000, era="2024")
 
 
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where Prefect keeps its database, which takes it some seconds to make."""
+    return tmp_path_factory.mktemp("prefect")
+
+
 @pytest.fixture
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_folder(tmp_path: Path, prefect_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in an empty folder, with nothing set: Prefect starts its temporary server."""
-    folder = tmp_path / "empty"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_HOME", str(prefect_home))
     for name in ("PREFECT_API_URL", "CFPB_ETL_API_URL", "PREFECT_SERVER_ANALYTICS_ENABLED"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("DISPLAY", raising=False)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from cfpb_etl import __version__
-from cfpb_etl.errors import CfpbEtlError, InvalidQueryError
+from cfpb_etl.errors import CfpbEtlError, ExitCode, InvalidQueryError
 from cfpb_etl.query import Query
 from cfpb_etl.search_api import SEARCH_URL, SearchApi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DONE, FAILED, WRONG_COMMAND, INTERRUPTED = 0, 1, 2, 130
 _NEWEST = 1_000
 _GRAPH = Path("complaints-flow.svg")
 _GRAPH_SUFFIXES = (".svg", ".png")
@@ -61,7 +60,7 @@ def load(  # noqa: PLR0913 - one parameter an option
     graph: Path | None = None,
     no_graph: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     verbose: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-) -> int:
+) -> ExitCode:
     """Bring CFPB's consumer complaints into a SQLite file, and draw how that went.
 
     Without a filter, a date or --limit: the newest 1,000. With a filter or a date and no --limit:
@@ -107,7 +106,7 @@ def load(  # noqa: PLR0913 - one parameter an option
 
 
 @app.command(name="graph")
-def draw(picture: Path = _GRAPH, /) -> int:
+def draw(picture: Path = _GRAPH, /) -> ExitCode:
     """Draw the flow without running it.
 
     Args:
@@ -119,23 +118,23 @@ def draw(picture: Path = _GRAPH, /) -> int:
 
     draw_flow(load_complaints, picture)
     print(picture)
-    return DONE
+    return ExitCode.DONE
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and end the process with its exit code."""
     try:
-        code = app(arguments, exit_on_error=False, print_error=False) or DONE
+        code = app(arguments, exit_on_error=False, print_error=False) or ExitCode.DONE
     except (CycloptsError, WrongCommandError, InvalidQueryError) as error:
         _say(f"wrong command: {_in_one_line(error)} See cfpb-etl --help.")
-        code = WRONG_COMMAND
+        code = ExitCode.WRONG_COMMAND
     except CfpbEtlError as error:
         _say(f"failed: {error}")
-        code = FAILED
+        code = ExitCode.FAILED
     except KeyboardInterrupt:
         _say("interrupted before anything was asked for.")
         # Not sys.exit: an import that was interrupted makes Python end by the signal all the same.
-        os._exit(INTERRUPTED)
+        os._exit(ExitCode.INTERRUPTED)
     sys.exit(code)
 
 

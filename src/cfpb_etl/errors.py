@@ -1,4 +1,4 @@
-"""One root exception, and one class for each situation that has a name.
+"""One root exception, one class for each situation that has a name, and the exit codes.
 
 A message says what happened and what to do next; the data behind it are attributes. What is worth
 another attempt is a `Retriable`: the class decides it, not the code that catches it.
@@ -6,10 +6,20 @@ another attempt is a `Retriable`: the class decides it, not the code that catche
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """How a process of this package ends."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_COMMAND = 2
+    INTERRUPTED = 130
 
 
 class CfpbEtlError(Exception):
@@ -292,4 +302,14 @@ class PrefectUnreachableError(CfpbEtlError):
         super().__init__(
             f"Prefect's API at {api_url} does not answer ({detail}). Start it with "
             "`prefect server start`, or unset PREFECT_API_URL to use a temporary one."
+        )
+
+
+class PrefectNotStartedError(CfpbEtlError):
+    """Raised when Prefect's temporary server does not come up."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"Prefect's temporary server did not start ({detail}). Run again; or start a server"
+            " with `prefect server start`, and set PREFECT_API_URL to the address that it prints."
         )

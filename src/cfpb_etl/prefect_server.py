@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 from prefect.client.orchestration import get_client
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED
 
-from cfpb_etl.errors import PrefectUnreachableError
+from cfpb_etl.errors import PrefectNotStartedError, PrefectUnreachableError
+
+# Prefect allows 20. On its first run the server makes its database, which took 15 s on an idle
+# machine of two cores.
+_SECONDS_TO_START = 120
 
 
 class TemporaryServer:
@@ -26,6 +31,9 @@ class TemporaryServer:
         self._server = SubprocessASGIServer()
         self._failure: Exception | None = None
         self._starting = threading.Thread(target=self._start, daemon=True)
+
+    def start(self) -> None:
+        """Begin to start it, which takes seconds that the caller may use."""
         self._starting.start()
 
     def _start(self) -> None:
@@ -34,7 +42,7 @@ class TemporaryServer:
         # Without a network, the server's telemetry would put an ERROR on the screen.
         os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         try:
-            self._server.start()
+            self._server.start(timeout=_SECONDS_TO_START)
         except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits
             self._failure = error
 
@@ -47,14 +55,17 @@ class TemporaryServer:
         """Return when the server answers.
 
         Raises:
-            PrefectUnreachableError: If it does not come up.
+            PrefectNotStartedError: If it does not come up.
         """
-        self._starting.join()
-        if self._failure is not None:
-            raise PrefectUnreachableError(self._server.api_url, str(self._failure))
+        # Of a server that ends as soon as it is started, Prefect starts one after another.
+        self._starting.join(_SECONDS_TO_START)
+        if self._failure is not None or self._starting.is_alive():
+            raise PrefectNotStartedError(str(self._failure or f"in {_SECONDS_TO_START} s"))
 
     def kill(self) -> None:
         """End it at once: when interrupted, nobody waits for its orderly end."""
+        while self._starting.is_alive() and self._server.server_process is None:
+            time.sleep(0.01)  # it is just being started, and would be left behind
         if process := self._server.server_process:
             process.kill()
             process.wait()
@@ -65,6 +76,9 @@ class UsersServer:
 
     def __init__(self, api_url: str) -> None:
         self.api_url = api_url
+
+    def start(self) -> None:
+        """Do nothing: it is, or it is not."""
 
     def wait(self) -> None:
         """Return if it answers.
@@ -83,8 +97,8 @@ class UsersServer:
         """Leave it alone: it is not ours."""
 
 
-def start_prefect() -> TemporaryServer | UsersServer:
-    """Begin to make Prefect's API available; its `wait` returns when it is."""
+def prefect_api() -> TemporaryServer | UsersServer:
+    """Return Prefect's API, as the user's settings have it."""
     api_url = PREFECT_API_URL.value()
     if api_url or not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
         return UsersServer(api_url or "")

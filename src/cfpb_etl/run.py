@@ -15,13 +15,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import httpx
-from prefect.exceptions import PrefectHTTPStatusError, TerminationSignal
+from prefect.exceptions import TerminationSignal
 
 from cfpb_etl.database import count_complaints
 from cfpb_etl.emulator import Emulator, made_complaints, serve
-from cfpb_etl.errors import CfpbEtlError, PrefectUnreachableError
+from cfpb_etl.errors import CfpbEtlError, ExitCode, PrefectUnreachableError
 from cfpb_etl.flow import load_complaints
-from cfpb_etl.prefect_server import start_prefect
+from cfpb_etl.prefect_server import prefect_api
 from cfpb_etl.screen import Screen
 
 if TYPE_CHECKING:
@@ -33,19 +33,18 @@ if TYPE_CHECKING:
     from cfpb_etl.prefect_server import TemporaryServer, UsersServer
     from cfpb_etl.search_api import SearchApi
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
 SAMPLE_COMPLAINTS = 25_000
 _SECONDS_TO_END = 4  # from Ctrl-C to the end of the process, whatever hangs
 
 
-def run(source: SearchApi, database: Path, picture: Path | None, *, verbose: bool) -> int:
+def run(source: SearchApi, database: Path, picture: Path | None, *, verbose: bool) -> ExitCode:
     """Run the flow, say how it ended, and return the exit code.
 
     When interrupted it does not return: threads that wait for an answer or a retry cannot be woken,
     and the interpreter would wait for them.
     """
+    prefect = prefect_api()
     with Screen(source.limit, verbose=verbose) as screen:
-        prefect = start_prefect()
 
         def last_words() -> str:
             screen.stop()
@@ -53,27 +52,29 @@ def run(source: SearchApi, database: Path, picture: Path | None, *, verbose: boo
 
         interruption = Interruption(prefect, last_words)
         try:
+            prefect.start()
             with ExitStack() as stack:
                 if source.kind == "sample":
                     complaints = made_complaints(SAMPLE_COMPLAINTS, era="2024")
                     source = replace(source, url=stack.enter_context(serve(Emulator(complaints))))
                 prefect.wait()
                 report = load_complaints(source, database, picture)
+            summary = _summary(report, database, screen.picture)
         except (KeyboardInterrupt, TerminationSignal):
             interruption.end()
-        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        except httpx.HTTPError as error:  # ours come from requests, Prefect's from httpx
             failure: Exception = PrefectUnreachableError(prefect.api_url, str(error))
         except Exception as error:  # noqa: BLE001 - each ends in a line of its own, and exit code 1
             failure = error
         else:
             screen.stop()
-            print(_summary(report, database, screen.picture))
-            return DONE
+            print(summary)
+            return ExitCode.DONE
     if verbose:
         traceback.print_exception(failure)
     said = str(failure) if isinstance(failure, CfpbEtlError) else f"unexpected {failure!r}"
     _close(f"failed: {' '.join(said.split())} {_kept(screen.stored, database)}")
-    return FAILED
+    return ExitCode.FAILED
 
 
 class Interruption:
@@ -110,7 +111,7 @@ class Interruption:
             self._prefect.kill()
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(INTERRUPTED)
+            os._exit(ExitCode.INTERRUPTED)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
