@@ -13,8 +13,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from cfpb_etl.emulator.categories import (
     COMPANY_RESPONSES,
-    ISSUES_UNTIL_2023,
-    PRODUCTS,
     PUBLIC_RESPONSES,
     STATES,
     SUBMITTED_VIA,
@@ -23,6 +21,7 @@ from cfpb_etl.emulator.categories import (
     State,
 )
 from cfpb_etl.emulator.narratives import made_narrative
+from cfpb_etl.emulator.products import ISSUES_UNTIL_2023, products
 
 Source: TypeAlias = dict[str, Any]
 """A complaint as a hit carries it, under `_source`."""
@@ -163,7 +162,7 @@ def _ids(rng: Random, moments: Iterable[int]) -> Iterator[str]:
 def _categories(*, until_2023: bool) -> dict[_Category, float]:
     """Return every way through the form, as it was until 2023-08-24 or since, by its weight."""
     weights: dict[_Category, float] = {}
-    for product in PRODUCTS:
+    for product in products():
         name = (until_2023 and product.name_until_2023) or product.name
         renamed = ISSUES_UNTIL_2023 if until_2023 else {}
         issues = {
