@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__
+from cfpb_etl.claim import sole_writer
 from cfpb_etl.complaint import OF_EVERY_RELEASE, Complaint
-from cfpb_etl.errors import DatabaseInUseError, IncompleteLoadError, OtherKindError
+from cfpb_etl.errors import IncompleteLoadError, OtherKindError
 from cfpb_etl.schema import connect, ensure_schema, named_errors, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from cfpb_etl.source import ParsedPart, Source
 
@@ -116,7 +117,7 @@ def begin_load(database: Path, source: Source, flow_run_id: str | None = None) -
     """
     with (
         named_errors(database),
-        closing(_sole_writer(database)),
+        closing(sole_writer(database)),
         # Held open all the while: the last connection to close empties the write-ahead log, which
         # must not happen after each part.
         closing(connect(database)) as connection,
@@ -271,54 +272,6 @@ def _refuse_other_kind(connection: sqlite3.Connection, database: Path, kind: str
             f"holds {held} complaints, which are never mixed with"
             f" {'real' if made_up[0] else 'made-up'} ones. Choose another --database.",
         )
-
-
-def _sole_writer(database: Path) -> sqlite3.Connection:
-    """Claim the database for one load.
-
-    SQLite's own locks last for a transaction, a load has many. So a load holds the lock of a small
-    SQLite file beside the database, which the system lets go when the process dies.
-
-    Raises:
-        DatabaseInUseError: If another load holds it.
-    """
-    claim = Path(f"{database.resolve()}-loading")
-    connection = _Claim(claim, timeout=0, isolation_level=None)
-    connection.path = claim
-    try:
-        # On its first write SQLite looks whether the file was removed since it was opened, unless
-        # it is empty. Without that, a claim on a removed file would hold beside one on its heir.
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA user_version = 1")
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("PRAGMA user_version = 2")
-    except sqlite3.DatabaseError as error:
-        sqlite3.Connection.close(connection)
-        if error.sqlite_errorcode in _CLAIMED:
-            raise DatabaseInUseError(
-                database, "is being loaded by another run. Wait until that one has ended."
-            ) from None
-        raise
-    return connection
-
-
-_CLAIMED = (
-    sqlite3.SQLITE_BUSY,
-    # The files were removed, and perhaps made anew, since they were opened here.
-    sqlite3.SQLITE_IOERR_FSTAT,
-    sqlite3.SQLITE_IOERR_DELETE_NOENT,
-    sqlite3.SQLITE_READONLY_DBMOVED,
-)
-
-
-class _Claim(sqlite3.Connection):
-    path: Path
-
-    def close(self) -> None:
-        """Remove the file while its lock is held, so that nobody loses a claim on it."""
-        with suppress(OSError):
-            self.path.unlink()
-        super().close()
 
 
 def _now() -> str:
