@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 WRONG_COMMANDS = [
     (["--state", "ZZ"], "--state 'ZZ'", "CA CO CT"),
-    (["--state", "ca"], "--state 'ca'", "in capitals"),
+    (["--state", "CA", "TX"], "'TX'", "repeated for each value"),
+    (["--no-grap"], "--no-grap", "Did you mean --no-graph? See"),
     (["--since", "2026-13-01"], "--since '2026-13-01'", "YYYY-MM-DD"),
     (["--until", "2026-W40-1"], "--until '2026-W40-1'", "YYYY-MM-DD"),
     (["--since", "2026-10-02", "--until", "2026-10-01"], "--since", "after --until 2026-10-01"),
@@ -36,6 +37,7 @@ WRONG_COMMANDS = [
     (["--graph", "flow.pdf"], "--graph 'flow.pdf'", ".svg or .png"),
     (["--graph", "missing/flow.svg"], "--graph", "folder that does not exist"),
     (["--graph", "flow.svg", "--no-graph"], "--no-graph", "--graph"),
+    (["--graph", "./x.svg", "--database", "x.svg"], "--graph", "same file as the database"),
     (["--no-such-option"], "--no-such-option", "--help"),
     (["graph", "flow.jpg"], "PICTURE 'flow.jpg'", ".svg or .png"),
 ]

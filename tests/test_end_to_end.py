@@ -81,10 +81,12 @@ def test_the_first_command_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.returncode == 0, done.stderr
     assert "ERROR" not in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert done.stderr == "Stored page 1, 1,000 complaints: 1,000 new, 0 changed, 0 as before\n"
+    assert (
+        done.stderr == "Stored page 1, 1,000 complaints: 1,000 inserted, 0 updated, 0 unchanged\n"
+    )
     assert sorted(path.name for path in Path().iterdir()) == ["complaints-flow.svg", "sample.db"]
     assert ask("sample.db", "SELECT COUNT(*) FROM complaint") == [(1_000,)]
-    assert done.stdout == _block_of_readme("At its end a run says")
+    assert done.stdout == _block_of_readme("this is the sample's:")
 
 
 @pytest.mark.slow
@@ -175,7 +177,7 @@ def test_no_network() -> None:
     assert failed.returncode == 1
     assert len(warnings) == 5
     assert all("attempt" in warning for warning in warnings)
-    assert last.startswith("failed: The search API could not be reached (Connection refused)")
+    assert last.startswith("failed: The search API could not be reached: Connection refused")
     assert "--source sample" in last
     assert "Nothing was stored." in last
     assert "Traceback" not in failed.stderr
@@ -218,11 +220,39 @@ def test_a_failure_half_way_keeps_what_came() -> None:
     assert (failed.returncode, verbose.returncode) == (1, 1)
     assert last.startswith("failed: CFPB's network refuses requests from this address (403)")
     assert "Kept: 10,000 complaints in complaints.db. Run the same command" in last
+    assert last.endswith("Picture: complaints-flow.svg")
     assert "Traceback" not in failed.stderr
     assert "Traceback" in verbose.stderr
     assert "Flow run" in verbose.stderr
     assert ask("complaints.db", "SELECT COUNT(*) FROM complaint") == [(10_000,)]
     assert "× failed" in Path("complaints-flow.svg").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_nothing_that_matches_is_told() -> None:
+    """A filter that matches nothing is no failure, but is said in so many words."""
+    with serve(Emulator(COMPLAINTS)) as url:
+        done = run("--api-url", url, "--product", "mortgage")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("0 complaints in 1 page")
+    assert "spelled as CFPB does" in done.stdout
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_a_summary_that_nobody_reads() -> None:
+    """A reader that goes away, as `head` does, does not fail a load that went well."""
+    with serve(Emulator(COMPLAINTS)) as url:
+        process = subprocess.Popen(
+            [*PROGRAM, "--api-url", url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 0, told
+    assert "Traceback" not in told
+    assert ask("complaints.db", "SELECT outcome FROM load") == [("complete",)]
 
 
 @pytest.mark.usefixtures("shared_server")
@@ -373,7 +403,7 @@ def test_on_a_terminal_a_bar_is_shown_and_taken_away(monkeypatch: pytest.MonkeyP
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert "Starting Prefect" in text
     assert "11,000 of 11,000" in text
-    assert "Stored page" not in text
+    assert "10,000 inserted" not in text
     after_the_bar = shown.decode().rpartition("\x1b[2K")[2]
     assert after_the_bar.strip().startswith("11,000 complaints in 2 pages")
 
@@ -407,4 +437,5 @@ def test_the_options_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
     """The README's options are what --help says."""
     monkeypatch.setenv("COLUMNS", "100")
 
-    assert run("--help").stdout.strip() == _block_of_readme("## Options").strip()
+    said = [line.rstrip() for line in run("--help").stdout.strip().splitlines()]
+    assert said == _block_of_readme("## Options").splitlines()

@@ -295,7 +295,7 @@ def test_a_query_that_the_server_refuses(emulator: Emulator) -> None:
 
 def test_a_wrong_address_sends_the_website(emulator: Emulator) -> None:
     """Without its trailing slash the address sends a web page, and the error says so."""
-    with serve(emulator) as url, pytest.raises(errors.NotJsonError, match="trailing slash"):
+    with serve(emulator) as url, pytest.raises(errors.NotJsonError, match="last slash included"):
         list(walked(SearchApi(url=url.rstrip("/"), allowance=None)))
 
 

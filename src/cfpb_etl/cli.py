@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from cfpb_etl import __version__
 from cfpb_etl.errors import CfpbEtlError, ExitCode, InvalidQueryError
@@ -68,8 +68,8 @@ def load(  # noqa: PLR0913 - one parameter an option
 
     Args:
         source: api asks CFPB; sample runs offline, on made-up complaints.
-        database: The SQLite file, complaints.db or sample.db unless said.
-        limit: At most so many complaints, the newest.
+        database: The SQLite file; complaints.db by default, sample.db for the sample.
+        limit: Only the newest so many complaints.
         since: Received on this day or later, YYYY-MM-DD.
         until: Received on this day or earlier, YYYY-MM-DD.
         state: Two-letter code, such as CA. Repeat it for more.
@@ -78,7 +78,7 @@ def load(  # noqa: PLR0913 - one parameter an option
         company: Company, spelled as CFPB does. Repeat it for more.
         search: Words to look for in the complaints.
         api_url: Address of the search API; also CFPB_ETL_API_URL.
-        graph: Where to draw the flow, .svg or .png; complaints-flow.svg unless said.
+        graph: Where to draw the flow, .svg or .png; complaints-flow.svg by default.
         no_graph: Draw nothing.
         verbose: Show Prefect's whole log, and tracebacks.
     """
@@ -89,7 +89,10 @@ def load(  # noqa: PLR0913 - one parameter an option
     picture = None if no_graph else graph or _GRAPH
     if picture:
         _check_picture("--graph", picture)
-    query = Query(since, until, state, product, issue, company, search)
+        if picture.resolve() == database.resolve():
+            raise WrongCommandError("--graph", "is the same file as the database")
+    codes = tuple(code.upper() for code in state)
+    query = Query(since, until, codes, product, issue, company, search)
     if limit is None and not query:
         limit = _NEWEST
     if source == "sample":
@@ -97,9 +100,11 @@ def load(  # noqa: PLR0913 - one parameter an option
             raise WrongCommandError("--api-url", "does not go with --source sample")
         asked = SearchApi(query, limit, kind="sample", allowance=None)
     else:
-        asked = SearchApi(query, limit, api_url or os.environ.get("CFPB_ETL_API_URL", SEARCH_URL))
+        asked = SearchApi(query, limit, api_url or os.environ.get("CFPB_ETL_API_URL") or SEARCH_URL)
     # On its first run in a terminal Prefect would print a notice of its telemetry, and send it.
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    if sys.stderr.isatty():
+        print("Starting", end="\r", file=sys.stderr, flush=True)  # the imports take a second or two
     from cfpb_etl.run import run
 
     return run(asked, database, picture, verbose=verbose)
@@ -141,8 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, InvalidQueryError):
         option = f"--{error.field.replace('_', '-')}"
-        return f"{option} {error.value!r} is not possible; {error.allowed}."
-    return " ".join(str(error).split()).removesuffix(".") + "."
+        return f"{option} {error.value!r} is not valid; {error.allowed}."
+    if isinstance(error, UnusedCliTokensError):
+        words = " ".join(error.unused_tokens or [])
+        return f"{words!r} belongs to no option; an option is repeated for each value."
+    said = " ".join(str(error).split())
+    return said if said.endswith((".", "?")) else f"{said}."
 
 
 def _check_place(option: str, path: Path) -> None:
@@ -156,7 +165,7 @@ def _check_place(option: str, path: Path) -> None:
 
 def _check_picture(option: str, path: Path) -> None:
     _check_place(option, path)
-    if path.suffix not in _GRAPH_SUFFIXES:
+    if path.suffix.lower() not in _GRAPH_SUFFIXES:
         raise WrongCommandError(option, f"{str(path)!r} must end in {' or '.join(_GRAPH_SUFFIXES)}")
 
 

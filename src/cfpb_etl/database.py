@@ -58,6 +58,11 @@ class LoadReport:
         """Complaints read that the database held just so."""
         return self.rows - self.inserted - self.updated
 
+    @property
+    def counts(self) -> str:
+        """Return what became of the complaints read, in words."""
+        return f"{self.inserted:,} inserted, {self.updated:,} updated, {self.unchanged:,} unchanged"
+
     def __add__(self, later: LoadReport) -> LoadReport:
         return LoadReport(
             self.parts + later.parts,
@@ -227,8 +232,8 @@ def count_complaints(database: Path) -> int:
         DatabaseError: One of its subclasses, if the file cannot be read.
     """
     with named_errors(database), closing(connect(database)) as connection:
-        (count,) = connection.execute("SELECT COUNT(*) FROM complaint").fetchone()
-        return int(count)
+        (complaints,) = connection.execute("SELECT COUNT(*) FROM complaint").fetchone()
+        return int(complaints)
 
 
 @lru_cache(maxsize=8)

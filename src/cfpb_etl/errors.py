@@ -25,6 +25,11 @@ class ExitCode(IntEnum):
 class CfpbEtlError(Exception):
     """Root of everything this package raises on purpose."""
 
+    @property
+    def brief(self) -> str:
+        """Return what happened, where the whole message also says what to do about it."""
+        return str(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process as what it is; Python's own way calls `__init__` again."""
         return _again, (type(self), self.args, self.__dict__)
@@ -52,7 +57,7 @@ class InvalidQueryError(CfpbEtlError):
         self.field = field
         self.value = value
         self.allowed = allowed
-        super().__init__(f"{field}: {value!r} is not allowed; {allowed}")
+        super().__init__(f"{field}: {value!r} is not valid; {allowed}")
 
 
 # --- the search API's answers ---------------------------------------------------------------
@@ -83,8 +88,8 @@ class SearchApiError(CfpbEtlError):
 
     @property
     def brief(self) -> str:
-        """Return what happened, without what to do about it."""
-        return f"{self.situation} ({self.detail})" if self.detail else self.situation
+        """Return what happened, without the remedy and the address."""
+        return f"{self.situation}: {self.detail}" if self.detail else self.situation
 
 
 class RetriableError(SearchApiError):
@@ -186,7 +191,7 @@ class NotJsonError(SearchApiError):
     """Raised when something other than JSON came, such as the website's page."""
 
     situation = "A web page or other text came where JSON was due"
-    remedy = "Check --api-url: it needs its trailing slash, without which CFPB sends its website."
+    remedy = "Check --api-url: CFPB's ends in /search/api/v1/, the last slash included."
 
 
 class TooLargeError(SearchApiError):

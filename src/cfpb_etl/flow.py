@@ -51,7 +51,7 @@ def is_worth_a_retry(_task: object, run: TaskRun, state: State[Any]) -> bool:
     on_failure=[observe],
 )
 def get_complaint_data(source: SearchApi, part: Page) -> RawPart:
-    """Fetch a part of the source, as it comes."""
+    """Fetch one page of complaints."""
     log = get_run_logger()
     log.info("Asking for %s", part)
     began = time.monotonic()
@@ -59,7 +59,7 @@ def get_complaint_data(source: SearchApi, part: Page) -> RawPart:
         raw = source.fetch(part)
     except RetriableError as error:
         attempt = f"attempt {task_run.run_count} of {error.attempts}"
-        log.warning("No %s on %s: %s", part, attempt, error.brief)
+        log.warning("%s, %s failed: %s", part, attempt, error.brief)
         raise
     log.info("Fetched %s in %.1f s", raw, time.monotonic() - began)
     return raw
@@ -72,7 +72,7 @@ def get_complaint_data(source: SearchApi, part: Page) -> RawPart:
     on_failure=[observe],
 )
 def parse_complaint_data(raw: RawPart) -> ParsedPart:
-    """Turn what came into complaints."""
+    """Check what came, and make it complaints."""
     parsed = raw.parsed()
     get_run_logger().info("Parsed %s", parsed)
     return parsed
@@ -85,12 +85,12 @@ def parse_complaint_data(raw: RawPart) -> ParsedPart:
     on_failure=[observe],
 )
 def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadReport:
-    """Write complaints and progress together."""
+    """Write a page in one transaction."""
     report = store_part(parsed, load_id, database)
     get_run_logger().info(
-        "Stored %s: %s new, %s changed, %s as before",
-        *(parsed, f"{report.inserted:,}", f"{report.updated:,}", f"{report.unchanged:,}"),
-        extra={"stored": report},
+        "Stored %s: %s",
+        *(parsed, report.counts),
+        extra={"stored": report},  # for the screen, which counts along
     )
     return report
 
@@ -141,7 +141,7 @@ def load_complaints(
     database: Path = Path("complaints.db"),
     graph: Path | None = Path("complaints-flow.svg"),
 ) -> LoadReport:
-    """Bring a source's complaints into a SQLite file.
+    """Bring CFPB's consumer complaints into a SQLite file.
 
     Args:
         source: Where complaints come from, and which are asked for.
@@ -176,6 +176,6 @@ def pictured(graph: Path | None) -> Iterator[None]:
         if graph is not None:
             try:
                 draw_flow(load_complaints, graph, outcome)
-                log.info("Drew %s", graph, extra={"picture": graph})
+                log.info("Drew %s", graph, extra={"picture": graph})  # for the screen
             except PictureError as error:
-                log.warning("No picture: %s", error)
+                log.warning("%s", error)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -68,12 +68,14 @@ def run(source: SearchApi, database: Path, picture: Path | None, *, verbose: boo
             failure = error
         else:
             screen.stop()
-            print(summary)
+            with suppress(BrokenPipeError):  # whoever was to read it has gone
+                print(summary, flush=True)
             return ExitCode.DONE
-    if verbose:
+    if verbose and not isinstance(failure, CfpbEtlError):
         traceback.print_exception(failure)
     said = str(failure) if isinstance(failure, CfpbEtlError) else f"unexpected {failure!r}"
-    _close(f"failed: {' '.join(said.split())} {_kept(screen.stored, database)}")
+    picture_drawn = f" Picture: {screen.picture}" if screen.picture else ""
+    _close(f"failed: {' '.join(said.split())} {_kept(screen.stored, database)}{picture_drawn}")
     return ExitCode.FAILED
 
 
@@ -125,14 +127,15 @@ def _kept(stored: LoadReport, database: Path) -> str:
         return "Nothing was stored."
     return (
         f"Kept: {stored.rows:,} complaints in {database}."
-        " Run the same command again: it brings the rest, and stores nothing twice."
+        " Run the same command again: it starts over, and stores nothing twice."
     )
 
 
 def _summary(report: LoadReport, database: Path, picture: Path | None) -> str:
     pages = f"{report.parts} page{'s' * (report.parts != 1)}"
-    counts = f"{report.inserted:,} inserted, {report.updated:,} updated"
-    lines = [f"{report.rows:,} complaints in {pages}: {counts}, {report.unchanged:,} unchanged"]
+    lines = [f"{report.rows:,} complaints in {pages}: {report.counts}"]
+    if not report.rows:
+        lines.append("nothing matches: products, issues and companies are spelled as CFPB does")
     if report.oldest:
         span = f"received {report.oldest} to {report.newest}"
         lines.append(f"{span}; {report.closing_count:,} match in all")

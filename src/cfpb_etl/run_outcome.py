@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from cfpb_etl.errors import CfpbEtlError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -123,4 +125,5 @@ def observe(task: AnyTask, task_run: TaskRun, state: State[Any]) -> None:
 
 
 def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    said = error.brief if isinstance(error, CfpbEtlError) else str(error)
+    return said or type(error).__name__

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from cfpb_etl.database import LoadReport
 
@@ -16,15 +15,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _PACKAGE = str(Path(__file__).parent)
-_SECONDS_BETWEEN_LINES = 2
 
 
 class Screen(logging.Handler):
     """Listens to the run's log, counts what is stored, and shows where things stand.
 
-    On a terminal that is a progress bar, elsewhere a line every few seconds. Prefect's own lines
-    stay in its log, where every step is; on the screen they would say each of ours again. With
-    `verbose` it only counts, and Prefect's console shows everything.
+    On a terminal that is a progress bar, elsewhere a line for each page. Prefect's own lines stay
+    in its log, where every step is; on the screen they would say each of ours again. With `verbose`
+    it only counts, and Prefect's console shows everything.
+
+    A record of the log may carry, as `extra`, what a step `stored` and the `picture` that it drew.
 
     Attributes:
         stored: What the run has stored so far.
@@ -37,14 +37,12 @@ class Screen(logging.Handler):
         self.picture: Path | None = None
         self._limit = limit
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._next_line = 0.0
-        self._verbose = verbose
+        self._silent = verbose
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description:<20}"),
             BarColumn(bar_width=30),
             TextColumn("{task.fields[counts]}"),
-            TimeRemainingColumn(),
             console=self._console,
             transient=True,
             disable=verbose or not self._console.is_terminal,
@@ -54,7 +52,7 @@ class Screen(logging.Handler):
     def __enter__(self) -> Self:
         """Take the place of Prefect's console at the root of the log, until the process ends."""
         root = logging.getLogger()
-        if not self._verbose:
+        if not self._silent:
             root.handlers.clear()
         root.addHandler(self)
         self._progress.start()
@@ -69,8 +67,9 @@ class Screen(logging.Handler):
         self.stop()
 
     def stop(self) -> None:
-        """Take the progress bar off the terminal."""
+        """Take the progress bar off the terminal, and leave the last line to the run."""
         self._progress.stop()
+        self._silent = True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count and show a record."""
@@ -78,7 +77,7 @@ class Screen(logging.Handler):
         if stored is not None:
             self.stored += stored
         self.picture = getattr(record, "picture", self.picture)
-        if self._verbose:
+        if self._silent:
             return
         ours = record.pathname.startswith(_PACKAGE)
         if record.levelno >= logging.WARNING:
@@ -94,13 +93,12 @@ class Screen(logging.Handler):
             counts = f"{self.stored.rows:,} of {expected:,}" if expected is not None else ""
             self._progress.update(
                 self._bar,
-                description=step if stored is None else None,
+                description=step.partition(",")[0],
                 completed=self.stored.rows,
                 total=expected,
                 counts=counts,
             )
-        elif stored is not None and time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+        elif stored is not None:
             self._console.print(step, markup=False)
 
 

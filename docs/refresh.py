@@ -1,0 +1,94 @@
+"""Refresh what the README shows: outputs, options and pictures, each from a run.
+
+Run `python docs/refresh.py` in the development environment; `git diff` tells what changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+sys.path.insert(0, str(ROOT / "tests"))
+
+import faults  # noqa: E402 - found only now
+from cfpb_etl.emulator import Emulator, made_complaints, serve  # noqa: E402
+
+
+def run(folder: str, *arguments: str) -> str:
+    """Run the program and return what it printed."""
+    return subprocess.run(
+        [sys.executable, "-m", "cfpb_etl.flow", *arguments],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "100"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    ).stdout
+
+
+def boxed(database: Path, question: str) -> str:
+    """Return the answer to a question as `sqlite3 -box` prints it."""
+    with closing(sqlite3.connect(database)) as connection:
+        cursor = connection.execute(question)
+        rows = [[name for name, *_ in cursor.description]]
+        rows += [[str(value) for value in row] for row in cursor]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+    def line(left: str, middle: str, right: str) -> str:
+        return left + middle.join("─" * (width + 2) for width in widths) + right
+
+    head, *body = (list(zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(
+        [
+            line("┌", "┬", "┐"),
+            "│" + "│".join(f" {cell:^{width}} " for cell, width in head) + "│",
+            line("├", "┼", "┤"),
+            *("│" + "│".join(f" {cell:<{width}} " for cell, width in row) + "│" for row in body),
+            line("└", "┴", "┘"),
+        ]
+    )
+
+
+def main() -> None:
+    """Run the sample and a failing load, and put what they gave into the README and docs."""
+    text = README.read_text("utf-8")
+
+    def put(after: str, output: str) -> None:
+        nonlocal text
+        before, heading, rest = text.partition(after)
+        until, fence, rest = rest.partition("```text\n")
+        text = (
+            before + heading + until + fence + output.rstrip() + "\n```" + rest.partition("```")[2]
+        )
+
+    with tempfile.TemporaryDirectory() as folder:
+        picture = str(ROOT / "docs" / "complaints-flow.svg")
+        sample = run(folder, "--source", "sample", "--graph", picture)
+        put("this is the sample's:", sample.replace(picture, "complaints-flow.svg"))
+        options = run(folder, "--help").splitlines()
+        put("## Options", "\n".join(line.rstrip() for line in options))
+        text = re.sub(
+            r"```sql\n(.*?)```\n```text\n.*?```",
+            lambda found: (
+                f"```sql\n{found[1]}```\n```text\n{boxed(Path(folder, 'sample.db'), found[1])}\n```"
+            ),
+            text,
+            flags=re.DOTALL,
+        )
+        down = dict.fromkeys(range(2, 7), faults.server_error())
+        with serve(faults.Faulty(Emulator(made_complaints(25_000, era="2024")), down)) as url:
+            failed = str(ROOT / "docs" / "failed-flow.svg")
+            run(folder, "--api-url", url, "--limit", "25000", "--graph", failed)
+    README.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
