@@ -364,7 +364,7 @@ def test_a_picture_that_fails_is_a_warning(
     state = run(Emulator(COMPLAINTS[:10]), tmp_path)
 
     assert state.is_completed()
-    (warning,) = [r.getMessage() for r in caplog.records if "No picture" in r.getMessage()]
+    (warning,) = [r.getMessage() for r in caplog.records if "picture" in r.getMessage()]
     assert "\n" not in warning
 
 

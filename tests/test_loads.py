@@ -231,7 +231,8 @@ def test_a_whole_load(
     """What the source counts has come, but for as many as its own count moved meanwhile."""
     report = LoadReport(rows=rows, opening_count=opening, closing_count=closing)
 
-    Load(1, limit, report).prove_complete()
+    expected = min(closing or 0, limit or closing or 0)
+    assert Load(1, limit, report).prove_complete() == expected - min(rows, expected)
 
 
 @pytest.mark.parametrize(
@@ -243,6 +244,7 @@ def test_a_whole_load(
         (89, 110, 100, None, 100),
         (49, 100, 100, 50, 50),
         (99, 100, 100, 500, 100),
+        (10_000, 0, 1_000_000, None, 1_000_000),  # no day moves so many
     ],
 )
 def test_a_load_that_fell_short(

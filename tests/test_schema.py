@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def opened(database: Path) -> None:
     """Open the file as a load does."""
-    with named_errors(database), closing(connect(database)) as connection:
+    with named_errors(database), closing(connect(database, make=True)) as connection:
         ensure_schema(connection, database)
 
 
@@ -95,7 +95,10 @@ def test_opening_again_writes_nothing(tmp_path: Path) -> None:
     opened(database)
     before = database.read_bytes()
 
-    with closing(sqlite3.connect(database)) as watching, closing(connect(database)) as connection:
+    with (
+        closing(sqlite3.connect(database)) as watching,
+        closing(connect(database, make=True)) as connection,
+    ):
         seen = watching.execute("PRAGMA data_version").fetchone()
         ensure_schema(connection, database)
         assert watching.execute("PRAGMA data_version").fetchone() == seen
@@ -207,7 +210,7 @@ def test_a_damaged_page_is_told(tmp_path: Path) -> None:
     with (
         pytest.raises(NotADatabaseError, match="malformed"),
         named_errors(database),
-        closing(connect(database)) as connection,
+        closing(connect(database, make=True)) as connection,
     ):
         connection.execute("SELECT * FROM complaint").fetchall()
 
@@ -310,7 +313,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     database = tmp_path / "our.db"
     opened(database)
 
-    with closing(connect(database)) as connection:
+    with closing(connect(database, make=True)) as connection:
         connection.execute("PRAGMA max_page_count = 1")  # as small as it is
 
         def fill_up() -> None:
@@ -343,7 +346,7 @@ def test_a_lock_of_a_finer_kind_is_a_lock(tmp_path: Path) -> None:
     opened(database)
     insert = "INSERT INTO complaint (complaint_id, load_id) VALUES (1, 1)"
 
-    with closing(connect(database)) as connection:
+    with closing(connect(database, make=True)) as connection:
         connection.execute("BEGIN")
         connection.execute("SELECT * FROM complaint").fetchall()
         execute(database, insert)
@@ -358,7 +361,7 @@ def test_a_lock_of_a_finer_kind_is_a_lock(tmp_path: Path) -> None:
 def test_a_transaction_is_all_or_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     """What leaves the block by an error, Ctrl-C included, leaves nothing; the rest is kept."""
     database = tmp_path / "our.db"
-    with closing(connect(database)) as connection:
+    with closing(connect(database, make=True)) as connection:
         ensure_schema(connection, database)
         insert = "INSERT INTO complaint (complaint_id, load_id) VALUES (?, 1)"
 
@@ -384,7 +387,7 @@ def test_a_wrong_statement_is_not_hidden(tmp_path: Path) -> None:
     with (
         pytest.raises(sqlite3.IntegrityError),
         named_errors(database),
-        closing(connect(database)) as connection,
+        closing(connect(database, make=True)) as connection,
     ):
         connection.execute("INSERT INTO complaint (complaint_id) VALUES (1)")
 

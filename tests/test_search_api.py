@@ -248,10 +248,14 @@ def test_each_situation_has_its_error(
     assert len(failed.value.body_start) <= 120
 
 
-def page_like(hits: list[object], last_indexed: object = "2024-11-06T12:00:00-05:00") -> object:
+def page_like(
+    hits: list[object],
+    last_indexed: object = "2024-11-06T12:00:00-05:00",
+    matching: object = 99,
+) -> object:
     """Return what the contract says a page is, with these hits."""
     return {
-        "hits": {"total": {"value": 9, "relation": "eq"}, "hits": hits},
+        "hits": {"total": {"value": matching, "relation": "eq"}, "hits": hits},
         "_meta": {"last_indexed": last_indexed},
     }
 
@@ -263,6 +267,9 @@ def page_like(hits: list[object], last_indexed: object = "2024-11-06T12:00:00-05
         (page_like([], last_indexed="yesterday"), "_meta.last_indexed"),
         ({"hits": {"total": 9, "hits": []}}, "hits.total.value"),
         (page_like([{"_source": {}}]), "sort"),
+        (page_like([], matching=-1), "hits.total.value"),
+        (page_like([{"sort": [1, "7"]}] * 2, matching=1), "hits.total.value"),
+        (page_like([], matching=2**63), "hits.total.value"),
         (page_like(["complaint"]), "sort"),
         (page_like([{"sort": [1.5, "7"]}]), "sort"),
         (page_like([{"sort": [1, "7"]}] * 11), "11 hits where 10"),
@@ -293,6 +300,23 @@ def test_a_query_that_the_server_refuses(emulator: Emulator) -> None:
     assert "less than or equal to 100000" in str(refused.value)
 
 
+def test_a_host_that_can_have_no_address() -> None:
+    """A host name that cannot be one is told like one that does not resolve."""
+    with pytest.raises(errors.UnreachableError, match="label"):
+        list(walked(SearchApi(url="http://a..b/", allowance=None)))
+
+
+@pytest.mark.parametrize("kind", ["application/jsonp", "", "text/json"])
+def test_only_json_is_json(kind: str) -> None:
+    """What resembles JSON by its name is not taken for it."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(b"{}", headers={"Content-Type": kind})(scope, receive, send)
+
+    with pytest.raises(errors.NotJsonError):
+        walk(app)
+
+
 def test_a_wrong_address_sends_the_website(emulator: Emulator) -> None:
     """Without its trailing slash the address sends a web page, and the error says so."""
     with serve(emulator) as url, pytest.raises(errors.NotJsonError, match="last slash included"):
@@ -321,13 +345,13 @@ def test_a_server_that_hangs_up() -> None:
     assert hung_up.value.detail == "Remote end closed connection without response"
 
 
-def test_redirects_without_end() -> None:
-    """Redirects without end are an error, not a walk."""
+def test_a_redirect_is_not_followed() -> None:
+    """A redirect is told with where it leads; following it would read its body without bounds."""
 
     async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
         await RedirectResponse("/elsewhere")(scope, receive, send)
 
-    with pytest.raises(errors.UnexpectedBodyError, match="redirects"):
+    with pytest.raises(errors.UnexpectedStatusError, match="307 /elsewhere"):
         walk(elsewhere)
 
 
@@ -414,7 +438,19 @@ def test_progress_is_json() -> None:
     )
 
 
-@pytest.mark.parametrize("url", ["", "ftp://x/", "http://", "http://[::1/", "http://x:port/", "x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ftp://x/",
+        "http://",
+        "http://[::1/",
+        "http://x:port/",
+        "x",
+        "http://me:secret@x/",
+        "http://*/",
+    ],
+)
 def test_an_address_must_be_one(url: str) -> None:
     """An address that cannot be asked is refused before anything is."""
     with pytest.raises(errors.InvalidQueryError, match="api_url"):

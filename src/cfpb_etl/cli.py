@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -11,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from cfpb_etl import __version__
 from cfpb_etl.errors import CfpbEtlError, ExitCode, InvalidQueryError
+from cfpb_etl.interruption import end_when_interrupted
 from cfpb_etl.query import Query
 from cfpb_etl.search_api import SEARCH_URL, SearchApi
 
@@ -25,7 +27,6 @@ app = App(
     name="cfpb-etl",
     version=__version__,
     result_action="return_value",
-    suppress_keyboard_interrupt=False,
 )
 
 Repeatable = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
@@ -128,6 +129,10 @@ def draw(picture: Path = _GRAPH, /) -> ExitCode:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and end the process with its exit code."""
+    end_when_interrupted()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # not so under a test or in a notebook
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, exit_on_error=False, print_error=False) or ExitCode.DONE
     except (CycloptsError, WrongCommandError, InvalidQueryError) as error:
@@ -136,10 +141,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except CfpbEtlError as error:
         _say(f"failed: {error}")
         code = ExitCode.FAILED
-    except KeyboardInterrupt:
-        _say("interrupted before anything was asked for.")
-        # Not sys.exit: an import that was interrupted makes Python end by the signal all the same.
-        os._exit(ExitCode.INTERRUPTED)
     sys.exit(code)
 
 
@@ -155,7 +156,12 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _check_place(option: str, path: Path) -> None:
-    if path.is_dir():
+    try:
+        str(path.resolve()).encode()
+        is_folder = path.is_dir()
+    except (OSError, RuntimeError, UnicodeError):  # too long, a circle of links, not text
+        raise WrongCommandError(option, f"{str(path)[:60]!r} is not the path of a file") from None
+    if is_folder:
         raise WrongCommandError(option, f"{str(path)!r} is a folder; give the path of a file")
     if not path.parent.is_dir():
         raise WrongCommandError(

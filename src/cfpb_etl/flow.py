@@ -6,6 +6,10 @@
 if __name__ == "__main__":
     # Before anything else: the tasks must belong to a module that other processes can import, and
     # help and wrong commands need no Prefect, which takes a second.
+    from cfpb_etl.interruption import end_when_interrupted
+
+    end_when_interrupted()
+
     from cfpb_etl.cli import main
 
     main()
@@ -155,7 +159,11 @@ def load_complaints(
         for raw in fetched(source):
             parsed = parse_complaint_data(raw)
             load.report += store_complaints(parsed, load.id, database)
-        load.prove_complete()
+        missing = load.prove_complete()
+    if missing:
+        get_run_logger().warning(
+            "%s complaints came or went while these were read; run again to have them", missing
+        )
     for what, names in (
         ("CFPB sends what this version has no column for", load.report.unknown),
         ("CFPB no longer sends, so that new complaints lack", load.report.missing),

@@ -16,6 +16,7 @@ from cfpb_etl.errors import PrefectNotStartedError, PrefectUnreachableError
 # Prefect allows 20. On its first run the server makes its database, which took 15 s on an idle
 # machine of two cores.
 _SECONDS_TO_START = 120
+_PORT_TAKEN = 3  # uvicorn's exit code, on which Prefect tries another port
 
 
 class TemporaryServer:
@@ -57,10 +58,16 @@ class TemporaryServer:
         Raises:
             PrefectNotStartedError: If it does not come up.
         """
-        # Of a server that ends as soon as it is started, Prefect starts one after another.
-        self._starting.join(_SECONDS_TO_START)
-        if self._failure is not None or self._starting.is_alive():
-            raise PrefectNotStartedError(str(self._failure or f"in {_SECONDS_TO_START} s"))
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while self._starting.is_alive():
+            self._starting.join(0.2)
+            process = self._server.server_process
+            if process is not None and process.poll() not in (None, _PORT_TAKEN):
+                raise PrefectNotStartedError(f"it ended with exit code {process.returncode}")
+            if time.monotonic() > deadline:
+                raise PrefectNotStartedError(f"in {_SECONDS_TO_START} s")
+        if self._failure is not None:
+            raise PrefectNotStartedError(str(self._failure))
 
     def kill(self) -> None:
         """End it at once: when interrupted, nobody waits for its orderly end."""

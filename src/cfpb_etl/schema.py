@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BUSY_TIMEOUT_SECONDS = 30
+BUSY_TIMEOUT_SECONDS = 30  # for another program to end its transaction
+_BUSY_SECONDS = 0.2  # of that, in SQLite at a time
 _APPLICATION_ID = 0x43465042  # "CFPB", https://www.sqlite.org/fileformat.html section 1.3.17
 
 
@@ -58,13 +60,15 @@ CREATE TABLE load (
 _MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_m001_complaints_and_loads,)
 
 
-def connect(database: Path) -> sqlite3.Connection:
-    """Open the file, which is made if it is missing; transactions are begun by hand.
+def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
+    """Open the file, or make it; transactions are begun by hand.
 
     Raises:
         sqlite3.Error: If it cannot be opened, or is no database.
     """
-    connection = sqlite3.connect(database, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+    # As a URI a name such as `:memory:` is a file like any other.
+    address = f"{database.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
+    connection = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         # Safe against a killed process; a power cut may cost the newest parts, never the file
         # (https://www.sqlite.org/pragma.html#pragma_synchronous).
@@ -78,13 +82,26 @@ def connect(database: Path) -> sqlite3.Connection:
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Write all that happens within, or none of it."""
-    connection.execute("BEGIN IMMEDIATE")
+    _begin(connection)
     try:
         yield
     except BaseException:
         connection.rollback()
         raise
     connection.commit()
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Begin to write, when nobody else does; Ctrl-C ends the wait, which SQLite's own would not."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:

@@ -54,7 +54,10 @@ class Screen(logging.Handler):
         root = logging.getLogger()
         if not self._silent:
             root.handlers.clear()
+            logging.getLogger("prefect._internal").handlers.clear()  # writes past the root
         root.addHandler(self)
+        for name in ("prefect.flow_runs", "prefect.task_runs"):
+            logging.getLogger(name).setLevel(logging.INFO)  # the steps that this counts are INFO
         self._progress.start()
         return self
 
@@ -77,13 +80,19 @@ class Screen(logging.Handler):
         if stored is not None:
             self.stored += stored
         self.picture = getattr(record, "picture", self.picture)
-        if self._silent:
-            return
+        try:
+            if not self._silent:
+                self._display(record, stored)
+        except (OSError, SystemExit):  # rich exits where whoever was to read it has gone
+            self._silent = True
+
+    def _display(self, record: logging.LogRecord, stored: LoadReport | None) -> None:
         ours = record.pathname.startswith(_PACKAGE)
         if record.levelno >= logging.WARNING:
             # What Prefect says of a run that failed, the closing line says by name.
             if ours or not record.name.startswith(("prefect.flow_runs", "prefect.task_runs")):
-                self._console.print(f"warning: {record.getMessage()}", markup=False)
+                said = record.getMessage()
+                self._console.print(f"warning: {said if ours else said[:160]}", markup=False)
         elif ours:
             self._show(record.getMessage(), stored)
 

@@ -52,6 +52,7 @@ LARGEST_BODY = 256 * 2**20  # bytes; 10,000 complaints of today are 6.6 MB
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; 10,000 complaints were seen to take 11.6 s
 LONGEST_ANSWER = 300  # seconds for a whole body, however steadily it trickles
 
+_MOST_COMPLAINTS = 2**40  # 18 million as this is written; anything like this is no count
 _USER_AGENT = f"cfpb-etl/{__version__} (open-source ETL to SQLite; python-requests)"
 
 
@@ -108,14 +109,13 @@ class SearchApi:
             raise InvalidQueryError("limit", self.limit, "give a number of complaints from 1")
         try:
             parts = urlsplit(self.url)
-            sound = parts.scheme in ("http", "https") and bool(parts.hostname)
-            _ = parts.port  # raises ValueError when it is no port
-        except ValueError:
+            sound = parts.scheme in ("http", "https") and parts.username is None
+            requests.Request("GET", self.url).prepare()
+        except ValueError:  # requests' own and urllib3's are such
             sound = False
         if not sound:
-            raise InvalidQueryError(
-                "api_url", self.url, "give an address that begins with https:// or http://"
-            )
+            allowed = "give an address that begins with https:// or http://, without a password"
+            raise InvalidQueryError("api_url", self.url, allowed)
 
     @property
     def address(self) -> str:
@@ -248,7 +248,7 @@ class _Answer:
             case {
                 "hits": {"total": {"value": int(matching)}, "hits": list(hits)},
                 "_meta": {"last_indexed": str(indexed)},
-            }:
+            } if len(hits) <= matching < _MOST_COMPLAINTS:
                 try:
                     return cls(hits, matching, parse_date(indexed))
                 except ValueError as error:
@@ -258,7 +258,7 @@ class _Answer:
         raise UnexpectedBodyError(
             url,
             body_start=_start_of(body),
-            detail="hits.hits, hits.total.value or _meta.last_indexed is missing",
+            detail="hits.hits, hits.total.value or _meta.last_indexed is missing or cannot be",
         )
 
 
@@ -290,6 +290,8 @@ def _body_of(url: str) -> bytes:
                 headers={"User-Agent": _USER_AGENT},
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 stream=True,
+                # Before it follows one, requests reads a redirect's body whole, however long.
+                allow_redirects=False,
             ) as response,
         ):
             for chunk in response.iter_content(2**16):
@@ -306,6 +308,8 @@ def _body_of(url: str) -> bytes:
         raise UnreachableError(url, detail=_reason(error)) from error
     except requests.RequestException as error:
         raise UnexpectedBodyError(url, detail=str(error)) from error
+    except ValueError as error:  # urllib3's, of a host name that cannot be one
+        raise UnreachableError(url, detail=str(error)) from error
     _raise_unless_json(response, bytes(body), url)
     return bytes(body)
 
@@ -334,14 +338,15 @@ def _raise_unless_json(response: requests.Response, body: bytes, url: str) -> No
     start = _start_of(body)
     if status == requests.codes.too_many_requests:
         raise ThrottledError(url, retry_after=_retry_after(response), body_start=start)
-    if status >= requests.codes.internal_server_error:
+    if status >= requests.codes.internal_server_error or status == requests.codes.request_timeout:
         raise ServerFailureError(url, status=status, body_start=start, detail=str(status))
     if status in _BY_STATUS:
         raise _BY_STATUS[status](url, status=status, body_start=start)
     if status != requests.codes.ok:
-        raise UnexpectedStatusError(url, status=status, body_start=start, detail=str(status))
+        elsewhere = f"{status} {response.headers.get('Location', '')[:200]}".rstrip()
+        raise UnexpectedStatusError(url, status=status, body_start=start, detail=elsewhere)
     kind = response.headers.get("Content-Type", "")
-    if not kind.startswith("application/json"):
+    if kind.partition(";")[0].strip().lower() != "application/json":
         raise NotJsonError(url, status=status, body_start=start, detail=kind or "no Content-Type")
 
 
