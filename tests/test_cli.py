@@ -26,6 +26,8 @@ WRONG_COMMANDS = [
     (["--limit", "many"], "--limit", "int"),
     (["--database", "missing/x.db"], "--database 'missing/x.db'", "folder that does not exist"),
     (["--database", "."], "--database '.'", "is a folder"),
+    (["--database", "x" * 300], "--database 'xxx", "not the path of a file"),
+    (["--database", "\udcff.db"], "--database", "not the path of a file"),
     (["--api-url", "ftp://example.org/"], "--api-url", "https:// or http://"),
     (["--api-url", "http://"], "--api-url", "https:// or http://"),
     (["--api-url", "http://[::1/"], "--api-url", "https:// or http://"),

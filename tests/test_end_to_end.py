@@ -239,20 +239,36 @@ def test_nothing_that_matches_is_told() -> None:
     assert "spelled as CFPB does" in done.stdout
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
 @pytest.mark.usefixtures("shared_server")
-def test_a_summary_that_nobody_reads() -> None:
-    """A reader that goes away, as `head` does, does not fail a load that went well."""
+def test_a_screen_that_goes_away(closed: str) -> None:
+    """Whoever reads what is shown may go away, as `head` does, without harm to the load."""
     with serve(Emulator(COMPLAINTS)) as url:
         process = subprocess.Popen(
-            [*PROGRAM, "--api-url", url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*PROGRAM, "--api-url", url, "--limit", "11000"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        assert process.stdout is not None
-        process.stdout.close()
-        _, told = process.communicate(timeout=60)
+        getattr(process, closed).close()
+        setattr(process, closed, None)
+        told = "".join(filter(None, process.communicate(timeout=60)))
 
     assert process.returncode == 0, told
     assert "Traceback" not in told
-    assert ask("complaints.db", "SELECT outcome FROM load") == [("complete",)]
+    assert ask("complaints.db", "SELECT outcome, parts FROM load") == [("complete", 2)]
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_what_is_kept_is_told_whatever_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quieter log of Prefect's takes nothing from the closing line."""
+    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "ERROR")
+    faulty = Faulty(Emulator(COMPLAINTS), {2: faults.forbidden_html()})
+    with serve(faulty) as url:
+        failed = run("--api-url", url, "--limit", "11000", "--database", ":memory:")
+
+    assert "Kept: 10,000 complaints in :memory:." in failed.stderr.splitlines()[-1]
+    assert ask("./:memory:", "SELECT COUNT(*) FROM complaint") == [(10_000,)]
 
 
 @pytest.mark.usefixtures("shared_server")
@@ -363,6 +379,27 @@ def test_kill_is_an_interruption_too() -> None:
         )
 
     kept_and_told(process, lines, seconds)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("empty_folder")
+def test_ctrl_c_while_prefect_is_imported(number: int) -> None:
+    """Before anything is under way an interruption ends the process at once, in one line."""
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", *PROGRAM[1:], "--source", "sample"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.rpartition("|")[2].strip().startswith("prefect."):
+                break
+        process.send_signal(number)
+        lines = [line for line in process.stderr if not line.startswith("import time:")]
+
+    assert process.returncode == 130
+    assert lines == ["interrupted before anything was asked for.\n"]
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.slow
