@@ -38,6 +38,7 @@ class Screen(logging.Handler):
         self._limit = limit
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._silent = verbose
+        self._told: set[str] = set()
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description:<20}"),
@@ -54,7 +55,8 @@ class Screen(logging.Handler):
         root = logging.getLogger()
         if not self._silent:
             root.handlers.clear()
-            logging.getLogger("prefect._internal").handlers.clear()  # writes past the root
+            # It writes past the root, and Python would print what finds no handler at all.
+            logging.getLogger("prefect._internal").handlers[:] = [logging.NullHandler()]
         root.addHandler(self)
         for name in ("prefect.flow_runs", "prefect.task_runs"):
             logging.getLogger(name).setLevel(logging.INFO)  # the steps that this counts are INFO
@@ -91,8 +93,10 @@ class Screen(logging.Handler):
         if record.levelno >= logging.WARNING:
             # What Prefect says of a run that failed, the closing line says by name.
             if ours or not record.name.startswith(("prefect.flow_runs", "prefect.task_runs")):
-                said = record.getMessage()
-                self._console.print(f"warning: {said if ours else said[:160]}", markup=False)
+                said = record.getMessage() if ours else record.getMessage()[:160]
+                if ours or said not in self._told:  # Prefect says some things every few seconds
+                    self._told.add(said)
+                    self._console.print(f"warning: {said}", markup=False)
         elif ours:
             self._show(record.getMessage(), stored)
 
