@@ -356,6 +356,28 @@ def test_fewer_than_counted_fails_the_run(tmp_path: Path) -> None:
     assert len(rows(tmp_path)) == 1_010
 
 
+def test_what_arrives_behind_the_walk_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Late complaints that the walk has passed are no failure, but are told, and come next time."""
+    first, *late = sorted(COMPLAINTS, key=lambda c: str(c["date_received"]))[:6]
+    emulator = Emulator(c for c in COMPLAINTS if c not in late)
+
+    async def arriving(exchange: Exchange) -> None:
+        for complaint in late:
+            emulator.put(complaint)
+        await exchange.respond(await exchange.answer())
+
+    report = run(Faulty(emulator, {2: arriving}), tmp_path).result()
+
+    assert first["complaint_id"] in {str(row["complaint_id"]) for row in rows(tmp_path)}
+    assert report.inserted == 2_495
+    assert [r.getMessage() for r in caplog.records if "run again" in r.getMessage()] == [
+        "5 complaints came or went while these were read; run again to have them"
+    ]
+    assert run(emulator, tmp_path).result().inserted == 5
+
+
 def test_a_picture_that_fails_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
