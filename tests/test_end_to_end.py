@@ -286,6 +286,14 @@ def test_made_up_complaints_do_not_mix_with_real_ones() -> None:
 # --- Ctrl-C ---------------------------------------------------------------------------------
 
 
+def unmeasured() -> dict[str, str]:
+    """Return the environment without coverage's part in it.
+
+    An exception that a signal raises may come while coverage holds its lock, which it then keeps.
+    """
+    return {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_PROCESS")}
+
+
 def interrupted(
     arguments: list[str],
     after: str,
@@ -306,6 +314,7 @@ def interrupted(
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env=unmeasured(),
     ) as process:
         assert process.stderr is not None
         lines: list[str] = []
@@ -389,6 +398,7 @@ def test_ctrl_c_while_prefect_is_imported(number: int) -> None:
         [sys.executable, "-X", "importtime", *PROGRAM[1:], "--source", "sample"],
         stderr=subprocess.PIPE,
         text=True,
+        env=unmeasured(),
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -67,8 +67,9 @@ class Interruption:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     def _watch(self, told: socket.socket) -> None:
-        while told.recv(1)[0] not in _SIGNALS:
-            pass
+        with told:
+            while told.recv(1)[0] not in _SIGNALS:
+                pass
         time.sleep(SECONDS_TO_END)
         self.end()
 
