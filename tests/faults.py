@@ -222,3 +222,23 @@ def _with_first_source(change: Callable[[dict[str, Any]], object]) -> Fault:
         return orjson.dumps(page)
 
     return _changed(changed)
+
+
+@dataclass
+class Delayed:
+    """An application whose answers take so many seconds, as CFPB's do."""
+
+    app: ASGIApp
+    seconds: float
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take the request at once, and let the answer wait."""
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self.app(scope, receive, keep)
+        await asyncio.sleep(self.seconds)
+        for message in messages:
+            await send(message)

@@ -11,6 +11,7 @@ import requests
 
 from cfpb_etl.emulator import Emulator, made_complaints, serve
 from faults import (
+    Delayed,
     Fault,
     Faulty,
     backend_trouble,
@@ -243,3 +244,14 @@ def test_the_server_ends_promptly_while_an_answer_is_stalled(
 
     assert took < 0.2
     assert len(failures) == 1
+
+
+def test_a_delayed_answer_takes_its_time() -> None:
+    """The request is taken at once, and the answer is the one that was due then."""
+    emulator = Emulator(made_complaints(3))
+
+    with serve(Delayed(emulator, 0.1)) as url:
+        total = requests.get(url, timeout=10).json()["hits"]["total"]["value"]
+
+    assert time.monotonic() - emulator.requests[0].at >= 0.1
+    assert total == 3

@@ -104,6 +104,71 @@ def test_a_hold_that_comes_while_waiting_counts(monkeypatch: pytest.MonkeyPatch)
     assert passed(pace, 1)[0] - began >= 0.15
 
 
+class Clock:
+    """A clock for the limiter, which stands still until it is moved on."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def move(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+    def monotonic_ns(self) -> int:
+        """Return what time it is."""
+        return round(self.seconds * 1e9)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the limiter's clock; whoever waits moves it on."""
+    clock = Clock()
+    monkeypatch.setattr("pyrate_limiter.clocks.monotonic_ns", clock.monotonic_ns)
+    monkeypatch.setattr(limiter, "sleep", clock.move)
+    return clock
+
+
+def test_the_pace_tells_how_much_is_in_use(clock: Clock) -> None:
+    """Each request counts from when it leaves until its window has passed, and is then free."""
+    pace = Pace(CFPB_SEARCHES)
+
+    assert pace.used() == 0
+    passed(pace, 3)
+    clock.move(10)
+    passed(pace, 2)
+    assert pace.used() == 5
+    clock.move(50.5)
+    assert pace.used() == 5, "the window has a margin"
+    clock.move(1)
+    assert pace.used() == 2
+    clock.move(10)
+    assert pace.used() == 0
+
+
+def test_asking_what_is_in_use_frees_nothing(clock: Clock) -> None:
+    """However often that is asked, no window holds more than is allowed."""
+    pace = Pace(Allowance(requests=2, seconds=60))
+    began = clock.seconds
+    passed(pace, 2)
+
+    assert [pace.used() for _ in range(9)] == [2] * 9
+    passed(pace, 1)
+    assert clock.seconds - began >= 60
+
+
+def test_a_server_that_does_not_count_has_nothing_in_use() -> None:
+    """Without an allowance nothing of it is in use."""
+    pace = Pace(None)
+    passed(pace, 3)
+
+    assert (pace.used(), pace.allowance) == (0, None)
+
+
+def test_a_pace_tells_its_allowance() -> None:
+    """The screen shows what is in use of how much."""
+    assert Pace(CFPB_SEARCHES).allowance is CFPB_SEARCHES
+
+
 def test_a_server_has_one_pace() -> None:
     """All that asks one server goes through one gate, and each server has its own."""
     allowance = Allowance(requests=20, seconds=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,19 +36,55 @@ def test_any_filter_makes_it_truthy(asked: dict[str, Any]) -> None:
     assert len(Query(**asked).parameters()) == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "narrows"),
+    [
+        ({}, False),
+        ({"since": "2026-10-01"}, False),
+        ({"since": "2026-10-01", "until": "2026-10-07"}, False),
+        ({"state": ("CA",)}, True),
+        ({"product": ("Mortgage",)}, True),
+        ({"issue": ("Fraud or scam",)}, True),
+        ({"company": ("EQUIFAX, INC.",)}, True),
+        ({"search": "fees"}, True),
+        ({"since": "2026-10-01", "state": ("CA",)}, True),
+    ],
+)
+def test_days_alone_do_not_narrow(asked: dict[str, Any], *, narrows: bool) -> None:
+    """A query of days alone wants every complaint of them; any other filter leaves some out."""
+    assert Query(**asked).narrows is narrows
+
+
+WHOLE = Query(
+    since="2026-10-01",
+    until="2026-10-07",
+    state=("CA", "NY"),
+    product=("Mortgage•FHA mortgage", "Debt collection"),
+    issue=("Fraud or scam",),
+    company=("EQUIFAX, INC.",),
+    search="late fees",
+)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [Query(), WHOLE, Query(since="2026-10-01"), Query(state=("CA",)), Query(search="Traveler’s")],
+)
+def test_a_query_is_remembered_whole(query: Query) -> None:
+    """What the record of a load says of a query is all of it, also after a way through JSON."""
+    assert Query.of_description(query.described()) == query
+    assert Query.of_description(json.loads(json.dumps(query.described()))) == query
+
+
+def test_what_is_remembered_is_held_to_the_same() -> None:
+    """A record that was changed by hand is no way around what the API accepts."""
+    with pytest.raises(InvalidQueryError, match="state"):
+        Query.of_description({"state": ["ZZ"]})
+
+
 def test_parameters_repeat_the_key_of_a_list() -> None:
     """Dates and words go once, lists as their key repeated, commas and bullets as they are."""
-    query = Query(
-        since="2026-10-01",
-        until="2026-10-07",
-        state=("CA", "NY"),
-        product=("Mortgage•FHA mortgage", "Debt collection"),
-        issue=("Fraud or scam",),
-        company=("EQUIFAX, INC.",),
-        search="late fees",
-    )
-
-    assert query.parameters() == [
+    assert WHOLE.parameters() == [
         ("date_received_min", "2026-10-01"),
         ("date_received_max", "2026-10-07"),
         ("search_term", "late fees"),
@@ -58,7 +95,7 @@ def test_parameters_repeat_the_key_of_a_list() -> None:
         ("issue", "Fraud or scam"),
         ("company", "EQUIFAX, INC."),
     ]
-    assert "product=Mortgage%E2%80%A2FHA+mortgage&product=Debt" in urlencode(query.parameters())
+    assert "product=Mortgage%E2%80%A2FHA+mortgage&product=Debt" in urlencode(WHOLE.parameters())
 
 
 def test_the_states_are_the_59_of_the_api() -> None:

@@ -9,18 +9,37 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl.complaint import Complaint
-from cfpb_etl.source import ParsedPart, RawPart
+from cfpb_etl.source import Facts, ParsedPart, RawPart
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-class Following:
-    """A part to come."""
+class Place:
+    """A place to start fetching."""
+
+    key = "2026-10-01"
 
     def as_progress(self) -> str:
         """Return nothing in particular."""
         return "{}"
+
+    def first(self) -> Place:
+        """Return the only place there is."""
+        return self
+
+
+FACTS = Facts(
+    part=Place(),
+    name="page 3, 1 complaint",
+    rows=1,
+    matching=70,
+    expected=60,
+    as_of="2026-10-07",
+    days=("2026-10-01", "2026-10-06"),
+    proves_absence=True,
+    seconds=1.5,
+)
 
 
 class Page(list[Complaint]):
@@ -35,15 +54,7 @@ def raw_part(complaints: list[Complaint], read: list[tuple[str, bytes]] | None =
         seen.append((name, body))
         return complaints, {"product"}, {"event_tag"}
 
-    return RawPart(
-        b"body",
-        reader,
-        name="page 3",
-        rows=len(complaints),
-        matching=70,
-        as_of="2026-10-07",
-        following=Following(),
-    )
+    return RawPart(b"body", reader, FACTS, [Place()])
 
 
 def test_a_part_keeps_its_facts_when_parsed() -> None:
@@ -54,12 +65,20 @@ def test_a_part_keeps_its_facts_when_parsed() -> None:
 
     parsed = raw.parsed()
 
-    assert read == [("page 3", b"body")]
-    assert (parsed.name, parsed.rows, parsed.matching) == ("page 3", 1, 70)
-    assert (parsed.as_of, parsed.following) == ("2026-10-07", raw.following)
+    assert read == [("page 3, 1 complaint", b"body")]
+    assert parsed.facts is raw.facts is FACTS
+    assert parsed.following is raw.following
+    assert parsed.rows == raw.rows == 1
     assert (parsed.columns, parsed.unknown) == ({"product"}, {"event_tag"})
     assert parsed.complaints() == [complaint]
-    assert str(raw) == str(parsed) == "page 3"
+    assert str(raw) == str(parsed) == "page 3, 1 complaint"
+
+
+def test_a_last_part_has_none_that_follow() -> None:
+    """Where nothing follows, that is an empty sequence, which a flow can add to what it awaits."""
+    raw = RawPart(b"body", lambda _name, _body: ([], (), ()), FACTS)
+
+    assert tuple(raw.following) == tuple(raw.parsed().following) == ()
 
 
 def test_a_raw_part_lets_its_body_go() -> None:
@@ -77,7 +96,7 @@ def test_a_failed_reading_lets_the_body_go_too() -> None:
     def fails(_name: str, _body: bytes) -> tuple[list[Complaint], Collection[str], Collection[str]]:
         raise ValueError("unreadable")
 
-    raw = RawPart(b"body", fails, name="p", rows=0, matching=0, as_of="", following=None)
+    raw = RawPart(b"body", fails, FACTS)
     with pytest.raises(ValueError, match="unreadable"):
         raw.parsed()
 
@@ -88,7 +107,7 @@ def test_a_parsed_part_lets_its_complaints_go() -> None:
     """Once handed over, the complaints live as long as their new holder."""
     page = Page([Complaint(1, *[None] * 17)])
     alive = weakref.ref(page)
-    parsed = ParsedPart(page, (), (), raw_part([]))
+    parsed = ParsedPart(page, (), (), FACTS, ())
     del page
 
     parsed.complaints()
@@ -102,5 +121,5 @@ def test_complaints_are_handed_over_once() -> None:
     parsed = raw_part([]).parsed()
     parsed.complaints()
 
-    with pytest.raises(RuntimeError, match="page 3 was already handed over"):
+    with pytest.raises(RuntimeError, match="page 3, 1 complaint was already handed over"):
         parsed.complaints()

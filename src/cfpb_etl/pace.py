@@ -9,6 +9,10 @@ from functools import cache
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
+# Requests are counted here when they leave, by the server when they arrive, and the first of a
+# window may be longer on its way than the one that follows it: a second of CFPB's sixty.
+_MARGIN = 1 / 60
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -31,14 +35,19 @@ class Pace:
 
     Args:
         allowance: What the server allows, or None for a server that does not count.
+
+    Attributes:
+        allowance: The same.
     """
 
     def __init__(self, allowance: Allowance | None) -> None:
+        self.allowance = allowance
         self._limiter: Limiter | None = None
         if allowance is not None:
-            rate = Rate(allowance.requests, round(allowance.seconds * 1000))
+            window = round(allowance.seconds * (1 + _MARGIN) * 1000)
             # A bucket of our own: handed a rate, the limiter announces it in the log.
-            self._limiter = Limiter(InMemoryBucket([rate]))
+            self._bucket = InMemoryBucket([Rate(allowance.requests, window)])
+            self._limiter = Limiter(self._bucket)
         self._closed_until = 0.0
         self._changing = threading.Lock()
 
@@ -48,6 +57,13 @@ class Pace:
         if self._limiter is not None:
             self._limiter.try_acquire()
         self._wait_until_open()
+
+    def used(self) -> int:
+        """Return how many requests of the allowance are in use at this moment."""
+        if self._limiter is None:
+            return 0
+        self._bucket.leak(self._bucket.now())  # type: ignore[no-untyped-call]
+        return self._bucket.count()
 
     def _wait_until_open(self) -> None:
         while (seconds := self._closed_until - time.monotonic()) > 0:

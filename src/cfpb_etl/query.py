@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import TYPE_CHECKING, Any
 
 from cfpb_etl.errors import InvalidQueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # The API's own closed list; FM, MH, PW and the Minor Outlying Islands stand in the data, but are
 # refused as a filter (CCDB_API.md section 3).
@@ -14,6 +18,7 @@ STATES = tuple(
     "AA AE AK AL AP AR AS AZ CA CO CT DC DE FL GA GU HI IA ID IL IN KS KY LA MA MD ME MI MN MO MP"
     " MS MT NC ND NE NH NJ NM NV NY OH OK OR PA PR RI SC SD TN TX UT VA VI VT WA WI WV WY".split()
 )
+_DAYS = ("since", "until")
 _LONGEST_TEXT = 200  # characters of any one filter value
 
 
@@ -43,7 +48,7 @@ class Query:
     search: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("since", "until"):
+        for name in _DAYS:
             _check_day(name, getattr(self, name))
         if self.since and self.until and self.since > self.until:
             raise InvalidQueryError(
@@ -65,6 +70,24 @@ class Query:
     def __bool__(self) -> bool:
         """Say whether it narrows anything down."""
         return any(asdict(self).values())
+
+    @property
+    def narrows(self) -> bool:
+        """Say whether anything but days is asked for."""
+        return any(value for name, value in asdict(self).items() if name not in _DAYS)
+
+    def described(self) -> dict[str, Any]:
+        """Return what is asked for, leaving out what is not."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def of_description(cls, described: Mapping[str, Any]) -> Query:
+        """Return the query that `described` told of, also after a way through JSON."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in described.items()
+        }
+        return cls(**values)
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the request parameters; a list is its key repeated (CCDB_API.md section 3)."""

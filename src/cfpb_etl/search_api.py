@@ -9,21 +9,23 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import orjson
 import requests
 
 from cfpb_etl import __version__
-from cfpb_etl.complaint import carried_columns, parse_date, parse_hit, unknown_fields
+from cfpb_etl.complaint import columns_of, parse_date, parse_hits
 from cfpb_etl.errors import (
     AccessDeniedError,
     CutBodyError,
     InvalidQueryError,
     NoAdvanceError,
     NotFoundError,
+    NothingToUpdateError,
     NotJsonError,
     PartialAnswerError,
     RefusedQueryError,
@@ -38,46 +40,28 @@ from cfpb_etl.errors import (
 )
 from cfpb_etl.pace import CFPB_SEARCHES, Allowance, pace_of
 from cfpb_etl.query import Query
-from cfpb_etl.source import RawPart
+from cfpb_etl.source import Facts, RawPart
+from cfpb_etl.walk import Page
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from cfpb_etl.complaint import Complaint
+    from cfpb_etl.pace import Pace
+    from cfpb_etl.source import Part, Reached
 
 SEARCH_URL = "https://www.consumerfinance.gov/data-research/consumer-complaints/search/api/v1/"
 PAGE_SIZE = 10_000  # the most that one answer was seen to hold (CCDB_API.md section 4)
 SMALL_PAGE_SIZE = 1_000  # after a 424 on a first page: the window may have shrunk
+LANES = 6  # windows side by side: enough for answers of 14 s at CFPB's pace
 LARGEST_BODY = 256 * 2**20  # bytes; 10,000 complaints of today are 6.6 MB
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; 10,000 complaints were seen to take 11.6 s
 LONGEST_ANSWER = 300  # seconds for a whole body, however steadily it trickles
 
+_END_OF_TIME = 253_402_300_800_000  # milliseconds to the year 10000, the calendar's last
 _MOST_COMPLAINTS = 2**40  # 18 million as this is written; anything like this is no count
+_LONGEST_LOOKBACK = 36_500  # days
 _USER_AGENT = f"cfpb-etl/{__version__} (open-source ETL to SQLite; python-requests)"
-
-
-@dataclass(frozen=True)
-class Page:
-    """A place in a walk: the page to ask for next.
-
-    Attributes:
-        number: From 1.
-        size: Complaints to ask for.
-        after: The cursor: the sort value of the last complaint before it, None at the start.
-        before_it: How many complaints the pages before it held.
-    """
-
-    number: int
-    size: int
-    after: tuple[int, str] | None = None
-    before_it: int = 0
-
-    def __str__(self) -> str:
-        return f"page {self.number}"
-
-    def as_progress(self) -> str:
-        """Return it as JSON."""
-        return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -92,9 +76,12 @@ class SearchApi:
         kind: `api`, or `sample` for made-up complaints.
         allowance: What the server allows, or None for one that does not count.
         page_size: Complaints a request.
+        lookback: For an update: over how many days, before the last that the database covers. The
+            query is then that of the database's last complete load.
+        updates: The load that this brings up to date, when it has been found.
 
     Raises:
-        InvalidQueryError: If the limit or the address cannot be.
+        InvalidQueryError: If the limit, the lookback or the address cannot be.
     """
 
     query: Query = field(default_factory=Query)
@@ -103,10 +90,15 @@ class SearchApi:
     kind: str = "api"
     allowance: Allowance | None = CFPB_SEARCHES
     page_size: int = PAGE_SIZE
+    lookback: int | None = None
+    updates: int | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise InvalidQueryError("limit", self.limit, "give a number of complaints from 1")
+        if self.lookback is not None and not 1 <= self.lookback <= _LONGEST_LOOKBACK:
+            allowed = f"give a number of days from 1 to {_LONGEST_LOOKBACK:,}"
+            raise InvalidQueryError("lookback", self.lookback, allowed)
         try:
             parts = urlsplit(self.url)
             sound = parts.scheme in ("http", "https") and parts.username is None
@@ -119,22 +111,70 @@ class SearchApi:
 
     @property
     def address(self) -> str:
-        """Return where it is, for the record."""
-        return self.url
+        """Return where it is, for the record; the sample's port is another each time."""
+        return "local emulator" if self.kind == "sample" else self.url
 
     @property
     def lanes(self) -> int:
-        """Return 1: a page's cursor comes from the page before it."""
-        return 1
+        """Return how many windows may be walked side by side; with a limit there is one."""
+        return LANES if self.limit is None else 1
+
+    @property
+    def proves_absence(self) -> bool:
+        """Say whether it asks for all complaints of some days."""
+        return self.limit is None and not self.query.narrows
 
     def described(self) -> str:
         """Return what is asked for as JSON, leaving out what is not."""
-        asked = {key: value for key, value in asdict(self.query).items() if value}
-        return json.dumps(asked | ({} if self.limit is None else {"limit": self.limit}))
+        return json.dumps(
+            self.query.described() | ({} if self.limit is None else {"limit": self.limit})
+        )
+
+    def given(self, reached: Reached | None) -> SearchApi:
+        """Return this, or for an update: what the database's last complete load asked for.
+
+        An update looks back from the last day that the database covers, not from today: the days in
+        between would be left out for ever.
+
+        Raises:
+            NothingToUpdateError: If there is no such load.
+        """
+        if self.lookback is None:
+            return self
+        if reached is None or reached.until is None:
+            raise NothingToUpdateError
+        query = Query.of_description(json.loads(reached.query))
+        back = date.fromisoformat(reached.until) - timedelta(self.lookback)
+        since = max(filter(None, (query.since, back.isoformat())))
+        return replace(
+            self, query=replace(query, since=since), lookback=None, updates=reached.load_id
+        )
 
     def parts(self) -> Sequence[Page]:
-        """Return the first page."""
-        return [Page(1, min(self.page_size, self.limit or self.page_size))]
+        """Return the first page, of one window: how many complaints it has, its answer tells."""
+        return [Page(self.page_size, self.query.since, self.query.until)]
+
+    def part_of(self, progress: str) -> Page:
+        """Return the page that `as_progress` told of."""
+        return Page.of_progress(progress)
+
+    def divided(self, raw: RawPart, under_way: int) -> Sequence[Part]:
+        """Divide what is left of a window, if that many lanes are needed to use the allowance.
+
+        Requests a second times the seconds of an answer is how many must be under way (Little's
+        law), and a quarter more, since answers take unequal time. A window more costs about half a
+        request: its last page is not full.
+        """
+        if self.limit is not None or self.allowance is None or not raw.following:
+            return raw.following
+        rate = self.allowance.requests / self.allowance.seconds
+        wanted = min(self.lanes, 1 + int(1.25 * rate * raw.facts.seconds))
+        return cast("Page", raw.following[0]).divided(wanted - under_way)
+
+    @property
+    def pace(self) -> Pace:
+        """Return the gate that every request to its server goes through."""
+        return pace_of(urlsplit(self.url).netloc, self.allowance)
 
     def fetch(self, part: Page) -> RawPart:
         """Fetch one page, at the server's pace.
@@ -145,39 +185,48 @@ class SearchApi:
         try:
             return self._fetch(part)
         except SearchBackendError:
-            if part.number > 1 or part.size <= SMALL_PAGE_SIZE:
+            if part.number > 1 or self._size(part) <= SMALL_PAGE_SIZE:
                 raise
             return self._fetch(replace(part, size=SMALL_PAGE_SIZE))
 
     def _fetch(self, part: Page) -> RawPart:
         request = requests.Request("GET", self.url, params=self._parameters(part))
         url = str(request.prepare().url)
-        pace = pace_of(urlsplit(url).netloc, self.allowance)
-        pace.wait()
+        self.pace.wait()
+        began = time.monotonic()
         try:
             body = _body_of(url)
         except ThrottledError as error:
-            pace.hold(error.retry_after)
+            self.pace.hold(error.retry_after)
             raise
+        seconds = time.monotonic() - began
         answer = _Answer.of(body, url)
-        if len(answer.hits) > part.size:
+        if len(answer.hits) > self._size(part):
             raise UnexpectedBodyError(
-                url, detail=f"{len(answer.hits):,} hits where {part.size:,} were asked for"
+                url, detail=f"{len(answer.hits):,} hits where {self._size(part):,} were asked for"
             )
-        return RawPart(
-            body,
-            read_page,
+        if self.limit is None:
+            # The last day is settled by the first answer: what comes later belongs to another load.
+            newest = max(answer.newest_day, part.since or "")
+            part = replace(part, until=min(filter(None, (part.until, newest))))
+        following = self._following(part, answer, url)
+        facts = Facts(
+            part=part,
             name=f"{part}, {len(answer.hits):,} complaints",
             rows=len(answer.hits),
             matching=answer.matching,
+            expected=min(answer.matching, self.limit or answer.matching),
             as_of=answer.as_of,
-            following=self._following(part, answer.hits, url),
+            days=(part.since, part.until),
+            proves_absence=self.proves_absence,
+            seconds=seconds,
         )
+        return RawPart(answer.hits, read_page, facts, () if following is None else (following,))
 
     def _parameters(self, part: Page) -> list[tuple[str, str]]:
         parameters = [
-            *self.query.parameters(),
-            ("size", str(part.size)),
+            *replace(self.query, since=part.since, until=part.until).parameters(),
+            ("size", str(self._size(part))),
             ("sort", self._sort),
             ("no_aggs", "true"),
             ("no_highlight", "true"),
@@ -186,17 +235,22 @@ class SearchApi:
             parameters.append(("search_after", f"{part.after[0]}_{part.after[1]}"))
         return parameters
 
+    def _size(self, part: Page) -> int:
+        """Return how many complaints to ask for: no more than the limit leaves."""
+        return part.size if self.limit is None else min(part.size, self.limit - part.before_it)
+
     @property
     def _sort(self) -> str:
         return "created_date_asc" if self.limit is None else "created_date_desc"
 
-    def _following(self, part: Page, hits: Sequence[Any], url: str) -> Page | None:
-        """Return the page after this one, or None if the walk ends here.
+    def _following(self, part: Page, answer: _Answer, url: str) -> Page | None:
+        """Return the page after this one, or None if the window ends here.
 
         Raises:
             NoAdvanceError: If the page does not lie beyond its cursor: a server that overlooks the
                 cursor sends the first page for ever (CCDB_API.md section 4).
         """
+        hits = answer.hits
         if not hits:
             return None
         first, last = _sort_value(hits[0], url), _sort_value(hits[-1], url)
@@ -206,16 +260,21 @@ class SearchApi:
             if earlier == later or (earlier < later) != (self.limit is None):
                 raise NoAdvanceError(url, detail=f"{later} came after {earlier}")
         walked = part.before_it + len(hits)
-        if len(hits) < part.size or walked == self.limit:
+        if len(hits) < self._size(part) or walked == self.limit:
             return None
-        size = part.size if self.limit is None else min(part.size, self.limit - walked)
-        return Page(part.number + 1, size, last, walked)
+        return replace(
+            part,
+            number=part.number + 1,
+            after=last,
+            before_it=walked,
+            left=max(answer.matching - walked, 0),
+        )
 
 
 def _sort_value(hit: object, url: str) -> tuple[int, str]:
     """Return a hit's sort value; the id in it is text, and is ordered as text."""
     match hit:
-        case {"sort": [int(milliseconds), str(identity)]}:
+        case {"sort": [int(milliseconds), str(identity)]} if 0 <= milliseconds < _END_OF_TIME:
             return milliseconds, identity
     raise UnexpectedBodyError(url, detail=f"a hit without a sort value: {hit!r:.80}")
 
@@ -225,6 +284,7 @@ class _Answer:
     hits: list[Any]
     matching: int
     as_of: str
+    newest_day: str
 
     @classmethod
     def of(cls, body: bytes, url: str) -> _Answer:
@@ -247,30 +307,28 @@ class _Answer:
                 raise PartialAnswerError(url, detail=f"{failed} of its shards failed")
             case {
                 "hits": {"total": {"value": int(matching)}, "hits": list(hits)},
-                "_meta": {"last_indexed": str(indexed)},
+                "_meta": {"last_indexed": str(indexed), "last_updated": str(newest)},
             } if len(hits) <= matching < _MOST_COMPLAINTS:
                 try:
-                    return cls(hits, matching, parse_date(indexed))
+                    return cls(hits, matching, parse_date(indexed), parse_date(newest))
                 except ValueError as error:
-                    raise UnexpectedBodyError(
-                        url, detail=f"_meta.last_indexed is {error}"
-                    ) from None
+                    raise UnexpectedBodyError(url, detail=f"a date in _meta is {error}") from None
         raise UnexpectedBodyError(
             url,
             body_start=_start_of(body),
-            detail="hits.hits, hits.total.value or _meta.last_indexed is missing or cannot be",
+            detail="hits.hits, hits.total.value or a date in _meta is missing or cannot be",
         )
 
 
-def read_page(name: str, body: bytes) -> tuple[list[Complaint], Collection[str], Collection[str]]:
+def read_page(
+    name: str, hits: Sequence[Any]
+) -> tuple[list[Complaint], Collection[str], Collection[str]]:
     """Read a page's complaints, the columns that all of them carry, and the fields nobody knows.
 
     Raises:
         InvalidHitError: If a hit cannot be a complaint.
     """
-    hits = orjson.loads(body)["hits"]["hits"]
-    complaints = [parse_hit(hit, place, name) for place, hit in enumerate(hits, 1)]
-    return complaints, carried_columns(hits), unknown_fields(hits)
+    return parse_hits(hits, name), *columns_of(hits)
 
 
 def _body_of(url: str) -> bytes:
@@ -294,7 +352,7 @@ def _body_of(url: str) -> bytes:
                 allow_redirects=False,
             ) as response,
         ):
-            for chunk in response.iter_content(2**16):
+            for chunk in response.iter_content(2**18):
                 body += chunk
                 if len(body) > LARGEST_BODY:
                     raise TooLargeError(url, status=response.status_code)
