@@ -6,23 +6,27 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cfpb_etl.complaint import Complaint
-from cfpb_etl.database import begin_load, store_part
-from cfpb_etl.source import ParsedPart, RawPart
+from cfpb_etl.database import store_part
+from cfpb_etl.loads import begin_load
+from cfpb_etl.source import Facts, ParsedPart, RawPart
+from cfpb_etl.walk import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from cfpb_etl.source import Part
+    from cfpb_etl.loads import Load
+    from cfpb_etl.source import Part, Reached
 
 ALL = Complaint._fields
 NO_NARRATIVE = frozenset(ALL) - {"complaint_what_happened"}
 JANUARY, MARCH, JUNE = "2026-01-31", "2026-03-31", "2026-06-30"
+WINDOW = Page(2)  # of all days
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,35 @@ class Asked:
     kind: str = "api"
     limit: int | None = None
     address: str = "https://cfpb.example/"
+    query: str = '{"state": ["CA"]}'
+    updates: int | None = None
+    windows: tuple[Page, ...] = (WINDOW,)
     lanes: int = 1
+    proves_absence: bool = False
 
     def described(self) -> str:
-        """Return a query."""
-        return '{"state": ["CA"]}'
+        """Return the query."""
+        return self.query
 
-    def parts(self) -> Sequence[Part]:
-        """Return none."""
-        return []
+    def given(self, reached: Reached | None) -> Asked:  # noqa: ARG002
+        """Return this: whatever the database has reached, the same is asked for."""
+        return self
+
+    def parts(self) -> Sequence[Page]:
+        """Return the windows."""
+        return self.windows
+
+    def part_of(self, progress: str) -> Page:
+        """Return the page that was remembered."""
+        return Page.of_progress(progress)
 
     def fetch(self, part: Any) -> RawPart:
         """Never happens here."""
         raise NotImplementedError(part)
+
+    def divided(self, raw: RawPart, under_way: int) -> Sequence[Part]:
+        """Never happens here."""
+        raise NotImplementedError(raw, under_way)
 
 
 @dataclass(frozen=True)
@@ -52,11 +72,16 @@ class Following:
     """A part to come, and something to do when it is asked, which is amid a transaction."""
 
     then: Callable[[], object] = str
+    key: str = WINDOW.key
 
     def as_progress(self) -> str:
         """Return what is remembered of it."""
         self.then()
-        return '{"number": 2}'
+        return replace(WINDOW, number=2).as_progress()
+
+    def first(self) -> Page:
+        """Return the first page."""
+        return WINDOW
 
 
 def complaint(number: int, **fields: str | None) -> Complaint:
@@ -64,51 +89,77 @@ def complaint(number: int, **fields: str | None) -> Complaint:
     return Complaint(number, *map(fields.get, ALL[1:]))
 
 
-def part(
-    *complaints: Complaint,
-    columns: Collection[str] = ALL,
-    as_of: str = JUNE,
-    matching: int = 0,
-    following: Following | None = None,
-    unknown: Collection[str] = (),
-) -> ParsedPart:
+def complaints(*numbers: int, **fields: str | None) -> list[Complaint]:
+    """Make complaints that are alike."""
+    return [complaint(number, **fields) for number in numbers]
+
+
+def part(*complaints: Complaint, **facts: Any) -> ParsedPart:
     """Make a part that was parsed."""
-    return part_of([*complaints], columns, as_of, matching, following, unknown)
+    return part_of([*complaints], **facts)
 
 
 def part_of(
     complaints: list[Complaint],
+    *,
+    at: Part = WINDOW,
     columns: Collection[str] = ALL,
     as_of: str = JUNE,
-    matching: int = 0,
-    following: Following | None = None,
+    matching: int | None = None,
+    expected: int | None = None,
+    days: tuple[str | None, str | None] = (None, None),
+    proves_absence: bool = False,
+    following: Sequence[Part] = (),
     unknown: Collection[str] = (),
 ) -> ParsedPart:
-    """Make a part that was parsed, of this very list."""
-    return RawPart(
-        b"",
-        lambda _name, _body: (complaints, columns, unknown),
+    """Make a part that was parsed, of this very list: all that its source has, unless it says."""
+    counted = len({each[0] for each in list.__iter__(complaints)}) if matching is None else matching
+    facts = Facts(
+        part=at,
         name="page 1",
         rows=len(complaints),
-        matching=matching,
+        matching=counted,
+        expected=counted if expected is None else expected,
         as_of=as_of,
-        following=following,
-    ).parsed()
+        days=days,
+        proves_absence=proves_absence,
+        seconds=0.1,
+    )
+    read = complaints, columns, unknown
+    return RawPart(b"", lambda _name, _body: read, facts, following).parsed()
 
 
-def load(database: Path, *parts: ParsedPart, kind: str = "api") -> list[tuple[int, int, int]]:
+def asked_for(*parts: ParsedPart, **asked: Any) -> Asked:
+    """Make a source whose windows are those of these parts."""
+    firsts = {each.facts.part.key: each.facts.part.first() for each in parts}
+    windows: Any = tuple(firsts.values()) or (WINDOW,)
+    return Asked(windows=windows, **asked)
+
+
+def store(under_way: Load, database: Path, *parts: ParsedPart) -> None:
+    """Store parts as the flow does."""
+    for each in parts:
+        under_way.report += store_part(each, under_way.id, database)
+
+
+def load(database: Path, *parts: ParsedPart, **asked: Any) -> list[tuple[int, int, int]]:
     """Load these parts, and return what each did: inserted, updated, unchanged."""
-    with begin_load(database, Asked(kind)) as under_way:
+    with begin_load(database, asked_for(*parts, **asked)) as under_way:
         reports = [store_part(each, under_way.id, database) for each in parts]
     return [(report.inserted, report.updated, report.unchanged) for report in reports]
 
 
-def fail(database: Path, error: BaseException, *parts: ParsedPart, kind: str = "api") -> None:
+def fail(database: Path, error: BaseException, *parts: ParsedPart, **asked: Any) -> None:
     """Load these parts, and end by an error."""
-    with begin_load(database, Asked(kind)) as under_way:
-        for each in parts:
-            store_part(each, under_way.id, database)
+    with begin_load(database, asked_for(*parts, **asked)) as under_way:
+        store(under_way, database, *parts)
         raise error
+
+
+def break_off(database: Path, *parts: ParsedPart, **asked: Any) -> None:
+    """Load these parts, and stop there as by Ctrl-C."""
+    with suppress(KeyboardInterrupt):
+        fail(database, KeyboardInterrupt(), *parts, **asked)
 
 
 def query(database: Path, sql: str) -> list[Any]:
@@ -134,6 +185,11 @@ def load_ids(database: Path) -> dict[int, int]:
 def outcomes(database: Path) -> list[tuple[str, str | None]]:
     """Return how each load ended, and why."""
     return query(database, "SELECT outcome, failure FROM load ORDER BY load_id")
+
+
+def seen(database: Path) -> list[int]:
+    """Return what is remembered of windows that are not whole."""
+    return [n for (n,) in query(database, "SELECT complaint_id FROM load_seen ORDER BY 1")]
 
 
 # --- other processes ------------------------------------------------------------------------

@@ -37,13 +37,13 @@ def test_two_processes_do_not_load_at_once(path: Path, tmp_path: Path) -> None:
 
 
 def test_the_claim_is_let_go_by_sigkill(path: Path) -> None:
-    """A killed load is in nobody's way: the next one marks it and goes on."""
+    """A killed load is in nobody's way: the next one goes on with it."""
     with loading_elsewhere(path) as child:
         child.kill()
         child.wait(60)
 
     assert load(path, part(complaint(2))) == [(1, 0, 0)]
-    assert outcomes(path) == [("interrupted", "ended without a word"), ("complete", None)]
+    assert outcomes(path) == [("complete", None)]
     assert stored(path) == {1: {}, 2: {}}
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
@@ -54,10 +54,10 @@ def test_nothing_stays_beside_the_database(path: Path, error: BaseException | No
     beside: list[bool] = []
     look = Following(lambda: beside.append(path.with_name("complaints.db-loading").exists()))
     if error is None:
-        load(path, part(following=look))
+        load(path, part(following=[look]))
     else:
         with pytest.raises(type(error)):
-            fail(path, error, part(following=look))
+            fail(path, error, part(following=[look]))
 
     assert beside == [True]
     assert [each.name for each in path.parent.iterdir()] == [path.name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 from cfpb_etl.complaint import (
     NOT_STORED,
     Complaint,
-    carried_columns,
+    _parse_columns,
+    columns_of,
     parse_date,
     parse_hit,
-    unknown_fields,
+    parse_hits,
 )
 from cfpb_etl.errors import InvalidHitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 RECORDED = os.environ.get("CFPB_ETL_RECORDINGS")
 
@@ -92,9 +96,10 @@ def test_recorded_answers_are_read_whole(name: str) -> None:
     """Real hits of three years lose no value but "", and show no name that we do not know."""
     hits = orjson.loads(Path(RECORDED or "", name).read_bytes())["hits"]["hits"]
 
-    complaints = [parse_hit(hit, place, name) for place, hit in enumerate(hits, 1)]
+    complaints = parse_hits(hits, name)
 
-    assert unknown_fields(hits) == set()
+    assert columns_of(hits)[1] == set()
+    assert complaints == _parse_columns(hits)
     assert len({c.complaint_id for c in complaints}) == len(hits) > 0
     for hit, complaint in zip(hits, complaints, strict=True):
         source = hit["_source"]
@@ -337,28 +342,165 @@ def test_any_json_is_a_complaint_or_an_invalid_hit(hit: object) -> None:
 
 # --- a page ---------------------------------------------------------------------------------
 
+ERAS: list[dict[str, Any]] = [FIELDS_15, FIELDS_16, FIELDS_17, FIELDS_18, FIELDS_19]
+OLD_DATES = {"date_received": "2024-11-05T12:00:00-05:00", "date_sent_to_company": "2024-11-06"}
+
+Outcome = list[Complaint] | tuple[str, int, str, str]
+
+
+def outcome(parse: Callable[[list[Any], str], list[Complaint]], hits: list[Any]) -> Outcome:
+    """Return what a page becomes: its complaints, or what the error says is wrong, and where."""
+    try:
+        return parse(hits, "page 3")
+    except InvalidHitError as error:
+        return error.part, error.hit, error.field, error.problem
+
+
+def one_by_one(hits: list[Any], part: str) -> list[Complaint]:
+    """Parse the hits of a page one after the other."""
+    return [parse_hit(hit, place, part) for place, hit in enumerate(hits, 1)]
+
+
+def numbered(*fields: dict[str, Any]) -> list[Any]:
+    """Return a page of hits that differ in their ids, whose lengths differ too."""
+    return [
+        {"_source": each | {"complaint_id": str(9_999_998 + place)}}
+        for place, each in enumerate(fields)
+    ]
+
+
+@pytest.mark.parametrize(
+    "hits",
+    [
+        numbered(FIELDS_15),
+        numbered(*[FIELDS_15 | OLD_DATES] * 3),
+        numbered(FIELDS_16, FIELDS_16 | {"complaint_what_happened": "", "tags": "None"}),
+        numbered(FIELDS_15, FIELDS_15 | {"date_received": "", "date_sent_to_company": None}),
+        numbered(FIELDS_15 | {"event_tag": ["x"]}),
+        [{"_source": FIELDS_15 | {"complaint_id": "9" * 18}}],
+    ],
+    ids=["one", "old dates", "nothing", "no date", "unknown", "long id"],
+)
+def test_an_ordinary_page_is_read_column_by_column(hits: list[Any]) -> None:
+    """Whatever CFPB has sent so far goes the fast way, and comes to the same."""
+    assert _parse_columns(hits) == parse_hits(hits, "page 3") == one_by_one(hits, "page 3")
+
+
+ODD_IDS = ["0", "007", "-7", " 7", "7\n", "\u0667", "\xb2", "1\u0667", "None", "x", "", "9" * 5_000]
+LONG_IDS = [str(2**63 - 1), str(2**63), "1" * 18, "1" * 19, "0" * 19]
+ODD_DATES = ["9/24/19", "2026-02-29", "2026-13-01", "20260814", "2026-08-14\n", "\uff12026-08-14"]
+ODD_VALUES: list[Any] = [0, 1, 1.0, True, 2139, [], ["a"], {}, {"a": [None]}, ["None"]]
+NOTHING = [None, "", "None"]
+TEXTS = ["CA", "None of it", "null", "a\0b", " ", "Traveler’s/Cashier’s checks"]
+
+
+def changed_in(fields: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Return hits that are mostly like this one, with some fields as no release had them."""
+    odd = {
+        name: st.sampled_from(NOTHING + TEXTS + ODD_VALUES) for name in Complaint._fields[1:]
+    } | {
+        "complaint_id": st.integers(1, 10**19).map(str)
+        | st.sampled_from(ODD_IDS + LONG_IDS + ODD_VALUES + NOTHING),
+        "date_received": st.dates().map(date.isoformat)
+        | st.sampled_from([*OLD_DATES.values(), *ODD_DATES, *NOTHING, *ODD_VALUES]),
+        "date_sent_to_company": st.sampled_from([*OLD_DATES.values(), *ODD_DATES, *NOTHING]),
+    }
+
+    def hit_with(names: list[str]) -> st.SearchStrategy[Any]:
+        values = st.fixed_dictionaries({name: odd[name] for name in names})
+        return values.map(lambda changes: {"_source": fields | changes})
+
+    return st.lists(st.sampled_from(Complaint._fields), max_size=2, unique=True).flatmap(hit_with)
+
+
+ORDINARY = st.builds(
+    lambda fields, number: {"_source": fields | {"complaint_id": str(number)}},
+    st.sampled_from([*ERAS, FIELDS_15 | OLD_DATES]),
+    st.integers(1, 10**12),
+)
+PAGES = st.lists(ORDINARY | st.sampled_from(ERAS).flatmap(changed_in), max_size=4) | st.lists(
+    ORDINARY | HITS, max_size=3
+)
+
+
+@given(PAGES)
+@settings(deadline=None, derandomize=True, max_examples=500)
+def test_a_page_is_what_its_hits_are(hits: list[Any]) -> None:
+    """Read together, hits are the complaints that each of them is, or fail at the same place."""
+    assert outcome(parse_hits, hits) == outcome(one_by_one, hits)
+
+
+def odd_hits() -> Iterator[Any]:
+    """Yield hits with one oddity each, also those that are refused."""
+    for value in [*ODD_IDS, *LONG_IDS, *ODD_VALUES, *NOTHING]:
+        yield {"_source": FIELDS_19 | {"complaint_id": value}}
+    for field in Complaint._fields[1:]:
+        for value in [*NOTHING, *ODD_VALUES]:
+            yield {"_source": FIELDS_19 | {field: value}}
+    for field in ("date_received", "date_sent_to_company"):
+        for value in ODD_DATES:
+            yield {"_source": FIELDS_19 | {field: value}}
+    for field in Complaint._fields:
+        yield {"_source": {name: FIELDS_19[name] for name in FIELDS_19 if name != field}}
+    yield from NO_HITS
+    yield from ({"_source": inner} for inner in NO_SOURCES)
+
+
+def test_one_odd_hit_is_told_as_if_it_came_alone() -> None:
+    """Between ordinary hits every oddity is read, or refused, with its own place and field."""
+    before, after = numbered(FIELDS_15, FIELDS_18 | OLD_DATES)
+
+    refusals = set[str]()
+    for hit in odd_hits():
+        page = [before, hit, after]
+        told = outcome(parse_hits, page)
+        assert told == outcome(one_by_one, page)
+        if isinstance(told, tuple):
+            assert told[:2] == ("page 3", 2)
+            refusals.add(told[2])
+    assert refusals == {"_source", *Complaint._fields}
+
+
+def test_the_first_of_two_odd_hits_is_told() -> None:
+    """A page is refused for the first hit that is none, whichever of its fields that is."""
+    wrong_state = {"_source": FIELDS_15 | {"state": 7}}
+    wrong_id = {"_source": FIELDS_15 | {"complaint_id": "007"}}
+
+    told = [
+        outcome(parse_hits, [*numbered(FIELDS_15), *odd])
+        for odd in ([wrong_state, wrong_id], [wrong_id, wrong_state])
+    ]
+    assert [each[1:3] for each in told] == [(2, "state"), (2, "complaint_id")]
+
+
+def carried(*fields: dict[str, Any]) -> set[str]:
+    """Return the columns that every hit of a page carries."""
+    return columns_of([{"_source": each} for each in fields])[0]
+
+
+def unknown(*fields: dict[str, Any]) -> set[str]:
+    """Return the names on a page that nobody knows."""
+    return columns_of([{"_source": each} for each in fields])[1]
+
 
 def test_only_what_every_hit_carries_is_carried() -> None:
     """A page that mixes eras carries the columns common to all, nulls included."""
-    narrative = {"_source": FIELDS_16 | {"complaint_what_happened": None}}
-    bare = {"_source": FIELDS_15}
+    narrative = FIELDS_16 | {"complaint_what_happened": None}
 
-    assert set(carried_columns([narrative, narrative])) == set(FIELDS_16)
-    assert set(carried_columns([narrative, bare])) == set(FIELDS_15)
-    assert set(carried_columns([bare, narrative])) == set(FIELDS_15)
+    assert carried(narrative, narrative) == set(FIELDS_16)
+    assert carried(narrative, FIELDS_15) == set(FIELDS_15)
+    assert carried(FIELDS_15, narrative) == set(FIELDS_15)
 
 
 def test_what_is_no_column_is_not_carried() -> None:
     """Names that are left out, or unknown, are no columns to compare."""
-    assert set(carried_columns([{"_source": FIELDS_19 | {"event_tag": "x"}}])) == set(FIELDS_18)
+    assert carried(FIELDS_19 | {"event_tag": "x"}) == set(FIELDS_18)
 
 
 def test_unknown_fields_are_those_of_any_hit() -> None:
     """A name that no release used is reported once, the known ones that we leave out are not."""
     known = FIELDS_19 | dict.fromkeys(NOT_STORED)
 
-    assert unknown_fields([{"_source": known}]) == set()
-    assert unknown_fields([]) == set()
-    assert unknown_fields(
-        [{"_source": known}, {"_source": known | {"event_tag": 1}}, {"_source": {"Tags": 1}}]
-    ) == {"event_tag", "Tags"}
+    assert unknown(known) == set()
+    assert unknown() == set()
+    assert unknown(known, known | {"event_tag": 1}, {"Tags": 1}) == {"event_tag", "Tags"}

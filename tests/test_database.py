@@ -1,34 +1,31 @@
-"""A load stores what came, whole parts at a time."""
+"""A part is stored whole or not at all, by rules that keep what is newest."""
 
 from __future__ import annotations
 
 import signal
 import sqlite3
-import tempfile
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cfpb_etl import schema
-from cfpb_etl.complaint import Complaint
-from cfpb_etl.database import begin_load, store_part
-from cfpb_etl.errors import (
-    DatabaseInUseError,
-)
+from cfpb_etl.complaint import OF_EVERY_RELEASE, Complaint
+from cfpb_etl.database import count_complaints, store_part
+from cfpb_etl.errors import DatabaseInUseError, NotADatabaseError
+from cfpb_etl.load_report import LoadReport
+from cfpb_etl.loads import begin_load
 from loads import (
     ALL,
     JANUARY,
     JUNE,
     MARCH,
     NO_NARRATIVE,
+    WINDOW,
     Asked,
     Following,
     complaint,
+    complaints,
     load,
     load_ids,
     outcomes,
@@ -40,7 +37,7 @@ from loads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from pathlib import Path
 
     from cfpb_etl.source import ParsedPart
 
@@ -59,11 +56,11 @@ def test_new_complaints_are_inserted(path: Path) -> None:
 
 def test_counts_are_exact(path: Path) -> None:
     """Inserted, updated and unchanged are told apart within one part."""
-    load(path, part(*(complaint(n, timely="Yes") for n in range(10))))
+    load(path, part(*complaints(*range(10), timely="Yes")))
 
-    changed = [complaint(n, timely="No") for n in range(3)]
-    same = [complaint(n, timely="Yes") for n in range(3, 8)]
-    new = [complaint(n, timely="Yes") for n in range(20, 27)]
+    changed = complaints(*range(3), timely="No")
+    same = complaints(*range(3, 8), timely="Yes")
+    new = complaints(*range(20, 27), timely="Yes")
     assert load(path, part(*new, *changed, *same)) == [(7, 3, 5)]
 
 
@@ -86,13 +83,13 @@ def test_a_change_in_any_column_is_a_change(path: Path, field: str) -> None:
 
 def test_an_unchanged_row_is_not_written(path: Path) -> None:
     """A second run keeps every row's load, and writes no page of the table."""
-    complaints = [complaint(n, complaint_what_happened="x" * 1000) for n in range(1000)]
-    load(path, part(*complaints))
+    thousand = complaints(*range(1000), complaint_what_happened="x" * 1000)
+    load(path, part(*thousand))
     wal = path.with_name(f"{path.name}-wal")
 
     with begin_load(path, Asked()) as under_way:
         before = wal.stat().st_size
-        report = store_part(part(*complaints), under_way.id, path)
+        report = store_part(part(*thousand), under_way.id, path)
         written = wal.stat().st_size - before
 
     assert report.unchanged == 1000
@@ -191,11 +188,11 @@ def test_two_sources_end_in_the_same_rows(path: Path, newer_first: bool) -> None
     """A new source without narratives and an old one with them agree in either order."""
 
     def newer() -> ParsedPart:
-        complaints = [complaint(n, timely="No", state="CA") for n in (1, 2)]
-        return part(*complaints, complaint(3), columns=NO_NARRATIVE, as_of=JUNE)
+        answered = complaints(1, 2, timely="No", state="CA")
+        return part(*answered, complaint(3), columns=NO_NARRATIVE, as_of=JUNE)
 
     def older() -> ParsedPart:
-        told = [complaint(n, timely="Yes", complaint_what_happened="told") for n in (2, 3, 4)]
+        told = complaints(2, 3, 4, timely="Yes", complaint_what_happened="told")
         return part(*told, as_of=MARCH)
 
     for each in (newer, older) if newer_first else (older, newer):
@@ -210,92 +207,6 @@ def test_two_sources_end_in_the_same_rows(path: Path, newer_first: bool) -> None
     assert rows[3] == ({"timely": "Yes"} if newer_first else {})
 
 
-# --- the same, against a plain dict ---------------------------------------------------------
-
-MODELLED = ("product", "timely", "complaint_what_happened")
-
-
-class Row(NamedTuple):
-    """A row of the model: its values, and the load that wrote it."""
-
-    values: dict[str, str | None]
-    load: int
-
-
-@dataclass
-class Model:
-    """What the database ought to hold, kept in the plainest way."""
-
-    rows: dict[int, Row]
-    as_of: dict[int, str]
-
-    def store(
-        self, load: int, complaints: list[Complaint], columns: Collection[str], as_of: str
-    ) -> tuple[int, int, int]:
-        """Store a part, and return what it did."""
-        newer = {known for known, day in self.as_of.items() if day > as_of}
-        counts = [0, 0, 0]
-        for each in complaints:
-            came = {name: getattr(each, name) for name in MODELLED}
-            known = self.rows.get(each.complaint_id)
-            if known is None:
-                self.rows[each.complaint_id] = Row(came, load)
-                counts[0] += 1
-                continue
-            replaced = set() if known.load in newer else set(columns)
-            after = {
-                name: came[name] if name in replaced or value is None else value
-                for name, value in known.values.items()
-            }
-            counts[1 if after != known.values else 2] += 1
-            if after != known.values:
-                keeper = known.load if known.load in newer else load
-                self.rows[each.complaint_id] = Row(after, keeper)
-        self.as_of[load] = min(as_of, self.as_of.get(load, as_of))
-        return counts[0], counts[1], counts[2]
-
-
-VALUES = st.sampled_from([None, "a", "b"])
-PARTS = st.tuples(
-    st.booleans(),  # whether a load begins with it
-    st.lists(
-        st.builds(
-            lambda number, values: complaint(number, **dict(zip(MODELLED, values, strict=True))),
-            st.integers(1, 4),
-            st.tuples(VALUES, VALUES, VALUES),
-        ),
-        max_size=5,
-    ),
-    st.sets(st.sampled_from(MODELLED)),
-    st.sampled_from([JANUARY, MARCH, JUNE]),
-)
-
-
-@given(st.lists(PARTS, min_size=1, max_size=8))
-@settings(deadline=None, derandomize=True, max_examples=60)
-def test_storing_is_what_a_dict_would_do(
-    parts: list[tuple[bool, list[Complaint], set[str], str]],
-) -> None:
-    """Over any sequence of parts the rows, their loads and all counts are those of the model."""
-    model = Model({}, {})
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "complaints.db"
-        remaining = [*parts]
-        while remaining:
-            with begin_load(path, Asked()) as under_way:
-                while remaining:
-                    _, complaints, columns, as_of = remaining.pop(0)
-                    came = part(*complaints, columns=columns, as_of=as_of)
-                    report = store_part(came, under_way.id, path)
-                    counts = report.inserted, report.updated, report.unchanged
-                    assert counts == model.store(under_way.id, complaints, columns, as_of)
-                    if remaining and remaining[0][0]:
-                        break
-        rows = query(path, f"SELECT complaint_id, {', '.join(MODELLED)}, load_id FROM complaint")  # noqa: S608
-        assert {n: Row(dict(zip(MODELLED, v, strict=True)), i) for n, *v, i in rows} == model.rows
-        assert dict(query(path, "SELECT load_id, as_of FROM load")) == model.as_of
-
-
 # --- all of a part, or nothing --------------------------------------------------------------
 
 
@@ -305,9 +216,9 @@ def test_a_failure_after_the_rows_takes_them_back(path: Path) -> None:
     def fails() -> None:
         raise ZeroDivisionError
 
-    second = part(complaint(2), following=Following(fails))
+    second = part(complaint(2), following=[Following(fails)])
     with pytest.raises(ZeroDivisionError):
-        load(path, part(complaint(1), matching=5), second)
+        load(path, part(complaint(1), matching=5, following=[Following()]), second)
 
     assert stored(path) == {1: {}}
     assert query(path, "SELECT parts, complaints_read, inserted, matching FROM load") == [
@@ -317,21 +228,20 @@ def test_a_failure_after_the_rows_takes_them_back(path: Path) -> None:
 
 KILLED_AMID_ROWS = """
 class Deadly(list):
-    def __iter__(self):
-        for number, each in enumerate(super().__iter__()):
-            if number == 15_000:
-                os.kill(os.getpid(), 9)
-            yield each
+    def __getitem__(self, at):
+        if at.start >= 15_000:
+            os.kill(os.getpid(), 9)
+        return super().__getitem__(at)
 
-SECOND = part_of(Deadly(complaint(n, issue="x" * 500) for n in range(1, 20_000)))
+SECOND = part_of(Deadly(complaints(*range(1, 20_000), issue="x" * 500)))
 """
 KILLED_BEFORE_COMMIT = """
 DEADLY = Following(lambda: os.kill(os.getpid(), 9))
-SECOND = part(complaint(1, timely="No"), complaint(2), following=DEADLY)
+SECOND = part(complaint(1, timely="No"), complaint(2), following=[DEADLY])
 """
 STORE_BOTH = """
 with begin_load(P, Asked()) as under_way:
-    store_part(part(complaint(1, timely="Yes"), following=Following()), under_way.id, P)
+    store_part(part(complaint(1, timely="Yes"), following=[Following()]), under_way.id, P)
     store_part(SECOND, under_way.id, P)
 """
 
@@ -343,12 +253,12 @@ def test_a_killed_process_loses_one_part(path: Path, second: str) -> None:
         assert child.wait(60) == -signal.SIGKILL
 
     assert stored(path) == {1: {"timely": "Yes"}}
-    assert query(path, "SELECT outcome, parts, complaints_read, next_part FROM load") == [
-        ("running", 1, 1, '{"number": 2}')
-    ]
+    assert query(path, "SELECT outcome, parts, complaints_read FROM load") == [("running", 1, 1)]
+    assert query(path, "SELECT json_extract(next, '$.number') FROM load_part") == [(2,)]
+    assert query(path, "SELECT complaint_id FROM load_seen") == [(1,)]
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
     assert load(path, part(complaint(1, timely="Yes"), complaint(2))) == [(1, 0, 1)]
-    assert outcomes(path) == [("interrupted", "ended without a word"), ("complete", None)]
+    assert outcomes(path) == [("complete", None)]
 
 
 FULL_DISK = """
@@ -359,8 +269,8 @@ try:
     with begin_load(P, Asked()) as under_way:
         store_part(part(complaint(1)), under_way.id, P)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
-        many = part(*(complaint(n, issue="x" * 1000) for n in range(1, 9_999)))
-        store_part(many, under_way.id, P)
+        many = complaints(*range(1, 9_999), issue="x" * 1000)
+        store_part(part(*many), under_way.id, P)
 except NotWritableError as error:
     print(error)
 """
@@ -378,21 +288,21 @@ def test_a_disk_that_fills_up_costs_one_part(path: Path) -> None:
 
 
 class Interrupting(list[Complaint]):
-    """A list whose walk is followed by a Ctrl-C 5 ms later, and which is walked in C."""
+    """A list from which the first piece that is taken is followed by a Ctrl-C 5 ms later."""
 
-    def __iter__(self) -> Iterator[Complaint]:
+    def __getitem__(self, at: Any) -> Any:
         """Set the alarm, once."""
-        if signal.getsignal(signal.SIGALRM) is signal.default_int_handler:
+        if signal.getsignal(signal.SIGALRM) is signal.default_int_handler and not at.start:
             signal.setitimer(signal.ITIMER_REAL, 0.005)
-        return super().__iter__()
+        return super().__getitem__(at)
 
 
 def test_ctrl_c_while_rows_are_written(path: Path) -> None:
     """Ctrl-C amid the updates of a part is Ctrl-C, not SQLite's failure; the part is not stored."""
-    load(path, part(*(complaint(n, timely="Yes") for n in range(20_000))))
+    load(path, part(*complaints(*range(20_000), timely="Yes")))
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        changed = Interrupting(complaint(n, timely="No") for n in range(20_000))
+        changed = Interrupting(complaints(*range(20_000), timely="No"))
         with pytest.raises(KeyboardInterrupt):
             load(path, part_of(changed))
     finally:
@@ -412,7 +322,7 @@ def test_readers_see_whole_parts(path: Path) -> None:
     look = Following(lambda: seen.append(stored(path)))
     with begin_load(path, Asked()) as under_way:
         store_part(part(complaint(1, timely="Yes")), under_way.id, path)
-        changed = part(complaint(1, timely="No"), complaint(2), following=look)
+        changed = part(complaint(1, timely="No"), complaint(2), following=[look])
         store_part(changed, under_way.id, path)
 
     assert seen == [{1: {"timely": "Yes"}}]
@@ -450,3 +360,119 @@ def test_another_writer_holds_a_part_up(path: Path, monkeypatch: pytest.MonkeyPa
 
     assert stored(path) == {1: {}, 3: {}}
     assert query(path, "SELECT parts FROM load") == [(2,)]
+
+
+# --- what is said of it ---------------------------------------------------------------------
+
+
+def test_a_part_is_reported(path: Path) -> None:
+    """What a part did, the days that it spans and what the source said come back as a value."""
+    with begin_load(path, Asked()) as under_way:
+        first = part(complaint(1), complaint(2), following=[Following()])
+        store_part(first, under_way.id, path)
+        report = store_part(
+            part(
+                complaint(1, date_received="2026-05-01"),
+                complaint(2),
+                complaint(3, date_received="2026-04-01"),
+                matching=70,
+                expected=3,
+                unknown=["event_tag"],
+            ),
+            under_way.id,
+            path,
+        )
+
+    assert report == LoadReport(
+        parts=1,
+        rows=3,
+        inserted=1,
+        updated=1,
+        oldest="2026-04-01",
+        newest="2026-05-01",
+        matching=70,
+        windows=1,
+        expected=3,
+        kept=3,
+        proves_absence=False,
+        unknown=frozenset({"event_tag"}),
+    )
+    assert report.unchanged == 1
+
+
+def test_columns_that_every_release_had_are_missed(path: Path) -> None:
+    """A part that lacks one says so, a part of no complaints cannot."""
+    sent = {"complaint_id", "product", "complaint_what_happened"}
+    with begin_load(path, Asked()) as under_way:
+        lacking = store_part(part(complaint(1), columns=sent), under_way.id, path)
+        empty = store_part(part(columns=sent), under_way.id, path)
+
+    assert lacking.missing == OF_EVERY_RELEASE - {"complaint_id", "product"}
+    assert empty.missing == frozenset()
+
+
+def test_progress_adds_up_in_the_loads_row(path: Path) -> None:
+    """Counts are summed, days spanned, and the source's day is that of the oldest part."""
+    counts = "parts, complaints_read, inserted, updated, unchanged, matching"
+    days = "as_of, oldest, newest, until"
+    with begin_load(path, Asked()) as under_way:
+        first = part(
+            *complaints(1, 2, date_received="2026-02-01"),
+            as_of=MARCH,
+            days=(None, "2026-02-28"),
+            matching=7,
+            following=[Following()],
+        )
+        store_part(first, under_way.id, path)
+        assert query(path, f"SELECT {counts} FROM load") == [(1, 2, 2, 0, 0, 7)]  # noqa: S608
+        assert query(path, f"SELECT {days} FROM load") == [  # noqa: S608
+            (MARCH, "2026-02-01", "2026-02-01", "2026-02-28")
+        ]
+        second = part(
+            complaint(1, date_received="2026-02-01"),
+            complaint(2, date_received="2026-02-02"),
+            complaint(3, date_received="2026-01-01"),
+            as_of=JUNE,
+            days=(None, "2026-02-20"),
+            matching=9,
+            following=[Following()],
+        )
+        store_part(second, under_way.id, path)
+        store_part(part(), under_way.id, path)
+
+    assert query(path, f"SELECT {counts} FROM load") == [(3, 5, 3, 1, 1, 7)]  # noqa: S608
+    assert query(path, f"SELECT {days} FROM load") == [  # noqa: S608
+        (MARCH, "2026-01-01", "2026-02-02", "2026-02-28")
+    ]
+
+
+def test_a_load_carries_what_all_of_its_parts_carry(path: Path) -> None:
+    """The columns of a load are those of every part that had complaints."""
+    carried = "SELECT carried FROM load"
+    with begin_load(path, Asked()) as under_way:
+        store_part(part(columns=[], following=[WINDOW]), under_way.id, path)
+        assert query(path, carried) == [(None,)]
+        for columns in (["timely", "issue"], ["issue", "state"]):
+            more = part(complaint(1), columns=columns, following=[WINDOW])
+            store_part(more, under_way.id, path)
+        store_part(part(columns=[]), under_way.id, path)
+
+    assert query(path, carried) == [('["issue"]',)]
+
+
+def test_complaints_are_counted(path: Path) -> None:
+    """The number of complaints in the file, over all loads."""
+    load(path)
+    assert count_complaints(path) == 0
+
+    load(path, part(*complaints(1, 2, 1)))
+    load(path, part(*complaints(2, 3)))
+    assert count_complaints(path) == 3
+
+
+def test_what_cannot_be_counted_is_told_by_name(path: Path) -> None:
+    """A file that is no database is told as such."""
+    path.write_text("Complaint ID,Product\n" * 100, encoding="utf-8")
+
+    with pytest.raises(NotADatabaseError):
+        count_complaints(path)

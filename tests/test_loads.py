@@ -1,28 +1,45 @@
-"""The file tells what became of each load, and of which kind it is."""
+"""The file tells what became of each load, and the next goes on where one did not end well."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import reduce
-from operator import add
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cfpb_etl import __version__, schema
-from cfpb_etl.database import Load, LoadReport, begin_load, count_complaints, store_part
-from cfpb_etl.errors import (
-    IncompleteLoadError,
-    NotADatabaseError,
-    OtherKindError,
+from cfpb_etl.database import count_complaints
+from cfpb_etl.errors import IncompleteLoadError, NothingToUpdateError, OtherKindError
+from cfpb_etl.load_report import LoadReport
+from cfpb_etl.loads import begin_load
+from cfpb_etl.query import Query
+from cfpb_etl.search_api import SearchApi
+from cfpb_etl.walk import Page
+from loads import (
+    WINDOW,
+    Asked,
+    break_off,
+    complaint,
+    complaints,
+    fail,
+    load,
+    loading_elsewhere,
+    outcomes,
+    part,
+    query,
+    seen,
+    store,
+    stored,
 )
-from loads import MARCH, Asked, Following, complaint, fail, load, outcomes, part, query, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cfpb_etl.source import ParsedPart
 
 
 # --- the record of a load -------------------------------------------------------------------
@@ -34,7 +51,7 @@ def test_a_load_is_recorded(path: Path) -> None:
     what = "source, address, query, flow_run_id, program_version, outcome, ended_at"
     with begin_load(path, Asked("bulk"), "a-run") as under_way:
         assert query(path, f"SELECT {what} FROM load") == [  # noqa: S608
-            ("bulk", Asked.address, '{"state": ["CA"]}', "a-run", __version__, "running", None)
+            ("bulk", Asked.address, Asked.query, "a-run", __version__, "running", None)
         ]
         assert under_way.id == 1
 
@@ -46,21 +63,17 @@ def test_a_load_is_recorded(path: Path) -> None:
     assert ended.endswith("+00:00")
 
 
-def test_progress_is_that_of_the_newest_part(path: Path) -> None:
-    """Counts add up over parts; the day is the oldest part's, the rest the last part's."""
-    with begin_load(path, Asked()) as under_way:
-        first = part(complaint(1), complaint(2), as_of=MARCH, matching=7, following=Following())
-        store_part(first, under_way.id, path)
-        progress = "SELECT as_of, parts, complaints_read, matching, next_part FROM load"
-        assert query(path, progress) == [(MARCH, 1, 2, 7, '{"number": 2}')]
-        store_part(
-            part(complaint(1), complaint(2, timely="No"), complaint(3), matching=9),
-            under_way.id,
-            path,
-        )
+def test_what_a_load_is_for_is_recorded(path: Path) -> None:
+    """A limit, and the load that is brought up to date, stand in its row."""
+    load(path)
+    load(path, limit=5)
+    load(path, updates=1)
 
-    assert query(path, progress) == [(MARCH, 2, 5, 9, None)]
-    assert query(path, "SELECT inserted, updated, unchanged FROM load") == [(3, 1, 1)]
+    assert query(path, "SELECT complaint_limit, updates FROM load") == [
+        (None, None),
+        (5, None),
+        (None, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -160,128 +173,334 @@ def test_real_sources_mix(path: Path) -> None:
     assert load(path, part(complaint(2)), kind="bulk") == [(1, 0, 0)]
 
 
-# --- reports --------------------------------------------------------------------------------
+# --- a load that did not end well -----------------------------------------------------------
+
+SECOND = replace(WINDOW, number=2, after=(2, "2"), before_it=2, left=1)
+LATER = Page(2, "2026-02-01", "2026-02-28")
 
 
-def test_a_part_is_reported(path: Path) -> None:
-    """What a part did, the days that it spans and what the source said come back as a value."""
-    with begin_load(path, Asked()) as under_way:
-        store_part(part(complaint(1), complaint(2)), under_way.id, path)
-        report = store_part(
-            part(
-                complaint(1, date_received="2026-05-01"),
-                complaint(2),
-                complaint(3, date_received="2026-04-01"),
-                matching=70,
-                unknown=["event_tag"],
-            ),
-            under_way.id,
-            path,
+def first_page(**fields: str) -> ParsedPart:
+    """Return the first of two pages of a window that holds three complaints."""
+    return part(*complaints(1, 2, **fields), matching=3, following=[SECOND])
+
+
+def last_page(**fields: str) -> ParsedPart:
+    """Return the page after it."""
+    return part(complaint(3, **fields), at=SECOND, matching=3)
+
+
+def test_a_load_that_was_broken_off_goes_on(path: Path) -> None:
+    """The next run asks for what is left, adds to the same row, and proves the whole."""
+    break_off(path, first_page(date_received="2026-01-02"))
+    [(started,)] = query(path, "SELECT started_at FROM load")
+
+    with begin_load(path, Asked(), "second run") as under_way:
+        assert (under_way.id, under_way.began) == (1, started)
+        assert under_way.parts_left() == [SECOND]
+        assert under_way.report == LoadReport(
+            parts=1,
+            rows=2,
+            inserted=2,
+            oldest="2026-01-02",
+            newest="2026-01-02",
+            matching=3,
+            proves_absence=False,
         )
+        running = "SELECT outcome, failure, ended_at FROM load"
+        assert query(path, running) == [("running", None, None)]
+        assert seen(path) == [1, 2]
 
-    assert report == LoadReport(
-        parts=1,
+        store(under_way, path, last_page(date_received="2026-01-03"))
+        assert under_way.prove_complete() == 0
+
+    assert under_way.report == LoadReport(
+        parts=2,
         rows=3,
-        inserted=1,
-        updated=1,
-        oldest="2026-04-01",
-        newest="2026-05-01",
-        opening_count=70,
-        closing_count=70,
-        unknown=frozenset({"event_tag"}),
+        inserted=3,
+        oldest="2026-01-02",
+        newest="2026-01-03",
+        matching=3,
+        windows=1,
+        expected=3,
+        kept=3,
+        proves_absence=False,
     )
-    assert report.unchanged == 1
-
-
-def test_reports_add_up() -> None:
-    """Counts are summed, days spanned, the first count opens, the last closes, names collect."""
-    reports = [
-        LoadReport(1, 10, 5, 2, None, None, 0, 0, 1, frozenset("a"), frozenset("x")),
-        LoadReport(1, 20, 6, 3, "2026-02-01", "2026-03-01", 8, 8, 2, frozenset()),
-        LoadReport(1, 30, 7, 4, "2026-01-01", "2026-02-01", 9, 9, 0, frozenset("b")),
-        LoadReport(),
+    assert outcomes(path) == [("complete", None)]
+    what = "flow_run_id, started_at, parts, complaints_read, inserted, oldest, newest"
+    assert query(path, f"SELECT {what} FROM load") == [  # noqa: S608
+        ("second run", started, 2, 3, 3, "2026-01-02", "2026-01-03")
     ]
-    total = LoadReport(
-        3, 60, 18, 9, "2026-01-01", "2026-03-01", 0, 9, 3, frozenset("ab"), frozenset("x")
+    assert seen(path) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError()], ids=repr)
+def test_however_a_load_failed_it_goes_on(path: Path, error: BaseException) -> None:
+    """A failure is gone on with as an interruption is."""
+    with pytest.raises(type(error)):
+        fail(path, error, first_page())
+
+    load(path, last_page())
+
+    assert outcomes(path) == [("complete", None)]
+    assert query(path, "SELECT parts, inserted FROM load") == [(2, 3)]
+
+
+def test_a_killed_load_goes_on(path: Path) -> None:
+    """What was left running is found so by the next run, which goes on with it."""
+    with loading_elsewhere(path) as child:
+        child.kill()
+        child.wait(60)
+    assert outcomes(path) == [("running", None)]
+
+    with begin_load(path, Asked()) as under_way:
+        assert (under_way.id, under_way.report.rows) == (1, 1)
+    assert outcomes(path) == [("complete", None)]
+
+
+def test_a_killed_load_is_marked_by_any_other(path: Path) -> None:
+    """Also a run that asks for something else says what became of it."""
+    with loading_elsewhere(path) as child:
+        child.kill()
+        child.wait(60)
+
+    load(path, query="{}")
+
+    assert outcomes(path) == [("interrupted", "ended without a word"), ("complete", None)]
+
+
+def test_parts_left_are_those_not_at_their_end(path: Path) -> None:
+    """Of several windows those that are whole are not asked for again."""
+    early, late = Page(2, "2026-01-01", "2026-01-31"), Page(2, "2026-03-01", "2026-03-31")
+    break_off(
+        path,
+        part(complaint(1), at=early),
+        part(complaint(2), at=LATER, following=[replace(LATER, number=2)]),
+        part(following=[late], at=late),
     )
 
-    assert reduce(add, reports) == total
-    assert reduce(add, reports, LoadReport()) == total
-    assert total.unchanged == 33
+    with begin_load(path, Asked()) as under_way:
+        assert under_way.parts_left() == [replace(LATER, number=2), late]
+        assert (under_way.report.windows, under_way.report.expected) == (1, 1)
+
+
+def test_a_load_may_be_broken_off_again_and_again(path: Path) -> None:
+    """Each run goes on where the one before stopped, with all counts so far."""
+    for number in range(1, 5):
+        at, following = replace(WINDOW, number=number), replace(WINDOW, number=number + 1)
+        break_off(path, part(complaint(number), at=at, matching=5, following=[following]))
+
+    with begin_load(path, Asked()) as under_way:
+        assert under_way.parts_left() == [replace(WINDOW, number=5)]
+        store(under_way, path, part(complaint(5), at=replace(WINDOW, number=5), matching=5))
+        assert under_way.prove_complete() == 0
+        assert (under_way.id, under_way.report.parts, under_way.report.inserted) == (1, 5, 5)
+
+
+def test_a_load_broken_off_before_its_end_asks_for_nothing(path: Path) -> None:
+    """Where all had come, the next run has but to prove it."""
+    break_off(path, first_page(), last_page())
+
+    with begin_load(path, Asked()) as under_way:
+        assert under_way.parts_left() == []
+        assert under_way.prove_complete() == 0
+    assert outcomes(path) == [("complete", None)]
+    report = under_way.report
+    assert (report.windows, report.expected, report.kept) == (1, 3, 3)
+    assert not report.proves_absence
+
+
+def test_what_was_read_before_the_break_is_updated_after_it(path: Path) -> None:
+    """All counts of a load are those of its runs together."""
+    load(path, part(*complaints(1, 2, 3, timely="Yes")), query="{}")
+    break_off(path, first_page(timely="No"))
+    load(path, last_page(timely="No"))
+
+    what = "parts, complaints_read, inserted, updated, unchanged"
+    assert query(path, f"SELECT {what} FROM load WHERE load_id = 2") == [(2, 3, 0, 3, 0)]  # noqa: S608
 
 
 @pytest.mark.parametrize(
-    ("rows", "opening", "closing", "limit"),
-    [
-        (100, 100, 100, None),
-        (101, 100, 100, None),
-        (0, 0, 0, None),
-        (0, None, None, None),
-        (100, 100, 110, None),  # ten came after their place was passed
-        (100, 110, 100, None),
-        (90, 110, 100, None),
-        (50, 100, 100, 50),
-        (100, 100, 100, 500),
-        (95, 95, 100, 500),
-    ],
+    "other",
+    [{"query": "{}"}, {"address": "https://other.example/"}, {"kind": "bulk"}, {"updates": 1}],
+    ids=str,
 )
-def test_a_whole_load(
-    rows: int, opening: int | None, closing: int | None, limit: int | None
+def test_a_load_that_asks_for_something_else_begins_anew(
+    path: Path, other: dict[str, object]
 ) -> None:
-    """What the source counts has come, but for as many as its own count moved meanwhile."""
-    report = LoadReport(rows=rows, opening_count=opening, closing_count=closing)
+    """Only the same query to the same source goes on; each is found again by its own."""
+    break_off(path, first_page())
+    break_off(path, part(complaint(8), following=[SECOND]), **other)
+    assert query(path, "SELECT load_id, parts FROM load") == [(1, 1), (2, 1)]
 
-    expected = min(closing or 0, limit or closing or 0)
-    assert Load(1, limit, report).prove_complete() == expected - min(rows, expected)
+    load(path, last_page())
+    load(path, part(complaint(9), at=SECOND), **other)
+
+    assert query(path, "SELECT load_id, parts, inserted FROM load") == [(1, 2, 3), (2, 2, 2)]
+    assert outcomes(path) == [("complete", None)] * 2
+    assert seen(path) == []
 
 
-@pytest.mark.parametrize(
-    ("rows", "opening", "closing", "limit", "expected"),
-    [
-        (99, 100, 100, None, 100),
-        (0, 1, 1, None, 1),
-        (99, 100, 110, None, 110),
-        (89, 110, 100, None, 100),
-        (49, 100, 100, 50, 50),
-        (99, 100, 100, 500, 100),
-        (10_000, 0, 1_000_000, None, 1_000_000),  # no day moves so many
-    ],
-)
-def test_a_load_that_fell_short(
-    rows: int, opening: int, closing: int, limit: int | None, expected: int
+def test_a_complete_load_is_not_gone_on_with(path: Path) -> None:
+    """What has ended well is asked for anew, also where an older load had not."""
+    break_off(path, first_page())
+    load(path, last_page())
+
+    with begin_load(path, Asked()) as under_way:
+        assert (under_way.id, under_way.began) == (2, None)
+        assert under_way.parts_left() == [WINDOW]
+        assert under_way.report == LoadReport()
+
+
+def test_the_newest_load_of_a_query_is_gone_on_with(path: Path) -> None:
+    """That the same was loaded well before does not matter."""
+    load(path, first_page(), last_page())
+    break_off(path, first_page())
+
+    with begin_load(path, Asked()) as under_way:
+        assert under_way.id == 2
+        assert under_way.parts_left() == [SECOND]
+
+
+def test_a_load_that_stored_nothing_is_not_gone_on_with(path: Path) -> None:
+    """Where no part came there is nothing to go on from."""
+    break_off(path)
+
+    with begin_load(path, Asked()) as under_way:
+        assert (under_way.id, under_way.began) == (2, None)
+        assert under_way.parts_left() == [WINDOW]
+
+
+def test_a_limited_load_is_not_gone_on_with(path: Path) -> None:
+    """The newest complaints are others by now; what is remembered of the first run is let go."""
+    break_off(path, first_page(), limit=3)
+    assert seen(path) == [1, 2]
+
+    with begin_load(path, Asked(limit=3)) as under_way:
+        assert (under_way.id, under_way.began) == (2, None)
+        assert under_way.parts_left() == [WINDOW]
+        assert seen(path) == []
+
+
+def test_a_load_may_be_restarted(path: Path) -> None:
+    """When asked to, a run begins anew, and the load that was broken off is never gone on with."""
+    break_off(path, first_page())
+
+    with begin_load(path, Asked(), restart=True) as under_way:
+        assert (under_way.id, under_way.began) == (2, None)
+        assert under_way.parts_left() == [WINDOW]
+        assert seen(path) == []
+        assert query(path, "SELECT DISTINCT load_id FROM load_part") == [(2,)]
+        store(under_way, path, first_page(), last_page())
+        assert under_way.prove_complete() == 0
+
+    assert outcomes(path) == [("interrupted", "KeyboardInterrupt"), ("complete", None)]
+    with begin_load(path, Asked(), restart=True) as under_way:
+        assert under_way.id == 3
+
+
+def test_a_restart_that_stored_nothing_leaves_nothing_to_go_on_with(path: Path) -> None:
+    """Of a load that was given up nothing is left, even if its heir did not come far."""
+    break_off(path, first_page())
+    with begin_load(path, Asked(), restart=True):
+        pass
+
+    with begin_load(path, Asked()) as under_way:
+        assert under_way.id == 3
+        assert under_way.parts_left() == [WINDOW]
+
+
+# --- what an update brings up to date -------------------------------------------------------
+
+
+def api(since: str | None = None, *, limit: int | None = None, state: str = "CA") -> SearchApi:
+    """Return a source that is asked for nothing here."""
+    return SearchApi(Query(since=since, state=(state,)), limit=limit, url=Asked.address)
+
+
+def bring(
+    path: Path, source: SearchApi, until: str | None, error: BaseException | None = None
+) -> tuple[str | None, int | None]:
+    """Load days until this one, and return since when was asked and what is updated."""
+    with begin_load(path, source) as under_way:
+        [window] = under_way.source.parts()
+        days = (None, until)
+        store(under_way, path, part(complaint(1), at=window, days=days, following=[window]))
+        store(under_way, path, part(complaint(1), at=window, days=days))
+        if error is not None:
+            raise error
+    assert isinstance(under_way.source, SearchApi)
+    return under_way.source.query.since, under_way.source.updates
+
+
+UPDATE = SearchApi(lookback=1, url=Asked.address)
+
+
+@pytest.mark.parametrize("lost", [ValueError(), KeyboardInterrupt()], ids=repr)
+def test_without_a_complete_load_there_is_nothing_to_update(
+    path: Path, lost: BaseException
 ) -> None:
-    """One complaint less is a failure, with both numbers."""
-    report = LoadReport(rows=rows, opening_count=opening, closing_count=closing)
+    """A load that was limited, or did not end well, or is of another kind, is no base."""
+    bring(path, api(limit=1), "2026-05-31")
+    bring(path, replace(api(), kind="bulk"), "2026-05-31")
+    with pytest.raises(type(lost)):
+        bring(path, api(), "2026-05-31", lost)
 
-    with pytest.raises(IncompleteLoadError) as caught:
-        Load(1, limit, report).prove_complete()
-
-    assert (caught.value.expected, caught.value.read) == (expected, rows)
-
-
-def test_copies_do_not_count_as_complaints() -> None:
-    """A page that repeats one complaint does not pass for a page of as many."""
-    report = LoadReport(rows=4, opening_count=4, closing_count=4, repeated=2)
-
-    with pytest.raises(IncompleteLoadError) as caught:
-        Load(1, None, report).prove_complete()
-
-    assert caught.value.read == 2
+    with pytest.raises(NothingToUpdateError):
+        bring(path, UPDATE, None)
+    assert len(outcomes(path)) == 3
 
 
-def test_complaints_are_counted(path: Path) -> None:
-    """The number of complaints in the file, over all loads."""
-    load(path)
-    assert count_complaints(path) == 0
+def test_a_load_without_a_last_day_is_no_base(path: Path) -> None:
+    """Where nothing says how far a load has come, an update would not know where to begin."""
+    bring(path, api(), None)
 
-    load(path, part(complaint(1), complaint(2), complaint(1)))
-    load(path, part(complaint(2), complaint(3)))
-    assert count_complaints(path) == 3
+    with pytest.raises(NothingToUpdateError):
+        bring(path, UPDATE, None)
 
 
-def test_what_cannot_be_counted_is_told_by_name(path: Path) -> None:
-    """A file that is no database is told as such."""
-    path.write_text("Complaint ID,Product\n" * 100, encoding="utf-8")
+def test_an_update_repeats_the_newest_complete_load(path: Path) -> None:
+    """Its query is asked for, from so many days before the last that it covers."""
+    bring(path, api("2024-01-01", state="CA"), "2026-06-30")
+    bring(path, api("2025-01-01", state="TX"), "2026-05-31")
+    bring(path, api(limit=5, state="WY"), "2026-06-30")
+    with pytest.raises(ValueError, match="torn"):
+        bring(path, api("2024-01-01", state="FL"), "2026-06-30", ValueError("torn"))
 
-    with pytest.raises(NotADatabaseError):
-        count_complaints(path)
+    assert bring(path, UPDATE, "2026-06-02") == ("2026-05-30", 2)
+    assert query(path, "SELECT query, updates FROM load ORDER BY load_id DESC LIMIT 1") == [
+        ('{"since": "2026-05-30", "state": ["TX"]}', 2)
+    ]
+
+
+def test_an_update_goes_on_from_the_complete_updates_before_it(path: Path) -> None:
+    """The last day is that of the load or of its updates, and never goes back."""
+    bring(path, api(), "2026-05-31")
+
+    assert bring(path, UPDATE, "2026-06-30") == ("2026-05-30", 1)
+    assert bring(path, UPDATE, "2026-06-20") == ("2026-06-29", 1)
+    assert bring(path, UPDATE, "2026-07-31") == ("2026-06-29", 1)
+    assert bring(path, UPDATE, "2026-08-31") == ("2026-07-30", 1)
+
+
+def test_an_update_that_did_not_end_well_does_not_count(path: Path) -> None:
+    """The next looks back from where the last complete one ended, and goes on with it."""
+    bring(path, api(), "2026-05-31")
+    with pytest.raises(ValueError, match="torn"):
+        bring(path, UPDATE, "2026-06-30", ValueError("torn"))
+
+    with begin_load(path, UPDATE) as under_way:
+        assert (under_way.id, under_way.source.updates) == (2, 1)
+        assert under_way.report.parts == 2
+        assert under_way.prove_complete() == 0
+    assert bring(path, UPDATE, "2026-07-31") == ("2026-06-29", 1)
+    assert outcomes(path) == [("complete", None)] * 3
+
+
+def test_a_new_complete_load_is_the_next_base(path: Path) -> None:
+    """Updates of an older load say nothing of how far a newer one has come."""
+    bring(path, api(state="CA"), "2026-05-31")
+    bring(path, UPDATE, "2026-06-30")
+    bring(path, api(state="TX"), "2026-03-31")
+
+    assert bring(path, UPDATE, "2026-04-30") == ("2026-03-30", 3)
+    assert bring(path, UPDATE, "2026-05-31") == ("2026-04-29", 3)

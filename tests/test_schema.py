@@ -10,7 +10,7 @@ import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,9 +24,12 @@ from cfpb_etl.errors import (
     NotWritableError,
 )
 from cfpb_etl.schema import connect, ensure_schema, named_errors, transaction
+from loads import complaint, load, outcomes, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+TABLES = {"complaint", "load", "load_part", "load_seen", "complaint_change"}
 
 
 def opened(database: Path) -> None:
@@ -64,9 +67,10 @@ def test_a_missing_file_is_made(tmp_path: Path) -> None:
             ("complaint_id", "INTEGER", True),
             *((name, "TEXT", False) for name in Complaint._fields[1:]),
             ("load_id", "INTEGER", False),
+            ("withdrawn_on", "TEXT", False),
         ]
         assert connection.execute("PRAGMA application_id").fetchone() == (0x43465042,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema._MIGRATIONS),)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -77,7 +81,7 @@ def test_an_empty_file_is_as_good_as_none(tmp_path: Path) -> None:
 
     opened(database)
 
-    assert set(tables(database)) == {"complaint", "load"}
+    assert set(tables(database)) >= TABLES
 
 
 def test_the_schema_explains_itself(tmp_path: Path) -> None:
@@ -86,7 +90,8 @@ def test_the_schema_explains_itself(tmp_path: Path) -> None:
     opened(database)
 
     assert "-- the newest load that wrote the row" in tables(database)["complaint"]
-    assert "-- where the walk stands, JSON; NULL at its end" in tables(database)["load"]
+    assert "-- where to go on, JSON; NULL when it is whole" in tables(database)["load_part"]
+    assert "-- the load that brought the new value" in tables(database)["complaint_change"]
 
 
 def test_opening_again_writes_nothing(tmp_path: Path) -> None:
@@ -109,11 +114,11 @@ def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     """Migrations are applied together or not at all, and again from where the file stands."""
     database = tmp_path / "our.db"
 
-    def second(connection: sqlite3.Connection) -> None:
+    def newest(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE load ADD COLUMN more TEXT")
         connection.execute("CREATE TABLE complaint (a)")  # there is one
 
-    monkeypatch.setattr(schema, "_MIGRATIONS", (*schema._MIGRATIONS, second))
+    monkeypatch.setattr(schema, "_MIGRATIONS", (*schema._MIGRATIONS, newest))
     for _ in range(2):
         with pytest.raises(DatabaseError, match="already exists"):
             opened(database)
@@ -121,7 +126,7 @@ def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.undo()
     opened(database)
-    assert set(tables(database)) == {"complaint", "load"}
+    assert set(tables(database)) >= TABLES
 
 
 def test_an_older_file_gets_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,15 +135,15 @@ def test_an_older_file_gets_what_is_new(tmp_path: Path, monkeypatch: pytest.Monk
     opened(database)
     execute(database, "INSERT INTO complaint (complaint_id, load_id) VALUES (7, 1)")
 
-    def second(connection: sqlite3.Connection) -> None:
+    def newest(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE complaint ADD COLUMN event_tag TEXT")
 
-    monkeypatch.setattr(schema, "_MIGRATIONS", (*schema._MIGRATIONS, second))
+    monkeypatch.setattr(schema, "_MIGRATIONS", (*schema._MIGRATIONS, newest))
     opened(database)
     opened(database)
 
     with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema._MIGRATIONS),)
         query = "SELECT complaint_id, event_tag FROM complaint"
         assert connection.execute(query).fetchall() == [(7, None)]
 
@@ -147,14 +152,104 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     """A schema from the future is neither used nor changed, and both versions are said."""
     database = tmp_path / "newer.db"
     opened(database)
-    execute(database, "PRAGMA user_version = 2")
+    known = len(schema._MIGRATIONS)
+    execute(database, f"PRAGMA user_version = {known + 1}")
     before = database.read_bytes()
 
-    with pytest.raises(NewerDatabaseError, match=r"has schema 2, .* up to 1\. Upgrade") as caught:
+    said = rf"has schema {known + 1}, .* up to {known}\. Upgrade"
+    with pytest.raises(NewerDatabaseError, match=said) as caught:
         opened(database)
 
     assert caught.value.path == database
     assert database.read_bytes() == before
+
+
+# --- a file of the first schema -------------------------------------------------------------
+
+FIRST_LOADS = """
+INSERT INTO load (source, address, query, as_of, flow_run_id, program_version, started_at, ended_at,
+    outcome, parts, complaints_read, inserted, updated, unchanged, matching, next_part)
+VALUES
+    ('api', 'https://cfpb.example/', '{"limit": 2}', '2026-01-31', 'a', '0.1.0',
+        '2026-01-31T12:00:00', '2026-01-31T12:00:09', 'complete', 1, 2, 2, 0, 0, 9, NULL),
+    ('api', 'https://cfpb.example/', '{"state": ["CA"]}', '2026-03-31', 'b', '0.1.0',
+        '2026-03-31T12:00:00', NULL, 'running', 2, 3, 1, 1, 1, 5, '{"number": 3}')
+"""
+
+
+@pytest.fixture
+def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file as the first schema had it, with two complaints and two loads."""
+    database = tmp_path / "first.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:1])
+        opened(database)
+    every = ", ".join(f"'{name} ’'" for name in Complaint._fields[1:])
+    execute(
+        database,
+        FIRST_LOADS,
+        f"INSERT INTO complaint VALUES (7, {every}, 1)",  # noqa: S608
+        f"INSERT INTO complaint (complaint_id, load_id) VALUES ({2**63 - 1}, 2)",  # noqa: S608
+    )
+    return database
+
+
+def rows_of(database: Path, table: str) -> list[dict[str, Any]]:
+    """Return a table's rows by the names of their columns."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]  # noqa: S608
+
+
+@pytest.mark.parametrize("table", ["complaint", "load"])
+def test_a_file_of_the_first_schema_keeps_every_row(first: Path, table: str) -> None:
+    """All values stay but the place to go on, and what is new is empty but for the limit."""
+    before = rows_of(first, table)
+
+    opened(first)
+
+    after = rows_of(first, table)
+    limits = [row.pop("complaint_limit", None) for row in after]
+    assert limits == [2 if table == "load" else None, None]
+    for old, new in zip(before, after, strict=True):
+        old.pop("next_part", None)
+        counts = {"withdrawn": 0} if table == "load" else {}
+        assert new == dict.fromkeys(new) | counts | old
+
+
+def test_a_file_of_the_first_schema_becomes_one_of_the_newest(first: Path, tmp_path: Path) -> None:
+    """It has then all that a new file has, and is sound."""
+    new = tmp_path / "new.db"
+    opened(first)
+    opened(new)
+
+    assert tables(first) == tables(new)
+    with closing(sqlite3.connect(first)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema._MIGRATIONS),)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_a_file_of_the_first_schema_takes_a_load(first: Path) -> None:
+    """What changes in it is remembered; a load that it did not end begins anew."""
+    changed = part(complaint(7, timely="No"), complaint(8), columns=["timely"])
+
+    assert load(first, changed) == [(1, 1, 0)]
+
+    assert rows_of(first, "complaint_change") == [
+        {
+            "complaint_id": 7,
+            "load_id": 3,
+            "column_name": "timely",
+            "old": "timely ’",
+            "new": "No",
+        }
+    ]
+    assert outcomes(first) == [
+        ("complete", None),
+        ("interrupted", "ended without a word"),
+        ("complete", None),
+    ]
 
 
 # --- no file of ours ------------------------------------------------------------------------
@@ -236,9 +331,9 @@ def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from cfpb_etl.database import begin_load
 from cfpb_etl.errors import DatabaseError
-from test_database import Asked
+from cfpb_etl.loads import begin_load
+from loads import Asked
 
 if os.getuid() == 0:
     os.setgroups([])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import itemgetter
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cfpb_etl.errors import InvalidHitError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class Complaint(NamedTuple):
@@ -56,7 +57,8 @@ NOT_STORED = frozenset(
 )
 
 _TEXT_FIELDS = Complaint._fields[1:]
-_DATE_PLACES = tuple(place for place, name in enumerate(_TEXT_FIELDS) if name.startswith("date_"))
+_DATE_FIELDS = ("date_received", "date_sent_to_company")
+_DATE_PLACES = tuple(map(_TEXT_FIELDS.index, _DATE_FIELDS))
 _EMPTY = frozenset({None, "", "None"})  # "None" is how CFPB's CSV export spells null
 _TEXT_OR_NULL = frozenset({str, type(None)})
 _LARGEST_ID = 2**63 - 1  # SQLite's INTEGER
@@ -88,6 +90,61 @@ def parse_date(text: str) -> str:
 @lru_cache(maxsize=20_000)  # every day since CFPB's first, and then some
 def _calendar_day(day: str) -> str:
     return date.fromisoformat(day).isoformat()
+
+
+def parse_hits(hits: Sequence[Any], part: str) -> list[Complaint]:
+    """Turn the search hits of a page into complaints.
+
+    Args:
+        hits: As the search API sends them (CCDB_API.md section 2).
+        part: The page's name, for the error.
+
+    Raises:
+        InvalidHitError: As `parse_hit` does, for the first that cannot be a complaint.
+    """
+    try:
+        return _parse_columns(hits)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return [parse_hit(hit, place, part) for place, hit in enumerate(hits, 1)]
+
+
+def _parse_columns(hits: Sequence[Any]) -> list[Complaint]:
+    """Do as `parse_hit` does for hits of one shape, three times as fast; raise at anything odd."""
+    sources = [hit["_source"] for hit in hits]
+    names = [*sources[0]]
+    if {*map(len, sources)} != {len(names)}:
+        raise ValueError
+    values = zip(*map(itemgetter(*names), sources), strict=True)
+    carried = dict(zip(names, values, strict=True))
+    columns: dict[str, Sequence[Any]] = {}
+    for name in Complaint._fields:
+        column = carried.get(name) or [None] * len(sources)
+        if not _TEXT_OR_NULL.issuperset({*map(type, column)}):
+            raise TypeError
+        if "" in column or "None" in column:
+            column = [None if value in _EMPTY else value for value in column]
+        columns[name] = column
+    columns["complaint_id"] = _plain_numbers(columns["complaint_id"])
+    for name in _DATE_FIELDS:
+        spelled = [text and _DATE_SPELLINGS.fullmatch(text) for text in columns[name]]
+        days = [match and match[1] for match in spelled]
+        if days.count(None) != columns[name].count(None):
+            raise ValueError
+        for day in {*days} - {None}:
+            _calendar_day(day)
+        columns[name] = days
+    # As `Complaint._make`, without a call in Python for each.
+    made = partial(tuple.__new__, Complaint)
+    return [*map(made, zip(*columns.values(), strict=True))]
+
+
+def _plain_numbers(ids: Sequence[str]) -> list[int]:
+    """Return ids as numbers, or raise ValueError where `parse_hit` has to look closer."""
+    if ids and (min(ids) < "1" or max(map(len, ids)) >= len(str(_LARGEST_ID))):
+        raise ValueError
+    if not re.fullmatch("[0-9]*", "".join(ids)):
+        raise ValueError
+    return [*map(int, ids)]
 
 
 def parse_hit(hit: object, place: int, part: str) -> Complaint:
@@ -141,18 +198,14 @@ def _parse_id(spelled: object, place: int, part: str) -> int:
     return int(spelled)
 
 
-def carried_columns(hits: Sequence[Mapping[str, Any]]) -> Collection[str]:
-    """Return the columns that every one of the hits carries.
+def columns_of(hits: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
+    """Return the columns that every one of the hits carries, and the names that nobody knows.
 
     A page may mix eras: what only some hits carry must not erase what is stored for the others.
+    Unknown is what no release of the API is known to have used.
     """
-    carried = set(Complaint._fields)
-    for keys in {frozenset(hit["_source"]) for hit in hits}:
-        carried &= keys
-    return carried
-
-
-def unknown_fields(hits: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Return the names in the hits that no release of the API is known to have used."""
-    names: set[str] = set().union(*{frozenset(hit["_source"]) for hit in hits})
-    return names - set(Complaint._fields) - NOT_STORED
+    carried, unknown = set(Complaint._fields), set[str]()
+    for keys in {tuple(hit["_source"]) for hit in hits}:
+        carried.intersection_update(keys)
+        unknown.update(keys)
+    return carried, unknown - set(Complaint._fields) - NOT_STORED

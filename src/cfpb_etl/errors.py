@@ -242,14 +242,17 @@ class IncompleteLoadError(CfpbEtlError):
     Attributes:
         expected: How many the source's closing count promises.
         read: How many came.
+        windows: In how many windows of days; the numbers are those of these.
     """
 
-    def __init__(self, expected: int, read: int) -> None:
+    def __init__(self, expected: int, read: int, windows: int = 1) -> None:
         self.expected = expected
         self.read = read
+        self.windows = windows
+        where = f"In {windows:,} windows of days " if windows > 1 else ""
         super().__init__(
-            f"{read:,} complaints came, but the source counts {expected:,}. "
-            "What came is stored; run the same command again."
+            f"{where}{read:,} complaints came, but the source counts {expected:,}. "
+            "What came is stored; run the same command again, and these days are read again."
         )
 
 
@@ -286,6 +289,16 @@ class DatabaseInUseError(DatabaseError):
 
 class OtherKindError(DatabaseError):
     """Raised when made-up complaints would be mixed with real ones."""
+
+
+class NothingToUpdateError(CfpbEtlError):
+    """Raised when a database has no complete load that an update could repeat."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database has no complete load to bring up to date: one with a filter or a date,"
+            " and without --limit. Run that first, such as with --since."
+        )
 
 
 # --- around the run -------------------------------------------------------------------------

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_SECONDS = 30  # for another program to end its transaction
 _BUSY_SECONDS = 0.2  # of that, in SQLite at a time
+_CACHE_KIBIBYTES = 32_000  # a page's complaints lie all over the table; SQLite's own is 2,000
 _APPLICATION_ID = 0x43465042  # "CFPB", https://www.sqlite.org/fileformat.html section 1.3.17
 
 
@@ -57,7 +58,61 @@ CREATE TABLE load (
 )""")
 
 
-_MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_m001_complaints_and_loads,)
+def _m002_windows_and_history(connection: sqlite3.Connection) -> None:
+    for statement in (
+        # The day on which its source was first seen to have it no more; NULL while it has.
+        "ALTER TABLE complaint ADD COLUMN withdrawn_on TEXT",
+        "CREATE INDEX complaint_date_received ON complaint (date_received)",
+        "ALTER TABLE load DROP COLUMN next_part",
+        # The load whose query this one repeats, to bring it up to date.
+        "ALTER TABLE load ADD COLUMN updates INTEGER REFERENCES load",
+        # How many complaints were asked for, the newest; NULL for all that match.
+        "ALTER TABLE load ADD COLUMN complaint_limit INTEGER",
+        "UPDATE load SET complaint_limit = json_extract(query, '$.limit')",
+        # The columns that all of its parts carried, JSON.
+        "ALTER TABLE load ADD COLUMN carried TEXT",
+        # The last day that it covers.
+        "ALTER TABLE load ADD COLUMN until TEXT",
+        # The first and the last day received among what it read.
+        "ALTER TABLE load ADD COLUMN oldest TEXT",
+        "ALTER TABLE load ADD COLUMN newest TEXT",
+        "ALTER TABLE load ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0",
+        """
+CREATE TABLE load_part (           -- where a load stands: a row for each window of days, or file
+    part_id INTEGER PRIMARY KEY,
+    load_id INTEGER NOT NULL REFERENCES load,
+    key TEXT NOT NULL,             -- the window's first day
+    next TEXT,                     -- where to go on, JSON; NULL when it is whole
+    readings INTEGER NOT NULL DEFAULT 1,
+    counted INTEGER,               -- how many complaints the source counts in it, by its last word
+    moved INTEGER NOT NULL DEFAULT 0, -- by how many that count moved while it was read
+    expected INTEGER,              -- when it was read: how many there had to be
+    kept INTEGER,                  -- and how many distinct ones came
+    UNIQUE (load_id, key)
+)""",
+        """
+CREATE TABLE load_seen (           -- what came of a part that is not whole yet
+    part_id INTEGER NOT NULL REFERENCES load_part,
+    complaint_id INTEGER NOT NULL,
+    PRIMARY KEY (part_id, complaint_id)
+) WITHOUT ROWID""",
+        """
+CREATE TABLE complaint_change (    -- what became another value after it was first stored
+    complaint_id INTEGER NOT NULL REFERENCES complaint,
+    load_id INTEGER NOT NULL REFERENCES load, -- the load that brought the new value
+    column_name TEXT NOT NULL,
+    old TEXT,
+    new TEXT
+)""",
+        "CREATE INDEX complaint_change_complaint ON complaint_change (complaint_id)",
+    ):
+        connection.execute(statement)
+
+
+_MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _m001_complaints_and_loads,
+    _m002_windows_and_history,
+)
 
 
 def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
@@ -73,6 +128,7 @@ def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
         # Safe against a killed process; a power cut may cost the newest parts, never the file
         # (https://www.sqlite.org/pragma.html#pragma_synchronous).
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
     except sqlite3.Error:
         connection.close()
         raise
