@@ -40,6 +40,14 @@ def prefect_server() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry at once."""
+    from cfpb_etl.flow import get_complaint_data
+
+    monkeypatch.setattr(get_complaint_data, "retry_delay_seconds", 0)
+
+
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Return where a database may be made."""
     return tmp_path / "complaints.db"

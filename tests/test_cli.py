@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cfpb_etl import __version__
 from cfpb_etl.cli import main
+from cfpb_etl.errors import ExitCode
+from cfpb_etl.query import Query
+from cfpb_etl.search_api import SearchApi
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +43,17 @@ WRONG_COMMANDS = [
     (["--graph", "missing/flow.svg"], "--graph", "folder that does not exist"),
     (["--graph", "flow.svg", "--no-graph"], "--no-graph", "--graph"),
     (["--graph", "./x.svg", "--database", "x.svg"], "--graph", "same file as the database"),
+    (["--update"], "--update", "a database, and complaints.db does not exist"),
+    (["--update", "--source", "sample"], "--update", "sample.db does not exist"),
+    (["--update", "--database", "x.db"], "--update", "x.db does not exist"),
+    (["--update", "--state", "CA"], "--update", "no filter, date or --limit"),
+    (["--update", "--since", "2026-10-01"], "--update", "no filter, date or --limit"),
+    (["--update", "--limit", "5"], "--update", "no filter, date or --limit"),
+    (["--lookback", "30"], "--lookback", "with --update only"),
+    (["--lookback", "30", "--since", "2026-10-01"], "--lookback", "with --update only"),
+    (["--update", "--lookback", "many"], "--lookback", "int"),
+    (["--restart"], "--restart", "read anew"),
+    (["--restart", "--state", "CA", "--limit", "5"], "--restart", "read anew"),
     (["--no-such-option"], "--no-such-option", "--help"),
     (["graph", "flow.jpg"], "PICTURE 'flow.jpg'", ".svg or .png"),
 ]
@@ -71,6 +85,66 @@ def test_a_wrong_command_is_one_clear_line(
     assert named in err
     assert allowed in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "36501"])
+def test_a_lookback_is_a_number_of_days(
+    days: str, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An update looks back at least a day and at most a century; the database is not touched."""
+    path.touch()
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["--update", "--lookback", days, "--database", str(path), "--no-graph"])
+
+    assert f"--lookback {days} is not valid; give a number of days from 1 to 36,500" in (
+        capsys.readouterr().err
+    )
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        ([], {"limit": 1_000}),
+        (["--limit", "5"], {"limit": 5}),
+        (["--since", "2026-10-01"], {"query": Query(since="2026-10-01")}),
+        (["--state", "ca", "--limit", "5"], {"query": Query(state=("CA",)), "limit": 5}),
+        (["--search", "fee", "--restart"], {"query": Query(search="fee")}),
+        (["--update"], {"lookback": 60}),
+        (["--update", "--restart"], {"lookback": 60}),
+        (["--update", "--lookback", "7"], {"lookback": 7}),
+        (["--source", "sample"], {"limit": 1_000, "kind": "sample", "allowance": None}),
+        (
+            ["--update", "--source", "sample"],
+            {"lookback": 60, "kind": "sample", "allowance": None},
+        ),
+    ],
+    ids=lambda case: " ".join(case) or "nothing" if isinstance(case, list) else "",
+)
+def test_words_become_what_is_asked(
+    arguments: list[str], asked: dict[str, Any], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not typed has its default: the newest 1,000, all of a filter, 60 days of an update.
+
+    Only the run itself is left out here; test_end_to_end.py has it.
+    """
+    path.touch()
+    runs: list[tuple[Any, ...]] = []
+
+    def run(*started: Any, **how: bool) -> ExitCode:
+        runs.append((*started, how))
+        return ExitCode.DONE
+
+    monkeypatch.setattr("cfpb_etl.run.run", run)
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    monkeypatch.delenv("CFPB_ETL_API_URL", raising=False)
+
+    with pytest.raises(SystemExit, match="0"):
+        main([*arguments, "--database", str(path), "--no-graph"])
+
+    how = {"restart": "--restart" in arguments, "verbose": False}
+    assert runs == [(SearchApi(**asked), path, None, how)]
 
 
 def test_the_address_may_come_from_the_environment(

@@ -81,9 +81,8 @@ def test_the_first_command_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.returncode == 0, done.stderr
     assert "ERROR" not in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert (
-        done.stderr == "Stored page 1, 1,000 complaints: 1,000 inserted, 0 updated, 0 unchanged\n"
-    )
+    stored = "Stored page 1, 1,000 complaints: 1,000 inserted, 0 updated, 0 unchanged"
+    assert done.stderr == f"{stored} (1,000 of 1,000)\n"
     assert sorted(path.name for path in Path().iterdir()) == ["complaints-flow.svg", "sample.db"]
     assert ask("sample.db", "SELECT COUNT(*) FROM complaint") == [(1_000,)]
     assert done.stdout == _block_of_readme("this is the sample's:")
@@ -298,7 +297,7 @@ def interrupted(
     arguments: list[str],
     after: str,
     *,
-    wait: float = 0,
+    wait: float = 0.5,
     tell: Callable[[int, int], None] = os.killpg,
     number: int = signal.SIGINT,
 ) -> tuple[subprocess.Popen[str], list[str], float, list[psutil.Process]]:
@@ -467,7 +466,7 @@ def _block_of_readme(after: str) -> str:
 def test_the_questions_of_the_readme() -> None:
     """Each question of the README gives just the answer that stands there."""
     assert run("--source", "sample").returncode == 0
-    pairs = re.findall(r"```sql\n(.*?)```\n```text\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    pairs = re.findall(r"```sql\n([^`]*)```\n```text\n([^`]*)```", README.read_text("utf-8"))
 
     assert len(pairs) == 5
     for question, answer in pairs:
@@ -486,3 +485,42 @@ def test_the_options_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
 
     said = [line.rstrip() for line in run("--help").stdout.strip().splitlines()]
     assert said == _block_of_readme("## Options").splitlines()
+
+
+# --- long pulls -----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_a_pull_that_broke_off_and_an_update() -> None:
+    """The same command goes on where a pull broke off; --update then brings what is new."""
+    late, *others = sorted(COMPLAINTS, key=lambda c: str(c["date_received"]), reverse=True)
+    emulator = Emulator(others)
+    faulty = Faulty(emulator, {2: faults.forbidden_html()})
+    with serve(faulty) as url:
+        pull = ("--api-url", url, "--since", "2011-12-01", "--no-graph")
+        failed, whole = run(*pull), run(*pull)
+        emulator.put(late)
+        emulator.withdraw(str(others[0]["complaint_id"]))
+        updated = run("--api-url", url, "--update", "--lookback", "30", "--no-graph")
+
+    assert "Run the same command again: it goes on from there" in failed.stderr
+    assert whole.returncode == 0
+    assert "10,000 complaints are here already" in whole.stderr
+    assert len(faulty.requests) == 4
+    count = len(others)
+    assert f"proof     {count:,} counted at the source, {count:,} came" in whole.stdout
+    assert updated.returncode == 0, updated.stderr
+    assert "Updating what load 1 asked for" in updated.stderr
+    assert "1 inserted, 0 updated" in updated.stdout
+    assert "1 withdrawn" in updated.stdout
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_an_update_under_a_filter_says_what_it_cannot_know() -> None:
+    """With a filter nothing is marked as withdrawn, and the summary says so."""
+    with serve(Emulator(COMPLAINTS)) as url:
+        run("--api-url", url, "--state", "CA", "--no-graph")
+        updated = run("--api-url", url, "--update", "--no-graph")
+
+    assert updated.returncode == 0, updated.stderr
+    assert "withdrawn not looked for" in updated.stdout

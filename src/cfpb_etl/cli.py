@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NEWEST = 1_000
+_LOOKBACK = 60  # days: as long as CFPB's answers and late complaints take (DATA.md section 4)
 _GRAPH = Path("complaints-flow.svg")
 _GRAPH_SUFFIXES = (".svg", ".png")
 
@@ -57,6 +58,9 @@ def load(  # noqa: PLR0913 - one parameter an option
     issue: Repeatable = (),
     company: Repeatable = (),
     search: str | None = None,
+    update: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    lookback: int | None = None,
+    restart: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     api_url: str | None = None,
     graph: Path | None = None,
     no_graph: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -65,7 +69,7 @@ def load(  # noqa: PLR0913 - one parameter an option
     """Bring CFPB's consumer complaints into a SQLite file, and draw how that went.
 
     Without a filter, a date or --limit: the newest 1,000. With a filter or a date and no --limit:
-    everything that matches.
+    everything that matches. The same command goes on with a load that was interrupted.
 
     Args:
         source: api asks CFPB; sample runs offline, on made-up complaints.
@@ -78,6 +82,10 @@ def load(  # noqa: PLR0913 - one parameter an option
         issue: Issue, or Issue•Sub-issue. Repeat it for more.
         company: Company, spelled as CFPB does. Repeat it for more.
         search: Words to look for in the complaints.
+        update: Bring an existing database up to date: what its last complete load asked for, over
+            the newest days.
+        lookback: With --update: how many days back from the last that is covered; 60 by default.
+        restart: Begin anew, where a load of the same was interrupted.
         api_url: Address of the search API; also CFPB_ETL_API_URL.
         graph: Where to draw the flow, .svg or .png; complaints-flow.svg by default.
         no_graph: Draw nothing.
@@ -89,26 +97,32 @@ def load(  # noqa: PLR0913 - one parameter an option
         raise WrongCommandError("--no-graph", "does not go with --graph")
     picture = None if no_graph else graph or _GRAPH
     if picture:
-        _check_picture("--graph", picture)
-        if picture.resolve() == database.resolve():
-            raise WrongCommandError("--graph", "is the same file as the database")
+        _check_picture("--graph", picture, database)
     codes = tuple(code.upper() for code in state)
     query = Query(since, until, codes, product, issue, company, search)
-    if limit is None and not query:
+    if update:
+        _check_update(database, narrowed=bool(query) or limit is not None)
+    elif lookback is not None:
+        raise WrongCommandError("--lookback", "goes with --update only")
+    elif limit is None and not query:
         limit = _NEWEST
+    if restart and limit is not None:
+        raise WrongCommandError("--restart", "has no use here: the newest are always read anew")
+    back = (_LOOKBACK if lookback is None else lookback) if update else None
     if source == "sample":
         if api_url:
             raise WrongCommandError("--api-url", "does not go with --source sample")
-        asked = SearchApi(query, limit, kind="sample", allowance=None)
+        asked = SearchApi(query, limit, kind="sample", allowance=None, lookback=back)
     else:
-        asked = SearchApi(query, limit, api_url or os.environ.get("CFPB_ETL_API_URL") or SEARCH_URL)
+        url = api_url or os.environ.get("CFPB_ETL_API_URL") or SEARCH_URL
+        asked = SearchApi(query, limit, url, lookback=back)
     # On its first run in a terminal Prefect would print a notice of its telemetry, and send it.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if sys.stderr.isatty():
         print("Starting", end="\r", file=sys.stderr, flush=True)  # the imports take a second or two
     from cfpb_etl.run import run
 
-    return run(asked, database, picture, verbose=verbose)
+    return run(asked, database, picture, restart=restart, verbose=verbose)
 
 
 @app.command(name="graph")
@@ -169,10 +183,20 @@ def _check_place(option: str, path: Path) -> None:
         )
 
 
-def _check_picture(option: str, path: Path) -> None:
+def _check_picture(option: str, path: Path, database: Path | None = None) -> None:
     _check_place(option, path)
+    if database and path.resolve() == database.resolve():
+        raise WrongCommandError(option, "is the same file as the database")
     if path.suffix.lower() not in _GRAPH_SUFFIXES:
         raise WrongCommandError(option, f"{str(path)!r} must end in {' or '.join(_GRAPH_SUFFIXES)}")
+
+
+def _check_update(database: Path, *, narrowed: bool) -> None:
+    if narrowed:
+        problem = "repeats what the last complete load asked for; give no filter, date or --limit"
+        raise WrongCommandError("--update", problem)
+    if not database.exists():
+        raise WrongCommandError("--update", f"needs a database, and {database} does not exist")
 
 
 def _say(line: str) -> None:

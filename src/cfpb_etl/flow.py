@@ -16,7 +16,7 @@ if __name__ == "__main__":
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -25,17 +25,23 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectConcurrentFuture, PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run, task_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from cfpb_etl.database import LoadReport, begin_load, store_part
+from cfpb_etl.database import store_part
 from cfpb_etl.errors import PictureError, RetriableError
 from cfpb_etl.flow_graph import draw_flow
+from cfpb_etl.load_report import LoadReport
+from cfpb_etl.loads import Load, begin_load
 from cfpb_etl.run_outcome import observe, observed
-from cfpb_etl.search_api import Page, SearchApi
-from cfpb_etl.source import ParsedPart, RawPart
+from cfpb_etl.search_api import SearchApi
+from cfpb_etl.source import ParsedPart, Part, RawPart, Source
+
+BULK_URL = "https://files.consumerfinance.gov/ccdb/complaints.csv.zip"  # DATA.md section 1
+BULK_IS_BETTER = 500_000  # complaints: 50 requests, two and a half minutes at CFPB's pace
 
 
 def is_worth_a_retry(_task: object, run: TaskRun, state: State[Any]) -> bool:
@@ -54,7 +60,7 @@ def is_worth_a_retry(_task: object, run: TaskRun, state: State[Any]) -> bool:
     on_completion=[observe],
     on_failure=[observe],
 )
-def get_complaint_data(source: SearchApi, part: Page) -> RawPart:
+def get_complaint_data(source: Source, part: Part) -> RawPart:
     """Fetch one page of complaints."""
     log = get_run_logger()
     log.info("Asking for %s", part)
@@ -119,21 +125,54 @@ class InterruptibleTaskRunner(ThreadPoolTaskRunner[Any]):
         super().__exit__(exc_type, exc_value, traceback)
 
 
-def fetched(source: SearchApi) -> Iterator[RawPart]:
-    """Fetch part after part, so many side by side as the source allows.
+class Fetching:
+    """Fetches part after part, so many side by side as the source allows, in the order they come.
 
-    The part that follows is on its way before one is handed out, so that fetching goes on while the
-    caller parses and stores. No future is kept: Prefect's hold their results.
+    What follows a part is on its way before the part is handed out, so that fetching goes on while
+    the caller parses and stores. No future is kept: Prefect's hold their results.
     """
-    waiting = deque(source.parts())
-    in_flight: deque[Any] = deque()
-    while waiting or in_flight:
-        while waiting and len(in_flight) < source.lanes:
-            in_flight.append(get_complaint_data.submit(source, waiting.popleft()))
-        raw = in_flight.popleft().result()
-        if raw.following is not None:
-            in_flight.append(get_complaint_data.submit(source, raw.following))
-        yield raw
+
+    def __init__(self, source: Source, parts: Sequence[Part]) -> None:
+        self._source = source
+        self._waiting = deque(parts)
+        self._in_flight: list[PrefectFuture[RawPart]] = []
+        self._came: deque[RawPart] = deque()
+
+    def __iter__(self) -> Iterator[RawPart]:
+        """Hand out each part, when it has come."""
+        self._submit()
+        while self._in_flight or self._came:
+            if not self._came:
+                self._take(next(as_completed(self._in_flight)))
+            yield self._came.popleft()
+
+    def go_on(self) -> None:
+        """Follow up what came meanwhile: storing leaves Python free to receive the next."""
+        if self._came:
+            return
+        for future in filter(_has_come, [*self._in_flight]):
+            # A failure is left to whoever asks for the part, so that this one is stored before.
+            if isinstance(future.result(raise_on_failure=False), RawPart):
+                self._take(future)
+
+    def _take(self, future: PrefectFuture[RawPart]) -> None:
+        self._in_flight.remove(future)
+        raw = future.result()
+        under_way = len(self._in_flight) + len(self._waiting)
+        raw.following = self._source.divided(raw, under_way)
+        self._waiting.extendleft(reversed(raw.following))
+        self._came.append(raw)
+        self._submit()
+
+    def _submit(self) -> None:
+        while self._waiting and len(self._in_flight) < self._source.lanes:
+            part = self._waiting.popleft()
+            self._in_flight.append(get_complaint_data.submit(self._source, part))
+
+
+def _has_come(future: PrefectFuture[RawPart]) -> bool:
+    # Prefect's own `wait` does not look when it may not wait, and a future's state asks the server.
+    return isinstance(future, PrefectConcurrentFuture) and future.wrapped_future.done()
 
 
 @flow(
@@ -144,6 +183,7 @@ def load_complaints(
     source: SearchApi,
     database: Path = Path("complaints.db"),
     graph: Path | None = Path("complaints-flow.svg"),
+    restart: bool = False,  # noqa: FBT001, FBT002 - a parameter of the deployed flow, by its name
 ) -> LoadReport:
     """Bring CFPB's consumer complaints into a SQLite file.
 
@@ -151,26 +191,69 @@ def load_complaints(
         source: Where complaints come from, and which are asked for.
         database: The SQLite file; it is made if it is missing.
         graph: Where to draw the flow as the run left it (.svg or .png), or None.
+        restart: Begin anew, where a load that asked for the same was interrupted.
 
     Raises:
         CfpbEtlError: One of its subclasses, by the situation. What was stored before stays.
     """
-    with pictured(graph), begin_load(database, source, flow_run.id) as load:
-        for raw in fetched(source):
-            parsed = parse_complaint_data(raw)
-            load.report += store_complaints(parsed, load.id, database)
+    with (
+        pictured(graph),
+        begin_load(database, source, flow_run.id, restart=restart) as load,
+    ):
+        announce(load)
+        while parts := load.parts_left():
+            fetching = Fetching(load.source, parts)
+            for raw in fetching:
+                if not load.report.parts:
+                    point_out_the_bulk_file(raw)
+                parsed = parse_complaint_data(raw)
+                fetching.go_on()
+                load.report += store_complaints(parsed, load.id, database)
         missing = load.prove_complete()
+    conclude(load.report, missing)
+    return load.report
+
+
+def announce(load: Load) -> None:
+    """Say which load this run brings up to date, or goes on with."""
+    log = get_run_logger()
+    if load.source.updates is not None:
+        log.info(
+            "Updating what load %s asked for: %s",
+            *(load.source.updates, load.source.described()),
+            extra={"notice": True},
+        )
+    if load.began is not None:
+        log.info(
+            "Going on with the load that began %s: %s complaints are here already, in %s pages",
+            *(load.began, f"{load.report.rows:,}", f"{load.report.parts:,}"),
+            extra={"notice": True, "stored": load.report},  # the screen counts on from there
+        )
+
+
+def point_out_the_bulk_file(raw: RawPart) -> None:
+    """Say so where a pull is better served by the file that CFPB makes of all its complaints."""
+    if raw.facts.expected > BULK_IS_BETTER:
+        get_run_logger().info(
+            "%s complaints match, %s requests at CFPB's pace; all that it has is one download: %s",
+            *(f"{raw.facts.expected:,}", f"{raw.facts.expected // raw.rows:,}", BULK_URL),
+            extra={"notice": True},
+        )
+
+
+def conclude(report: LoadReport, missing: int) -> None:
+    """Say what a person should know of a load that is complete."""
+    log = get_run_logger()
     if missing:
-        get_run_logger().warning(
+        log.warning(
             "%s complaints came or went while these were read; run again to have them", missing
         )
     for what, names in (
-        ("CFPB sends what this version has no column for", load.report.unknown),
-        ("CFPB no longer sends, so that new complaints lack", load.report.missing),
+        ("CFPB sends what this version has no column for", report.unknown),
+        ("CFPB no longer sends, so that new complaints lack", report.missing),
     ):
         if names:
-            get_run_logger().warning("%s: %s", what, ", ".join(sorted(names)))
-    return load.report
+            log.warning("%s: %s", what, ", ".join(sorted(names)))
 
 
 @contextmanager

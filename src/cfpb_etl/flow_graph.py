@@ -40,19 +40,17 @@ if TYPE_CHECKING:
 
 
 def _tasks(function: Any, followed: set[Any]) -> Iterator[AnyTask]:  # noqa: ANN401 - of any signature
-    """Yield the tasks that a function's code names, itself or through functions of its module."""
+    """Yield the tasks that a function's code names, itself or through others of its module."""
     function = inspect.unwrap(function)
     followed.add(function)
     for name in _names(function.__code__):
         value = function.__globals__.get(name)
         if isinstance(value, Task):
             yield value
-        elif (
-            inspect.isfunction(value)
-            and value.__module__ == function.__module__
-            and inspect.unwrap(value) not in followed
-        ):
-            yield from _tasks(value, followed)
+        elif getattr(value, "__module__", None) == function.__module__:
+            for used in [value, *vars(value).values()] if inspect.isclass(value) else [value]:
+                if inspect.isfunction(used) and inspect.unwrap(used) not in followed:
+                    yield from _tasks(used, followed)
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from cfpb_etl.database import LoadReport
+from cfpb_etl.load_report import LoadReport
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from cfpb_etl.pace import Pace
+
+_PAGE = re.compile(r"(page \d+), .*")
 _PACKAGE = str(Path(__file__).parent)
 
 
@@ -24,18 +30,26 @@ class Screen(logging.Handler):
     in its log, where every step is; on the screen they would say each of ours again. With `verbose`
     it only counts, and Prefect's console shows everything.
 
-    A record of the log may carry, as `extra`, what a step `stored` and the `picture` that it drew.
+    A record of the log may carry, as `extra`, what a step `stored`, the `picture` that it drew, and
+    that it is a `notice`, which is shown as a line of its own.
+
+    Args:
+        limit: How many complaints were asked for, or None for all that match.
+        pace: The server's pace, for the requests used of those allowed.
+        verbose: Leave the screen to Prefect's console.
 
     Attributes:
         stored: What the run has stored so far.
         picture: The picture that it drew, or None.
     """
 
-    def __init__(self, limit: int | None, *, verbose: bool) -> None:
+    def __init__(self, limit: int | None, pace: Pace, *, verbose: bool) -> None:
         super().__init__()
         self.stored = LoadReport()
         self.picture: Path | None = None
         self._limit = limit
+        self._pace = pace
+        self._clock: tuple[float, int] | None = None
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._silent = verbose
         self._told: set[str] = set()
@@ -44,11 +58,12 @@ class Screen(logging.Handler):
             TextColumn("{task.description:<20}"),
             BarColumn(bar_width=30),
             TextColumn("{task.fields[counts]}"),
+            TextColumn("[dim]{task.fields[pace]}"),
             console=self._console,
             transient=True,
             disable=verbose or not self._console.is_terminal,
         )
-        self._bar = self._progress.add_task("Starting Prefect", total=None, counts="")
+        self._bar = self._progress.add_task("Starting Prefect", total=None, counts="", pace="")
 
     def __enter__(self) -> Self:
         """Take the place of Prefect's console at the root of the log, until the process ends."""
@@ -98,22 +113,45 @@ class Screen(logging.Handler):
                     self._told.add(said)
                     self._console.print(f"warning: {said}", markup=False)
         elif ours:
-            self._show(record.getMessage(), stored)
+            self._show(record.getMessage(), stored, notice=hasattr(record, "notice"))
 
-    def _show(self, step: str, stored: LoadReport | None) -> None:
-        if self._console.is_terminal:
-            expected = _expected(self._limit, self.stored.closing_count)
-            counts = f"{self.stored.rows:,} of {expected:,}" if expected is not None else ""
+    def _show(self, step: str, stored: LoadReport | None, *, notice: bool) -> None:
+        if self._clock is None or notice:  # what is here from an earlier run came at no speed
+            self._clock = time.monotonic(), self.stored.rows
+        if notice:
+            self._console.print(step, markup=False)
+        elif self._console.is_terminal:
+            total = self._total()
             self._progress.update(
                 self._bar,
-                description=step.partition(",")[0],
+                description=_PAGE.sub(r"\1", step),
                 completed=self.stored.rows,
-                total=expected,
-                counts=counts,
+                total=total,
+                counts=self._counts(),
+                pace=self._requests(),
             )
         elif stored is not None:
-            self._console.print(step, markup=False)
+            self._console.print(f"{step} ({self._counts()})", markup=False)
 
+    def _total(self) -> int | None:
+        matching = self.stored.matching
+        return matching if self._limit is None or matching is None else min(self._limit, matching)
 
-def _expected(limit: int | None, matching: int | None) -> int | None:
-    return matching if limit is None or matching is None else min(limit, matching)
+    def _counts(self) -> str:
+        """Return how many complaints are here, of how many, how fast they come and for how long."""
+        total = self._total()
+        if total is None:
+            return ""
+        began, rows = cast("tuple[float, int]", self._clock)
+        done = min(self.stored.rows, total)
+        counts = f"{done:,} of {total:,}"
+        rate = (self.stored.rows - rows) / max(time.monotonic() - began, 0.001)
+        if rate and done < total:
+            counts += f", {rate:,.0f}/s, {timedelta(seconds=round((total - done) / rate))} left"
+        return counts
+
+    def _requests(self) -> str:
+        allowance = self._pace.allowance
+        if allowance is None:
+            return ""
+        return f"{self._pace.used()} of {allowance.requests} searches in {allowance.seconds:g} s"
