@@ -76,7 +76,7 @@ def main() -> None:
         options = run(folder, "--help").splitlines()
         put("## Options", "\n".join(line.rstrip() for line in options))
         text = re.sub(
-            r"```sql\n(.*?)```\n```text\n.*?```",
+            r"```sql\n([^`]*)```\n```text\n[^`]*```",
             lambda found: (
                 f"```sql\n{found[1]}```\n```text\n{boxed(Path(folder, 'sample.db'), found[1])}\n```"
             ),
