@@ -109,7 +109,10 @@ def parse_hits(hits: Sequence[Any], part: str) -> list[Complaint]:
 
 
 def _parse_columns(hits: Sequence[Any]) -> list[Complaint]:
-    """Do as `parse_hit` does for hits of one shape, three times as fast; raise at anything odd."""
+    """Do as `parse_hit` does for hits of one shape; raise at anything odd.
+
+    10,000 took 43 to 47 ms, and 66 to 87 ms hit by hit.
+    """
     sources = [hit["_source"] for hit in hits]
     names = [*sources[0]]
     if {*map(len, sources)} != {len(names)}:

@@ -235,8 +235,8 @@ def point_out_the_bulk_file(raw: RawPart) -> None:
     """Say so where a pull is better served by the file that CFPB makes of all its complaints."""
     if raw.facts.expected > BULK_IS_BETTER:
         get_run_logger().info(
-            "%s complaints match, %s requests at CFPB's pace; all that it has is one download: %s",
-            *(f"{raw.facts.expected:,}", f"{raw.facts.expected // raw.rows:,}", BULK_URL),
+            "%s complaints match; all that CFPB has is one download: %s",
+            *(f"{raw.facts.expected:,}", BULK_URL),
             extra={"notice": True},
         )
 

@@ -89,8 +89,8 @@ def run(
 def _spare_the_collector() -> None:
     """Keep Python's garbage collector from looking for cycles in every page: there are none.
 
-    A page is some 60,000 objects, Prefect 700,000 that stay; to walk them took a third of a page's
-    time. With this it looks when more than pages have piled up.
+    Some 300,000 objects stay, most of them Prefect's, and a page adds thousands: that took 1.3 of
+    the 5.8 s of a pull of 100,000. With this it looks when more than pages have piled up.
     """
     gc.freeze()
     gc.set_threshold(200_000, 10, 10)

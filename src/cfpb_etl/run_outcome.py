@@ -84,7 +84,7 @@ def observed(flow_run_id: str) -> Iterator[RunOutcome]:
 
     The outcome is whole once the block has been left; what a task does after that is not counted.
     """
-    # Prefect logs two lines for each call of a hook, half of what its server would have to store.
+    # Prefect logs two lines for each call of a hook: 6 of the 13 of a page, and no news to anyone.
     logging.getLogger("prefect.task_runs").addFilter(_is_no_word_of_observe)
     now = datetime.now(UTC)
     outcome = _under_way[flow_run_id] = RunOutcome(now, now)
