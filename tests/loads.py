@@ -126,7 +126,7 @@ def part_of(
         seconds=0.1,
     )
     read = complaints, columns, unknown
-    return RawPart(b"", lambda _name, _body: read, facts, following).parsed()
+    return RawPart(b"", lambda _body, _name: read, facts, following).parsed()
 
 
 def asked_for(*parts: ParsedPart, **asked: Any) -> Asked:

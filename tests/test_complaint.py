@@ -16,7 +16,6 @@ from cfpb_etl.complaint import (
     NOT_STORED,
     Complaint,
     _parse_columns,
-    columns_of,
     parse_date,
     parse_hit,
     parse_hits,
@@ -96,10 +95,10 @@ def test_recorded_answers_are_read_whole(name: str) -> None:
     """Real hits of three years lose no value but "", and show no name that we do not know."""
     hits = orjson.loads(Path(RECORDED or "", name).read_bytes())["hits"]["hits"]
 
-    complaints = parse_hits(hits, name)
+    complaints, _, unknown = parse_hits(hits, name)
 
-    assert columns_of(hits)[1] == set()
-    assert complaints == _parse_columns(hits)
+    assert unknown == set()
+    assert complaints == _parse_columns(hits)[0]
     assert len({c.complaint_id for c in complaints}) == len(hits) > 0
     for hit, complaint in zip(hits, complaints, strict=True):
         source = hit["_source"]
@@ -356,6 +355,11 @@ def outcome(parse: Callable[[list[Any], str], list[Complaint]], hits: list[Any])
         return error.part, error.hit, error.field, error.problem
 
 
+def together(hits: list[Any], part: str) -> list[Complaint]:
+    """Parse the hits of a page at once."""
+    return parse_hits(hits, part)[0]
+
+
 def one_by_one(hits: list[Any], part: str) -> list[Complaint]:
     """Parse the hits of a page one after the other."""
     return [parse_hit(hit, place, part) for place, hit in enumerate(hits, 1)]
@@ -383,12 +387,20 @@ def numbered(*fields: dict[str, Any]) -> list[Any]:
 )
 def test_an_ordinary_page_is_read_column_by_column(hits: list[Any]) -> None:
     """Whatever CFPB has sent so far goes the fast way, and comes to the same."""
-    assert _parse_columns(hits) == parse_hits(hits, "page 3") == one_by_one(hits, "page 3")
+    assert _parse_columns(hits)[0] == together(hits, "page 3") == one_by_one(hits, "page 3")
 
 
 ODD_IDS = ["0", "007", "-7", " 7", "7\n", "\u0667", "\xb2", "1\u0667", "None", "x", "", "9" * 5_000]
 LONG_IDS = [str(2**63 - 1), str(2**63), "1" * 18, "1" * 19, "0" * 19]
-ODD_DATES = ["9/24/19", "2026-02-29", "2026-13-01", "20260814", "2026-08-14\n", "\uff12026-08-14"]
+ODD_DATES = [
+    "9/24/19",
+    "2026-08-14\n2026-08-15",
+    "2026-02-29",
+    "2026-13-01",
+    "20260814",
+    "2026-08-14\n",
+    "\uff12026-08-14",
+]
 ODD_VALUES: list[Any] = [0, 1, 1.0, True, 2139, [], ["a"], {}, {"a": [None]}, ["None"]]
 NOTHING = [None, "", "None"]
 TEXTS = ["CA", "None of it", "null", "a\0b", " ", "Traveler’s/Cashier’s checks"]
@@ -427,7 +439,7 @@ PAGES = st.lists(ORDINARY | st.sampled_from(ERAS).flatmap(changed_in), max_size=
 @settings(deadline=None, derandomize=True, max_examples=500)
 def test_a_page_is_what_its_hits_are(hits: list[Any]) -> None:
     """Read together, hits are the complaints that each of them is, or fail at the same place."""
-    assert outcome(parse_hits, hits) == outcome(one_by_one, hits)
+    assert outcome(together, hits) == outcome(one_by_one, hits)
 
 
 def odd_hits() -> Iterator[Any]:
@@ -453,7 +465,7 @@ def test_one_odd_hit_is_told_as_if_it_came_alone() -> None:
     refusals = set[str]()
     for hit in odd_hits():
         page = [before, hit, after]
-        told = outcome(parse_hits, page)
+        told = outcome(together, page)
         assert told == outcome(one_by_one, page)
         if isinstance(told, tuple):
             assert told[:2] == ("page 3", 2)
@@ -467,7 +479,7 @@ def test_the_first_of_two_odd_hits_is_told() -> None:
     wrong_id = {"_source": FIELDS_15 | {"complaint_id": "007"}}
 
     told = [
-        outcome(parse_hits, [*numbered(FIELDS_15), *odd])
+        outcome(together, [*numbered(FIELDS_15), *odd])
         for odd in ([wrong_state, wrong_id], [wrong_id, wrong_state])
     ]
     assert [each[1:3] for each in told] == [(2, "state"), (2, "complaint_id")]
@@ -475,12 +487,12 @@ def test_the_first_of_two_odd_hits_is_told() -> None:
 
 def carried(*fields: dict[str, Any]) -> set[str]:
     """Return the columns that every hit of a page carries."""
-    return columns_of([{"_source": each} for each in fields])[0]
+    return parse_hits([{"_source": each} for each in fields], "page 3")[1]
 
 
 def unknown(*fields: dict[str, Any]) -> set[str]:
     """Return the names on a page that nobody knows."""
-    return columns_of([{"_source": each} for each in fields])[1]
+    return parse_hits([{"_source": each} for each in fields], "page 3")[2]
 
 
 def test_only_what_every_hit_carries_is_carried() -> None:
@@ -503,4 +515,6 @@ def test_unknown_fields_are_those_of_any_hit() -> None:
 
     assert unknown(known) == set()
     assert unknown() == set()
-    assert unknown(known, known | {"event_tag": 1}, {"Tags": 1}) == {"event_tag", "Tags"}
+    tagged = {"complaint_id": "1", "Tags": 1}
+    assert unknown(known, known | {"event_tag": 1}, tagged) == {"event_tag", "Tags"}
+    assert unknown(tagged, tagged) == {"Tags"}

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 
 import faults
 from cfpb_etl import __version__, errors, search_api
+from cfpb_etl.complaint import parse_hits
 from cfpb_etl.emulator import Emulator, made_complaints, serve
 from cfpb_etl.pace import Allowance
 from cfpb_etl.query import Query
@@ -320,7 +321,7 @@ def came(seconds: float, *following: Page) -> RawPart:
     """Make a page that took the server so long."""
     part = Page(100)
     facts = Facts(part, "page 1", 0, 0, 0, "", (None, None), proves_absence=True, seconds=seconds)
-    return RawPart([], search_api.read_page, facts, following)
+    return RawPart([], parse_hits, facts, following)
 
 
 LONG_WAY = Page(100, "2024-10-01", "2024-10-31", 2, (1_727_784_000_000, "7"), 100, 9_000)

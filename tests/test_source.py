@@ -50,7 +50,7 @@ def raw_part(complaints: list[Complaint], read: list[tuple[str, bytes]] | None =
     """Make a part of these complaints, noting what its reader is given."""
     seen = [] if read is None else read
 
-    def reader(name: str, body: bytes) -> tuple[list[Complaint], Collection[str], Collection[str]]:
+    def reader(body: bytes, name: str) -> tuple[list[Complaint], Collection[str], Collection[str]]:
         seen.append((name, body))
         return complaints, {"product"}, {"event_tag"}
 
@@ -76,7 +76,7 @@ def test_a_part_keeps_its_facts_when_parsed() -> None:
 
 def test_a_last_part_has_none_that_follow() -> None:
     """Where nothing follows, that is an empty sequence, which a flow can add to what it awaits."""
-    raw = RawPart(b"body", lambda _name, _body: ([], (), ()), FACTS)
+    raw = RawPart(b"body", lambda _body, _name: ([], (), ()), FACTS)
 
     assert tuple(raw.following) == tuple(raw.parsed().following) == ()
 
@@ -93,7 +93,7 @@ def test_a_raw_part_lets_its_body_go() -> None:
 def test_a_failed_reading_lets_the_body_go_too() -> None:
     """A body that cannot be read is not kept either."""
 
-    def fails(_name: str, _body: bytes) -> tuple[list[Complaint], Collection[str], Collection[str]]:
+    def fails(_body: bytes, _name: str) -> tuple[list[Complaint], Collection[str], Collection[str]]:
         raise ValueError("unreadable")
 
     raw = RawPart(b"body", fails, FACTS)

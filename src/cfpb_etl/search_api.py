@@ -18,7 +18,7 @@ import orjson
 import requests
 
 from cfpb_etl import __version__
-from cfpb_etl.complaint import columns_of, parse_date, parse_hits
+from cfpb_etl.complaint import parse_date, parse_hits
 from cfpb_etl.errors import (
     AccessDeniedError,
     CutBodyError,
@@ -44,9 +44,8 @@ from cfpb_etl.source import Facts, RawPart
 from cfpb_etl.walk import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from cfpb_etl.complaint import Complaint
     from cfpb_etl.pace import Pace
     from cfpb_etl.source import Part, Reached
 
@@ -221,7 +220,7 @@ class SearchApi:
             proves_absence=self.proves_absence,
             seconds=seconds,
         )
-        return RawPart(answer.hits, read_page, facts, () if following is None else (following,))
+        return RawPart(answer.hits, parse_hits, facts, () if following is None else (following,))
 
     def _parameters(self, part: Page) -> list[tuple[str, str]]:
         parameters = [
@@ -318,17 +317,6 @@ class _Answer:
             body_start=_start_of(body),
             detail="hits.hits, hits.total.value or a date in _meta is missing or cannot be",
         )
-
-
-def read_page(
-    name: str, hits: Sequence[Any]
-) -> tuple[list[Complaint], Collection[str], Collection[str]]:
-    """Read a page's complaints, the columns that all of them carry, and the fields nobody knows.
-
-    Raises:
-        InvalidHitError: If a hit cannot be a complaint.
-    """
-    return parse_hits(hits, name), *columns_of(hits)
 
 
 def _body_of(url: str) -> bytes:

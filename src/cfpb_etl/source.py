@@ -116,9 +116,9 @@ class Source(Protocol):
         ...
 
 
-# From a part's name and content: its complaints, the columns that each of them carries, and the
+# From a part's content and name: its complaints, the columns that each of them carries, and the
 # names in it that nobody knows.
-Reader = Callable[[str, Any], tuple[list[Complaint], Collection[str], Collection[str]]]
+Reader = Callable[[Any, str], tuple[list[Complaint], Collection[str], Collection[str]]]
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class RawPart:
             CfpbEtlError: When it cannot be read as complaints.
         """
         content, self._content = self._content, None
-        return ParsedPart(*self._read(self.facts.name, content), self.facts, self.following)
+        return ParsedPart(*self._read(content, self.facts.name), self.facts, self.following)
 
 
 class ParsedPart:
