@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-import orjson
+import msgspec
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -130,7 +130,7 @@ def invalid_json() -> Fault:
 
 def wrong_shape(found: object = ()) -> Fault:
     """200 with JSON that is no search response: an empty list unless told what."""
-    return _changed(lambda _: orjson.dumps(found))
+    return _changed(lambda _: msgspec.json.encode(found))
 
 
 def wrong_type(field_name: str = "company", value: object = 7) -> Fault:
@@ -194,7 +194,7 @@ def stalled(until: threading.Event | None = None) -> Fault:
 
 def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -> Fault:
     async def fault(exchange: Exchange) -> None:
-        content = orjson.dumps(body)
+        content = msgspec.json.encode(body)
         await exchange.respond(Response(content, status, headers, "application/json"))
 
     return fault
@@ -217,9 +217,9 @@ def _changed(change: Callable[[bytes], bytes]) -> Fault:
 
 def _with_first_source(change: Callable[[dict[str, Any]], object]) -> Fault:
     def changed(body: bytes) -> bytes:
-        page = orjson.loads(body)
+        page = msgspec.json.decode(body)
         change(page["hits"]["hits"][0]["_source"])
-        return orjson.dumps(page)
+        return msgspec.json.encode(page)
 
     return _changed(changed)
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ from cfpb_etl.complaint import (
     _parse_columns,
     parse_date,
     parse_hit,
-    parse_hits,
+    parse_page,
 )
 from cfpb_etl.errors import InvalidHitError
 
@@ -93,9 +93,9 @@ def test_key_order_does_not_matter() -> None:
 )
 def test_recorded_answers_are_read_whole(name: str) -> None:
     """Real hits of three years lose no value but "", and show no name that we do not know."""
-    hits = orjson.loads(Path(RECORDED or "", name).read_bytes())["hits"]["hits"]
+    hits = msgspec.json.decode(Path(RECORDED or "", name).read_bytes())["hits"]["hits"]
 
-    complaints, _, unknown = parse_hits(hits, name)
+    complaints, _, unknown = parse_page(raw(hits), name)
 
     assert unknown == set()
     assert complaints == _parse_columns(hits)[0]
@@ -355,9 +355,14 @@ def outcome(parse: Callable[[list[Any], str], list[Complaint]], hits: list[Any])
         return error.part, error.hit, error.field, error.problem
 
 
+def raw(hits: list[Any]) -> list[msgspec.Raw]:
+    """Return hits as a body has them."""
+    return [msgspec.Raw(msgspec.json.encode(hit)) for hit in hits]
+
+
 def together(hits: list[Any], part: str) -> list[Complaint]:
     """Parse the hits of a page at once."""
-    return parse_hits(hits, part)[0]
+    return parse_page(raw(hits), part)[0]
 
 
 def one_by_one(hits: list[Any], part: str) -> list[Complaint]:
@@ -487,12 +492,12 @@ def test_the_first_of_two_odd_hits_is_told() -> None:
 
 def carried(*fields: dict[str, Any]) -> set[str]:
     """Return the columns that every hit of a page carries."""
-    return parse_hits([{"_source": each} for each in fields], "page 3")[1]
+    return parse_page(raw([{"_source": each} for each in fields]), "page 3")[1]
 
 
 def unknown(*fields: dict[str, Any]) -> set[str]:
     """Return the names on a page that nobody knows."""
-    return parse_hits([{"_source": each} for each in fields], "page 3")[2]
+    return parse_page(raw([{"_source": each} for each in fields]), "page 3")[2]
 
 
 def test_only_what_every_hit_carries_is_carried() -> None:

@@ -20,7 +20,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
 import faults
-from cfpb_etl import errors, schema, search_api
+from cfpb_etl import errors, schema, transport
 from cfpb_etl.complaint import Complaint, parse_date
 from cfpb_etl.emulator import Emulator, made_complaints, recorded_complaints, serve
 from cfpb_etl.flow import load_complaints
@@ -220,7 +220,7 @@ def test_what_passes_is_tried_again(fault: Fault, tmp_path: Path) -> None:
 
 def test_a_stalled_answer_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that does not come is given up, and asked for again."""
-    monkeypatch.setattr(search_api, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.2)
     report = run(Faulty(Emulator(COMPLAINTS), {2: faults.stalled()}), tmp_path).result()
 
     assert report.inserted == 2_500
@@ -384,7 +384,7 @@ def test_an_interruption_does_not_wait_for_an_answer(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(Faulty(Emulator(COMPLAINTS), {3: interrupting}), tmp_path)
 
-    assert time.monotonic() - began < search_api.READ_TIMEOUT / 2
+    assert time.monotonic() - began < transport.READ_TIMEOUT / 2
     load = last_load(tmp_path)
     assert load["outcome"] == "interrupted"
     assert (load["parts"], len(rows(tmp_path))) == (2, 2_000)

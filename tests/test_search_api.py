@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from starlette.responses import RedirectResponse, Response
 
 import faults
-from cfpb_etl import __version__, errors, search_api
-from cfpb_etl.complaint import parse_hits
+from cfpb_etl import __version__, errors, transport
+from cfpb_etl.complaint import parse_page
 from cfpb_etl.emulator import Emulator, made_complaints, serve
 from cfpb_etl.pace import Allowance
 from cfpb_etl.query import Query
@@ -321,7 +321,7 @@ def came(seconds: float, *following: Page) -> RawPart:
     """Make a page that took the server so long."""
     part = Page(100)
     facts = Facts(part, "page 1", 0, 0, 0, "", (None, None), proves_absence=True, seconds=seconds)
-    return RawPart([], parse_hits, facts, following)
+    return RawPart([], parse_page, facts, following)
 
 
 LONG_WAY = Page(100, "2024-10-01", "2024-10-31", 2, (1_727_784_000_000, "7"), 100, 9_000)
@@ -722,7 +722,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 def test_an_answer_that_never_comes(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent server is given up after the read timeout."""
-    monkeypatch.setattr(search_api, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.05)
 
     with pytest.raises(errors.UnreachableError, match=r"within 0\.05 s"):
         walk(Faulty(emulator, otherwise=faults.stalled()))
@@ -730,7 +730,7 @@ def test_an_answer_that_never_comes(emulator: Emulator, monkeypatch: pytest.Monk
 
 def test_an_answer_that_trickles(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that keeps coming without an end is given up as well."""
-    monkeypatch.setattr(search_api, "LONGEST_ANSWER", -1)
+    monkeypatch.setattr(transport, "LONGEST_ANSWER", -1)
 
     with pytest.raises(errors.UnreachableError, match="no end within"):
         walk(emulator)
@@ -738,7 +738,7 @@ def test_an_answer_that_trickles(emulator: Emulator, monkeypatch: pytest.MonkeyP
 
 def test_a_body_without_bounds(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body beyond what a page can be is refused while it comes."""
-    monkeypatch.setattr(search_api, "LARGEST_BODY", 100_000)
+    monkeypatch.setattr(transport, "LARGEST_BODY", 100_000)
 
     with pytest.raises(errors.TooLargeError) as refused:
         walk(emulator)

@@ -114,16 +114,29 @@ def _mark_withdrawn(
 
     The row stays. A mark is taken back when the complaint comes again.
     """
+    (others,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM load WHERE load_id <> ? AND inserted)", (load_id,)
+    ).fetchone()
+    if not (others or window.was_read_again):
+        return 0  # every row is this load's own, and was seen
     since, until = facts.days
     return connection.execute(
-        "UPDATE complaint SET withdrawn_on = ?, load_id = ?"  # noqa: S608 - numbers of ours
-        " WHERE date_received BETWEEN COALESCE(?, '') AND COALESCE(?, '9999-12-31')"
+        "UPDATE complaint SET withdrawn_on = :as_of, load_id = :load_id"  # noqa: S608 - numbers of ours
+        " WHERE date_received BETWEEN COALESCE(:since, '') AND COALESCE(:until, '9999-12-31')"
         " AND withdrawn_on IS NULL"
         # What this load wrote it has seen; only in a second reading that may be gone again.
-        " AND (load_id <> ? OR ?) AND NOT EXISTS (SELECT 1 FROM load_seen"
-        " WHERE part_id = ? AND load_seen.complaint_id = complaint.complaint_id)"
+        " AND (:again OR load_id <> :load_id)"
+        " AND NOT EXISTS (SELECT 1 FROM load_seen"
+        " WHERE part_id = :part_id AND load_seen.complaint_id = complaint.complaint_id)"
         f" AND NOT {_written_by(newer)}",
-        (facts.as_of, load_id, since, until, load_id, window.was_read_again, window.part_id),
+        {
+            "as_of": facts.as_of,
+            "load_id": load_id,
+            "since": since,
+            "until": until,
+            "again": window.was_read_again,
+            "part_id": window.part_id,
+        },
     ).rowcount
 
 

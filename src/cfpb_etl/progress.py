@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
 if TYPE_CHECKING:
     import sqlite3
@@ -121,7 +121,7 @@ def note(
     ).fetchone()
     connection.execute(
         "INSERT OR IGNORE INTO load_seen SELECT ?, value FROM json_each(?)",
-        (part_id, orjson.dumps(ids).decode()),
+        (part_id, msgspec.json.encode(ids).decode()),
     )
     if counted is not None:
         moved += abs(facts.matching - counted)

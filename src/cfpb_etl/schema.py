@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_SECONDS = 30  # for another program to end its transaction
 _BUSY_SECONDS = 0.2  # of that, in SQLite at a time
+_LOG_PAGES = 20_000  # 80 MB of the log before it is emptied: each time costs as a part does
 _CACHE_KIBIBYTES = 32_000  # a page's complaints lie all over the table; SQLite's own is 2,000
 _APPLICATION_ID = 0x43465042  # "CFPB", https://www.sqlite.org/fileformat.html section 1.3.17
 
@@ -128,6 +129,7 @@ def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
         # Safe against a killed process; a power cut may cost the newest parts, never the file
         # (https://www.sqlite.org/pragma.html#pragma_synchronous).
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
     except sqlite3.Error:
         connection.close()

@@ -1,4 +1,4 @@
-"""CFPB's search API as a source: what may be asked, one page a request, and its failures by name.
+"""CFPB's search API as a source: what may be asked, and one page a request.
 
 CCDB_API.md is the contract. The limits that CFPB has moved before, and may move again, stand at the
 top.
@@ -7,44 +7,33 @@ top.
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-import orjson
+import msgspec
 import requests
 
-from cfpb_etl import __version__
-from cfpb_etl.complaint import parse_date, parse_hits
+from cfpb_etl.complaint import parse_date, parse_page
 from cfpb_etl.errors import (
-    AccessDeniedError,
-    CutBodyError,
     InvalidQueryError,
     NoAdvanceError,
-    NotFoundError,
     NothingToUpdateError,
-    NotJsonError,
     PartialAnswerError,
-    RefusedQueryError,
-    SearchApiError,
     SearchBackendError,
-    ServerFailureError,
     ThrottledError,
-    TooLargeError,
     UnexpectedBodyError,
-    UnexpectedStatusError,
-    UnreachableError,
 )
 from cfpb_etl.pace import CFPB_SEARCHES, Allowance, pace_of
 from cfpb_etl.query import Query
 from cfpb_etl.source import Facts, RawPart
+from cfpb_etl.transport import get_json, start_of
 from cfpb_etl.walk import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cfpb_etl.pace import Pace
     from cfpb_etl.source import Part, Reached
@@ -53,14 +42,12 @@ SEARCH_URL = "https://www.consumerfinance.gov/data-research/consumer-complaints/
 PAGE_SIZE = 10_000  # the most that one answer was seen to hold (CCDB_API.md section 4)
 SMALL_PAGE_SIZE = 1_000  # after a 424 on a first page: the window may have shrunk
 LANES = 6  # windows side by side: enough for answers of 14 s at CFPB's pace
-LARGEST_BODY = 256 * 2**20  # bytes; 10,000 complaints of today are 6.6 MB
-CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; 10,000 complaints were seen to take 11.6 s
-LONGEST_ANSWER = 300  # seconds for a whole body, however steadily it trickles
 
 _END_OF_TIME = 253_402_300_800_000  # milliseconds to the year 10000, the calendar's last
 _MOST_COMPLAINTS = 2**40  # 18 million as this is written; anything like this is no count
 _LONGEST_LOOKBACK = 36_500  # days
-_USER_AGENT = f"cfpb-etl/{__version__} (open-source ETL to SQLite; python-requests)"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -194,7 +181,7 @@ class SearchApi:
         self.pace.wait()
         began = time.monotonic()
         try:
-            body = _body_of(url)
+            body = get_json(url)
         except ThrottledError as error:
             self.pace.hold(error.retry_after)
             raise
@@ -220,7 +207,7 @@ class SearchApi:
             proves_absence=self.proves_absence,
             seconds=seconds,
         )
-        return RawPart(answer.hits, parse_hits, facts, () if following is None else (following,))
+        return RawPart(answer.hits, parse_page, facts, () if following is None else (following,))
 
     def _parameters(self, part: Page) -> list[tuple[str, str]]:
         parameters = [
@@ -270,142 +257,67 @@ class SearchApi:
         )
 
 
-def _sort_value(hit: object, url: str) -> tuple[int, str]:
+def _sort_value(raw: msgspec.Raw, url: str) -> tuple[int, str]:
     """Return a hit's sort value; the id in it is text, and is ordered as text."""
+    hit = _decoded(raw, url, Any)
     match hit:
         case {"sort": [int(milliseconds), str(identity)]} if 0 <= milliseconds < _END_OF_TIME:
             return milliseconds, identity
     raise UnexpectedBodyError(url, detail=f"a hit without a sort value: {hit!r:.80}")
 
 
+class _Hits(msgspec.Struct):
+    total: Any = None
+    hits: list[msgspec.Raw] = []
+
+
+class _Body(msgspec.Struct):
+    hits: _Hits | None = None
+    meta: Any = msgspec.field(name="_meta", default=None)
+    shards: Any = msgspec.field(name="_shards", default=None)
+    timed_out: Any = None
+
+
+def _decoded(json: bytearray | msgspec.Raw, url: str, type_: type[T]) -> T:
+    try:
+        return msgspec.json.decode(json, type=type_)
+    # These three are all that it raises: https://github.com/msgspec/msgspec/issues/714
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnexpectedBodyError(
+            url, body_start=start_of(bytes(json)), detail=f"no JSON of a search: {error}"
+        ) from None
+
+
 @dataclass(frozen=True)
 class _Answer:
-    hits: list[Any]
+    hits: list[msgspec.Raw]
     matching: int
     as_of: str
     newest_day: str
 
     @classmethod
-    def of(cls, body: bytes, url: str) -> _Answer:
+    def of(cls, body: bytearray, url: str) -> _Answer:
         """Check a body against the contract (CCDB_API.md section 2), but for the hits themselves.
 
         Raises:
             UnexpectedBodyError: If it is not so.
             PartialAnswerError: If the index says that it has not looked everywhere.
         """
-        try:
-            answer = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise UnexpectedBodyError(
-                url, body_start=_start_of(body), detail=f"no JSON: {error}"
-            ) from None
-        match answer:
-            case {"timed_out": True}:
+        match _decoded(body, url, _Body):
+            case _Body(timed_out=True):
                 raise PartialAnswerError(url, detail="it ran out of time")
-            case {"_shards": {"failed": int(failed)}} if failed:
+            case _Body(shards={"failed": int(failed)}) if failed:
                 raise PartialAnswerError(url, detail=f"{failed} of its shards failed")
-            case {
-                "hits": {"total": {"value": int(matching)}, "hits": list(hits)},
-                "_meta": {"last_indexed": str(indexed), "last_updated": str(newest)},
-            } if len(hits) <= matching < _MOST_COMPLAINTS:
+            case _Body(
+                hits=_Hits(total={"value": int(matching)}, hits=hits),
+                meta={"last_indexed": str(indexed), "last_updated": str(newest)},
+            ) if len(hits) <= matching < _MOST_COMPLAINTS:
                 try:
                     return cls(hits, matching, parse_date(indexed), parse_date(newest))
                 except ValueError as error:
                     raise UnexpectedBodyError(url, detail=f"a date in _meta is {error}") from None
         raise UnexpectedBodyError(
             url,
-            body_start=_start_of(body),
+            body_start=start_of(body),
             detail="hits.hits, hits.total.value or a date in _meta is missing or cannot be",
         )
-
-
-def _body_of(url: str) -> bytes:
-    """Return the body of an answer that says it is JSON.
-
-    Raises:
-        SearchApiError: One of its subclasses.
-    """
-    deadline = time.monotonic() + LONGEST_ANSWER
-    body = bytearray()
-    try:
-        # A session for each request: at 20 a minute a kept connection is as often a dead one.
-        with (
-            requests.Session() as session,
-            session.get(
-                url,
-                headers={"User-Agent": _USER_AGENT},
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                stream=True,
-                # Before it follows one, requests reads a redirect's body whole, however long.
-                allow_redirects=False,
-            ) as response,
-        ):
-            for chunk in response.iter_content(2**18):
-                body += chunk
-                if len(body) > LARGEST_BODY:
-                    raise TooLargeError(url, status=response.status_code)
-                if time.monotonic() > deadline:
-                    raise UnreachableError(url, detail=f"no end within {LONGEST_ANSWER} s")
-    except requests.exceptions.ChunkedEncodingError as error:
-        raise CutBodyError(url, detail=f"after {len(body):,} bytes") from error
-    except requests.Timeout as error:
-        raise UnreachableError(url, detail=f"no answer within {READ_TIMEOUT} s") from error
-    except requests.ConnectionError as error:
-        raise UnreachableError(url, detail=_reason(error)) from error
-    except requests.RequestException as error:
-        raise UnexpectedBodyError(url, detail=str(error)) from error
-    except ValueError as error:  # urllib3's, of a host name that cannot be one
-        raise UnreachableError(url, detail=str(error)) from error
-    _raise_unless_json(response, bytes(body), url)
-    return bytes(body)
-
-
-def _reason(error: BaseException) -> str:
-    """Return what the system said at the bottom of a chain of exceptions, without the chain."""
-    said = str(error)
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError):
-            said = cause.strerror or str(cause)
-        cause = cause.__cause__ or cause.__context__
-    return said
-
-
-_BY_STATUS: Mapping[int, type[SearchApiError]] = {
-    400: RefusedQueryError,
-    403: AccessDeniedError,
-    404: NotFoundError,
-    424: SearchBackendError,
-}
-
-
-def _raise_unless_json(response: requests.Response, body: bytes, url: str) -> None:
-    status = response.status_code
-    start = _start_of(body)
-    if status == requests.codes.too_many_requests:
-        raise ThrottledError(url, retry_after=_retry_after(response), body_start=start)
-    if status >= requests.codes.internal_server_error or status == requests.codes.request_timeout:
-        raise ServerFailureError(url, status=status, body_start=start, detail=str(status))
-    if status in _BY_STATUS:
-        raise _BY_STATUS[status](url, status=status, body_start=start)
-    if status != requests.codes.ok:
-        elsewhere = f"{status} {response.headers.get('Location', '')[:200]}".rstrip()
-        raise UnexpectedStatusError(url, status=status, body_start=start, detail=elsewhere)
-    kind = response.headers.get("Content-Type", "")
-    if kind.partition(";")[0].strip().lower() != "application/json":
-        raise NotJsonError(url, status=status, body_start=start, detail=kind or "no Content-Type")
-
-
-def _retry_after(response: requests.Response) -> float:
-    """Return the seconds of Retry-After: CFPB sends a whole number (CCDB_API.md section 6).
-
-    Anything else, or more than an hour, is taken as the whole window.
-    """
-    text = response.headers.get("Retry-After", "")
-    seconds = int(text) if re.fullmatch(r"\d{1,4}", text, re.ASCII) else CFPB_SEARCHES.seconds
-    return min(seconds, 3600)
-
-
-def _start_of(body: bytes) -> str:
-    """Return the beginning of a body as one short line."""
-    return " ".join(body[:400].decode("utf-8", "replace").split())[:120]

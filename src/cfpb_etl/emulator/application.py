@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -209,7 +209,7 @@ def _patience(today: date) -> timedelta:
 
 def _json(status: int, body: Mapping[str, object], headers: Mapping[str, str]) -> Response:
     return Response(
-        orjson.dumps(body),
+        msgspec.json.encode(body),
         status,
         {**_EVERY_ANSWER, **headers},
         media_type="application/json",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-import orjson
+import msgspec
 
 from cfpb_etl.emulator.complaints import Source
 
@@ -24,7 +24,7 @@ def recorded_complaints(*paths: Path | str) -> list[Source]:
 
 def _sources(path: Path) -> Iterator[Source]:
     try:
-        for hit in orjson.loads(path.read_bytes())["hits"]["hits"]:
+        for hit in msgspec.json.decode(path.read_bytes())["hits"]["hits"]:
             source: Source = hit["_source"]
             datetime.fromisoformat(source["date_received"])
             source["complaint_id"].encode()
