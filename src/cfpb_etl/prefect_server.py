@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
-import threading
+import socket
+import subprocess
+import sys
 import time
 
+import uvicorn
 from prefect.client.orchestration import get_client
-from prefect.server.api.server import SubprocessASGIServer
+from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED
 
 from cfpb_etl.errors import PrefectNotStartedError, PrefectUnreachableError
@@ -16,44 +20,50 @@ from cfpb_etl.errors import PrefectNotStartedError, PrefectUnreachableError
 # Prefect allows 20. On its first run the server makes its database, which took 15 s on an idle
 # machine of two cores.
 _SECONDS_TO_START = 120
-_PORT_TAKEN = 3  # uvicorn's exit code, on which Prefect tries another port
+_SECONDS_TO_END = 5
+
+_SETTINGS = {
+    # Without a network, the server's telemetry would put an ERROR on the screen.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # It writes each event of a task run by itself unless told otherwise, and takes half a core from
+    # the load for that. In groups they come up to 5 s later.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+}
 
 
 class TemporaryServer:
-    """Prefect's temporary server, started here so that Ctrl-C in the terminal does not reach it.
+    """Prefect's server in a process that ends with this one.
 
-    A terminal interrupts every process of the foreground group. Were the server to die first,
-    Prefect would wait for minutes to tell it about the interrupted run. So it is started from a
-    thread that blocks SIGINT, which a new process inherits; Prefect then finds it running, uses it
-    and stops it at exit.
+    Prefect would start one itself, but first import all of its server here, which takes 2.3 s and
+    serves nothing; and a Ctrl-C in the terminal, which interrupts every process of the foreground
+    group, would end that server first, after which Prefect tries for minutes to tell it about the
+    interrupted run. This one is started with SIGINT blocked, which a new process inherits.
     """
 
     def __init__(self) -> None:
-        self._server = SubprocessASGIServer()
-        self._failure: Exception | None = None
-        self._starting = threading.Thread(target=self._start, daemon=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.api_url = ""
 
     def start(self) -> None:
         """Begin to start it, which takes seconds that the caller may use."""
-        self._starting.start()
-
-    def _start(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):  # Windows has none
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        # Without a network, the server's telemetry would put an ERROR on the screen.
-        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-        # It writes each event of a task run by itself unless told otherwise, and takes half a core
-        # from the load for that. In groups they come up to 5 s later.
-        os.environ.setdefault("PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE", "100")
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            port = unused.getsockname()[1]
+        self.api_url = f"http://127.0.0.1:{port}/api"
+        block = getattr(signal, "pthread_sigmask", None)  # Windows has none
+        if block:
+            block(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._server.start(timeout=_SECONDS_TO_START)
-        except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits
-            self._failure = error
-
-    @property
-    def api_url(self) -> str:
-        """Return its address."""
-        return self._server.api_url
+            self._process = subprocess.Popen(  # noqa: S603 - this very module
+                [sys.executable, "-m", __name__, str(port)], env=_SETTINGS | os.environ
+            )
+        finally:
+            if block:
+                block(signal.SIG_UNBLOCK, {signal.SIGINT})
+        # After whatever Prefect registers from here on: at exit it tells the server the rest.
+        atexit.register(_end, self._process)
+        os.environ["PREFECT_API_URL"] = self.api_url
+        os.environ["PREFECT_UI_URL"] = ""  # it has no pages to look at
+        refresh_global_settings_context()
 
     def wait(self) -> None:
         """Return when the server answers.
@@ -62,23 +72,28 @@ class TemporaryServer:
             PrefectNotStartedError: If it does not come up.
         """
         deadline = time.monotonic() + _SECONDS_TO_START
-        while self._starting.is_alive():
-            self._starting.join(0.2)
-            process = self._server.server_process
-            if process is not None and process.poll() not in (None, _PORT_TAKEN):
-                raise PrefectNotStartedError(f"it ended with exit code {process.returncode}")
-            if time.monotonic() > deadline:
-                raise PrefectNotStartedError(f"in {_SECONDS_TO_START} s")
-        if self._failure is not None:
-            raise PrefectNotStartedError(str(self._failure))
+        with get_client(sync_client=True) as client:
+            while client.api_healthcheck() is not None:
+                if self._process and self._process.poll() is not None:
+                    raise PrefectNotStartedError(f"it ended with {self._process.returncode}")
+                if time.monotonic() > deadline:
+                    raise PrefectNotStartedError(f"in {_SECONDS_TO_START} s")
+                time.sleep(0.1)
 
     def kill(self) -> None:
         """End it at once: when interrupted, nobody waits for its orderly end."""
-        while self._starting.is_alive() and self._server.server_process is None:
-            time.sleep(0.01)  # it is just being started, and would be left behind
-        if process := self._server.server_process:
-            process.kill()
-            process.wait()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 class UsersServer:
@@ -113,3 +128,14 @@ def prefect_api() -> TemporaryServer | UsersServer:
     if api_url or not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
         return UsersServer(api_url or "")
     return TemporaryServer()
+
+
+def _serve(port: int) -> None:
+    from prefect.server.api.server import create_app  # noqa: PLC0415 - it takes 2.3 s
+
+    app = create_app(ephemeral=True, final=True)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))
