@@ -490,6 +490,35 @@ def test_the_first_of_two_odd_hits_is_told() -> None:
     assert [each[1:3] for each in told] == [(2, "state"), (2, "complaint_id")]
 
 
+@pytest.mark.parametrize(
+    ("hit", "field", "problem"),
+    [
+        (b'{"_source": {"state": "\xff"}}', "JSON", "cannot be read: .*utf-8"),
+        (b'{"_source": {"state": 1e999}}', "JSON", "cannot be read: .*out of range"),
+        (b'{"_source": {}}', "complaint_id", "is missing"),
+    ],
+)
+def test_a_hit_late_on_a_page_is_told_by_its_place(hit: bytes, field: str, problem: str) -> None:
+    """Of a page that is read in groups, what cannot be a complaint has its place on the page."""
+    page = raw(numbered(*[FIELDS_15] * 1_300))
+    page[1_202] = msgspec.Raw(hit)
+
+    with pytest.raises(InvalidHitError, match=problem) as refused_hit:
+        parse_page(page, "page 3")
+
+    assert (refused_hit.value.hit, refused_hit.value.field) == (1_203, field)
+
+
+def test_a_page_of_groups_is_one_page() -> None:
+    """Complaints keep their order over groups, and a column is carried if all groups carry it."""
+    page = numbered(*[FIELDS_18] * 700, *[FIELDS_15] * 600)
+
+    complaints, carried_by_all, _ = parse_page(raw(page), "page 3")
+
+    assert complaints == one_by_one(page, "page 3")
+    assert carried_by_all == set(FIELDS_15)
+
+
 def carried(*fields: dict[str, Any]) -> set[str]:
     """Return the columns that every hit of a page carries."""
     return parse_page(raw([{"_source": each} for each in fields]), "page 3")[1]

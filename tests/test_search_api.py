@@ -609,7 +609,7 @@ def test_each_situation_has_its_error(
 
 
 def page_like(
-    hits: list[object],
+    hits: list[object] | None,
     last_indexed: object = "2024-11-06T12:00:00-05:00",
     matching: object = 99,
     last_updated: object = "2024-11-05T12:00:00-05:00",
@@ -631,6 +631,7 @@ def page_like(
         ({"hits": {"total": {"value": 0}, "hits": []}, "_meta": {}}, "date in _meta is missing"),
         ({"hits": {"total": {"value": 0}, "hits": []}}, "date in _meta is missing"),
         ({"hits": {"total": 9, "hits": []}}, "hits.total.value"),
+        (page_like(None, matching=0), "hits.hits"),
         (page_like([{"_source": {}}]), "sort"),
         (page_like([], matching=-1), "hits.total.value"),
         (page_like([{"sort": [1, "7"]}] * 2, matching=1), "hits.total.value"),

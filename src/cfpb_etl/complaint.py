@@ -129,15 +129,17 @@ def parse_page(
 
 def _decoded(hits: Sequence[msgspec.Raw], part: str, before: int) -> list[Any]:
     decode = msgspec.json.decode
+    unreadable = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
     try:
         return decode(b"[%b]" % b",".join(hits), type=list[Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except unreadable:
+        decoded = []
         for place, hit in enumerate(hits, before + 1):
             try:
-                decode(hit)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                decoded.append(decode(hit))
+            except unreadable as error:
                 raise InvalidHitError(part, place, "JSON", f"cannot be read: {error}") from None
-        raise
+        return decoded
 
 
 def parse_hits(

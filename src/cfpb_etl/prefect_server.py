@@ -50,15 +50,14 @@ class TemporaryServer:
             port = unused.getsockname()[1]
         self.api_url = f"http://127.0.0.1:{port}/api"
         block = getattr(signal, "pthread_sigmask", None)  # Windows has none
-        if block:
-            block(signal.SIG_BLOCK, {signal.SIGINT})
+        before = block(signal.SIG_BLOCK, {signal.SIGINT}) if block else None
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this very module
                 [sys.executable, "-m", __name__, str(port)], env=_SETTINGS | os.environ
             )
         finally:
             if block:
-                block(signal.SIG_UNBLOCK, {signal.SIGINT})
+                block(signal.SIG_SETMASK, before)
         # After whatever Prefect registers from here on: at exit it tells the server the rest.
         atexit.register(_end, self._process)
         os.environ["PREFECT_API_URL"] = self.api_url

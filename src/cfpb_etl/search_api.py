@@ -268,7 +268,7 @@ def _sort_value(raw: msgspec.Raw, url: str) -> tuple[int, str]:
 
 class _Hits(msgspec.Struct):
     total: Any = None
-    hits: list[msgspec.Raw] = []
+    hits: list[msgspec.Raw] | None = None
 
 
 class _Body(msgspec.Struct):
@@ -278,13 +278,13 @@ class _Body(msgspec.Struct):
     timed_out: Any = None
 
 
-def _decoded(json: bytearray | msgspec.Raw, url: str, type_: type[T]) -> T:
+def _decoded(text: bytearray | msgspec.Raw, url: str, type_: type[T]) -> T:
     try:
-        return msgspec.json.decode(json, type=type_)
+        return msgspec.json.decode(text, type=type_)
     # These three are all that it raises: https://github.com/msgspec/msgspec/issues/714
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnexpectedBodyError(
-            url, body_start=start_of(bytes(json)), detail=f"no JSON of a search: {error}"
+            url, body_start=start_of(bytes(text)), detail=f"no JSON of a search: {error}"
         ) from None
 
 
@@ -309,7 +309,7 @@ class _Answer:
             case _Body(shards={"failed": int(failed)}) if failed:
                 raise PartialAnswerError(url, detail=f"{failed} of its shards failed")
             case _Body(
-                hits=_Hits(total={"value": int(matching)}, hits=hits),
+                hits=_Hits(total={"value": int(matching)}, hits=list(hits)),
                 meta={"last_indexed": str(indexed), "last_updated": str(newest)},
             ) if len(hits) <= matching < _MOST_COMPLAINTS:
                 try:
