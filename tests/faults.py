@@ -1,11 +1,12 @@
-"""Faults of the search API, put between a client and the emulator.
+"""Faults of the search API and of CFPB's files, put between a client and the emulator.
 
     app = Faulty(Emulator(made_complaints(100)), {1: server_error(), 2: cut_body()})
     app = Faulty(emulator, first(3, backend_trouble()))
     app = Faulty(emulator, otherwise=forbidden_html())
+    app = Faulty(emulator, {1: cut_download(50_000), 2: ignores_range()})
 
-A fault is what happens to one search request; requests are counted from 1. CCDB_API.md sections 0
-and 7 say which of them the real server shows.
+A fault is what happens to one request, for a search or a file; requests are counted from 1.
+CCDB_API.md sections 0 and 7 say which of them the real server shows.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ Parameters = tuple[tuple[str, str], ...]
 
 @dataclass
 class Exchange:
-    """One search request that is about to be answered."""
+    """One request that is about to be answered."""
 
     app: ASGIApp
     scope: Scope
@@ -60,7 +61,7 @@ Fault = Callable[[Exchange], Awaitable[None]]
 
 @dataclass
 class Faulty:
-    """An application whose searches go wrong as told; `requests` has each one in its order."""
+    """An application whose answers go wrong as told; `requests` has each request in its order."""
 
     app: ASGIApp
     faults: Mapping[int, Fault] = field(default_factory=dict)
@@ -166,14 +167,47 @@ def too_large(limit: int = 1_000) -> Fault:
 
 def cut_body() -> Fault:
     """A body that is cut off half way, so that it is shorter than its Content-Length."""
+    return _cut(lambda length: length // 2)
+
+
+def cut_download(after: int) -> Fault:
+    """A file, or the part of it that was asked for, that is cut off after so many bytes."""
+    return _cut(lambda _: after)
+
+
+def changed_meanwhile(change: Callable[[], object], after: int) -> Fault:
+    """A file that is cut off after so many bytes, and is another when it is asked for again."""
+
+    async def fault(exchange: Exchange) -> None:
+        await cut_download(after)(exchange)
+        change()
+
+    return fault
+
+
+def corrupt_download(at: float = 0.5) -> Fault:
+    """A file of the right length with one wrong byte, so far into what was asked for (0 to 1)."""
 
     async def fault(exchange: Exchange) -> None:
         response = await exchange.answer()
-        headers = response.raw_headers
-        await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-        half = bytes(response.body)[: len(response.body) // 2]
-        await exchange.send({"type": "http.response.body", "body": half, "more_body": True})
-        # An application that ends here without the rest has its connection closed.
+        body = bytearray(response.body)
+        body[int(at * len(body))] ^= 0xFF
+        response.body = bytes(body)
+        await exchange.respond(response)
+
+    return fault
+
+
+def ignores_range() -> Fault:
+    """200 with the whole file, though only a part of it was asked for."""
+
+    async def fault(exchange: Exchange) -> None:
+        headers = [
+            (name, value)
+            for name, value in exchange.scope["headers"]
+            if name not in {b"range", b"if-range"}
+        ]
+        await exchange.app({**exchange.scope, "headers": headers}, exchange.receive, exchange.send)
 
     return fault
 
@@ -203,6 +237,18 @@ def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -
 def _html(status: int, page: str, headers: Mapping[str, str] | None = None) -> Fault:
     async def fault(exchange: Exchange) -> None:
         await exchange.respond(HTMLResponse(page, status, headers))
+
+    return fault
+
+
+def _cut(place: Callable[[int], int]) -> Fault:
+    async def fault(exchange: Exchange) -> None:
+        response = await exchange.answer()
+        status, headers = response.status_code, response.raw_headers
+        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
+        begun = bytes(response.body)[: place(len(response.body))]
+        await exchange.send({"type": "http.response.body", "body": begun, "more_body": True})
+        # An application that ends here without the rest has its connection closed.
 
     return fault
 

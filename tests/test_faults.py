@@ -4,22 +4,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
 
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve
 from faults import (
     Delayed,
     Fault,
     Faulty,
     backend_trouble,
+    changed_meanwhile,
+    corrupt_download,
     cut_body,
+    cut_download,
     first,
     forbidden_html,
     hit_without_id,
     html_page,
+    ignores_range,
     invalid_json,
     repeated_page,
     server_error,
@@ -133,6 +140,85 @@ def test_a_cut_body_ends_too_early(faulty: Callable[..., Ask]) -> None:
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
         ask()
     assert ask().status_code == 200
+
+
+@pytest.fixture
+def download(tmp_path: Path) -> Iterator[Callable[..., Ask]]:
+    """Return a function that serves a bulk file of several pieces with faults, and asks for it."""
+    emulator = Emulator(made_complaints(4_000), files=tmp_path)
+    emulator.publish(date(2026, 10, 8))
+    with ExitStack() as stack:
+
+        def served(faults: dict[int, Fault]) -> Ask:
+            url = urljoin(stack.enter_context(serve(Faulty(emulator, faults))), BULK_PATH)
+
+            def ask(asked: str = "bytes=0-", **options: Any) -> requests.Response:
+                return requests.get(url, headers={"Range": asked}, timeout=10, **options)
+
+            return ask
+
+        yield served
+
+
+def received(response: requests.Response) -> bytes:
+    """Return what comes of a body that does not end as announced."""
+    pieces: list[bytes] = []
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
+        pieces.extend(response.iter_content(1))
+    return b"".join(pieces)
+
+
+def test_a_download_is_cut_after_so_many_bytes(download: Callable[..., Ask]) -> None:
+    """Of the part that was asked for, with the whole part's headers."""
+    ask = download({2: cut_download(100_000), 3: cut_download(0)})
+    whole = ask()
+
+    cut = ask("bytes=500-", stream=True)
+
+    assert len(whole.content) > 100_500
+    assert (cut.status_code, cut.headers["ETag"]) == (206, whole.headers["ETag"])
+    assert int(cut.headers["Content-Length"]) == len(whole.content) - 500
+    assert received(cut) == whole.content[500:100_500]
+    assert received(ask(stream=True)) == b""
+    assert ask().content == whole.content
+
+
+def test_a_download_may_change_meanwhile(tmp_path: Path) -> None:
+    """When the client notices the end, the file is another."""
+    emulator = Emulator(made_complaints(50), files=tmp_path)
+    emulator.publish(date(2026, 10, 8))
+    change = changed_meanwhile(lambda: emulator.publish(date(2026, 10, 9)), 70)
+
+    with serve(Faulty(emulator, {1: change})) as url:
+        before = requests.get(urljoin(url, BULK_PATH), stream=True, timeout=10)
+        begun = received(before)
+        rest = {"Range": "bytes=70-", "If-Range": before.headers["ETag"]}
+        after = requests.get(urljoin(url, BULK_PATH), headers=rest, timeout=10)
+
+    assert (len(begun), after.status_code) == (70, 200)
+    assert after.headers["ETag"] != before.headers["ETag"]
+
+
+def test_a_corrupt_download_differs_in_one_byte(download: Callable[..., Ask]) -> None:
+    """And in nothing else that a client sees."""
+    ask = download({2: corrupt_download(0.99)})
+
+    whole, corrupt = ask(), ask()
+
+    pairs = zip(whole.content, corrupt.content, strict=True)
+    (place,) = [at for at, (right, wrong) in enumerate(pairs) if right != wrong]
+    assert place == int(0.99 * len(whole.content))
+    assert (corrupt.status_code, corrupt.headers["ETag"]) == (206, whole.headers["ETag"])
+
+
+def test_a_range_may_be_ignored(download: Callable[..., Ask]) -> None:
+    """The whole file comes, as if none had been asked for."""
+    ask = download({2: ignores_range()})
+
+    whole, ignored = ask(), ask("bytes=500-")
+
+    assert (ignored.status_code, ignored.content) == (200, whole.content)
+    assert "Content-Range" not in ignored.headers
 
 
 def test_invalid_json_is_whole_and_cannot_be_read(faulty: Callable[..., Ask]) -> None:

@@ -1,27 +1,38 @@
-"""A local stand-in for CFPB's complaint search API, with made-up or recorded complaints.
+"""A local stand-in for CFPB's complaint database, with made-up or recorded complaints.
 
-    app = Emulator(made_complaints(25_000, era="2024"))
+    app = Emulator(made_complaints(25_000, era="2024"), files=Path("files"))
+    app.publish(date(2024, 11, 6), columns=18)
     with serve(app) as api_url:
         requests.get(api_url, params={"size": 100, "sort": "created_date_desc"})
+        requests.get(urljoin(api_url, BULK_PATH), headers={"Range": "bytes=100000-"})
 
 It is as faithful as a client can notice: routes, negotiation, validation, sorts, cursors with their
-traps, the window of 10,000 rows, throttling when asked for. It exports no files, has no single
-documents and no aggregations. It shares no code with the rest of the package, so that client and
-emulator cannot share a mistake.
+traps, the window of 10,000 rows, throttling when asked for; the daily bulk file of each era, the
+archive of narratives and its page, with validators and ranges. It exports no searches, has no
+single documents and no aggregations. It shares no code with the rest of the package, so that client
+and emulator cannot share a mistake.
 """
 
-from cfpb_etl.emulator.application import Emulator, SearchRequest
+from cfpb_etl.emulator.application import Emulator, FileRequest, SearchRequest
 from cfpb_etl.emulator.complaints import Era, Source, made_complaints
+from cfpb_etl.emulator.file_server import ARCHIVE_PATH
+from cfpb_etl.emulator.files import BULK_PATH, Columns, write_archive, write_bulk_file
 from cfpb_etl.emulator.recordings import NotARecordingError, recorded_complaints
 from cfpb_etl.emulator.server import serve
 
 __all__ = [
+    "ARCHIVE_PATH",
+    "BULK_PATH",
+    "Columns",
     "Emulator",
     "Era",
+    "FileRequest",
     "NotARecordingError",
     "SearchRequest",
     "Source",
     "made_complaints",
     "recorded_complaints",
     "serve",
+    "write_archive",
+    "write_bulk_file",
 ]

@@ -1,29 +1,34 @@
-"""The emulator itself: the search API of the complaint database as an ASGI application.
+"""The emulator itself: the complaint database as an ASGI application, its search and its files.
 
-It decides in the order of the real server: what can be answered in (404, 406), how often (429),
-the method (405), the parameters (400), then what its index can do (424, 500) - CCDB_API.md
-sections 1 and 10.
+It decides on a search in the order of the real server: what can be answered in (404, 406), how
+often (429), the method (405), the parameters (400), then what its index can do (424, 500) -
+CCDB_API.md sections 1 and 10.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from cfpb_etl.emulator.complaints import Era, Source
+from cfpb_etl.emulator.file_server import ARCHIVE_PATH, file_server
+from cfpb_etl.emulator.files import DOCUMENTS_PATH, Columns, write_bulk_file
 from cfpb_etl.emulator.parameters import read_query
 from cfpb_etl.emulator.refusal import RefusedError
 from cfpb_etl.emulator.search import SCORE, Index, Page, Query
 from cfpb_etl.emulator.throttle import Throttle
 
 SEARCH_PATH = "/data-research/consumer-complaints/search/api/v1/"
-"""Where the search is, exactly; every other path is the page that people search with."""
+"""Where the search is, exactly; what is no file either is the page that people search with."""
+
+_FILE_PATHS = ("/ccdb/", DOCUMENTS_PATH, ARCHIVE_PATH)
 
 _SEARCH_PAGE = "<!DOCTYPE html><html><title>Search the Consumer Complaint Database</title></html>"
 _EVERY_ANSWER = {"Allow": "GET, OPTIONS", "Vary": "Accept, Cookie"}
@@ -57,20 +62,32 @@ class SearchRequest(NamedTuple):
     status: int
 
 
+class FileRequest(NamedTuple):
+    """A request for a file or for the archive's page, as it was received and answered."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    status: int
+
+
 class Emulator:
-    """A complaint database that answers searches, as an ASGI application.
+    """A complaint database that answers searches and sends files, as an ASGI application.
 
     It plays the release that published complaints of this shape: with narratives that of 2024,
     without them the deployed one (CCDB_API.md section 0). `throttle` is how many requests a
     client may make in `window_seconds`; the real server allows 20. `today` is the day it believes
     it is, the day after its newest complaint unless told: then its data were last indexed, and by
-    it they are stale or not. Every search is noted in `requests`.
+    it they are stale or not. `files` is the folder whose files it sends: what `publish`,
+    `write_bulk_file` and `write_archive` write there. Every search is noted in `requests`, every
+    request for a file in `file_requests`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is emulated, and options of which none needs another
         self,
         complaints: Iterable[Source],
         *,
+        files: Path | None = None,
         throttle: int | None = None,
         window_seconds: float = 60,
         today: date | None = None,
@@ -80,7 +97,12 @@ class Emulator:
         narratives = any("complaint_what_happened" in complaint for complaint in complaints)
         self.era: Era = "2024" if narratives else "deployed"
         self.requests: list[SearchRequest] = []
+        self.file_requests: list[FileRequest] = []
         self._index = Index(complaints)
+        self._files = files
+        self._file_server = file_server(files)
+        self._in_file = {complaint["complaint_id"]: complaint for complaint in complaints}
+        self._changed: dict[str, Source] = {}
         self._throttle = None if throttle is None else Throttle(throttle, window_seconds, clock)
         self._today = today
         self._clock = clock
@@ -88,14 +110,50 @@ class Emulator:
     def put(self, complaint: Source) -> None:
         """Add a complaint, or replace the one that has its id."""
         self._index.put(complaint)
+        self._changed[complaint["complaint_id"]] = complaint
 
     def withdraw(self, complaint_id: str) -> None:
         """Remove a complaint."""
         self._index.withdraw(complaint_id)
+        self._changed.pop(complaint_id, None)
+        self._in_file.pop(complaint_id, None)
+
+    def publish(self, day: date, *, columns: Columns = 15) -> None:
+        """Write the bulk file of a day: what was put since the last one first, then the rest.
+
+        That is CFPB's order (DATA.md section 4), which is not one of dates.
+        """
+        if self._files is None:
+            raise ValueError("this emulator has no folder for files")
+        # A key stands where it came first, and has the value that came last.
+        self._in_file = self._changed | self._in_file | self._changed
+        self._changed = {}
+        write_bulk_file(self._files, list(self._in_file.values()), day=day, columns=columns)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI asks for it."""
-        await self._response(Request(scope))(scope, receive, send)
+        request = Request(scope)
+        if scope["path"].startswith(_FILE_PATHS):
+            await self._file_server(scope, receive, self._noting(request, send))
+        else:
+            await self._response(request)(scope, receive, send)
+
+    def _noting(self, request: Request, send: Send) -> Send:
+        """Return a `send` that notes with which status the request for a file is answered."""
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.file_requests.append(
+                    FileRequest(
+                        request.method,
+                        request.scope["path"],
+                        dict(request.headers),
+                        message["status"],
+                    )
+                )
+            await send(message)
+
+        return noting
 
     def _response(self, request: Request) -> Response:
         if request.scope["path"] != SEARCH_PATH:

@@ -31,7 +31,9 @@ Era: TypeAlias = Literal["2024", "deployed"]
 
 T = TypeVar("T")
 
-_NEWEST_DAY: Mapping[Era, date] = {"2024": date(2024, 11, 5), "deployed": date(2026, 10, 7)}
+NEWEST_DAY: Mapping[Era, date] = {"2024": date(2024, 11, 5), "deployed": date(2026, 10, 7)}
+"""The last day on which complaints were received, as an era is played."""
+
 _SPAN_DAYS = 3 * 365
 _DAY = 86_400
 _FORM_CHANGED = date(2023, 8, 24)
@@ -72,7 +74,7 @@ def made_complaints(
     15 keys and UTC instants (CCDB_API.md section 0, DATA.md section 6).
     """
     rng, words = Random(seed), Random(f"narratives {seed}")  # noqa: S311 - nothing secret
-    newest_day = until or _NEWEST_DAY[era]
+    newest_day = until or NEWEST_DAY[era]
     received = _received(rng, rows, newest_day)
     on_old_form = bisect(received, _midnight(_FORM_CHANGED) - 1)
     columns = zip(
