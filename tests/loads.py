@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cfpb_etl.complaint import Complaint
 from cfpb_etl.database import store_part
 from cfpb_etl.loads import begin_load
-from cfpb_etl.source import Facts, ParsedPart, RawPart
+from cfpb_etl.source import Content, Facts, ParsedPart, RawPart, Reading
 from cfpb_etl.walk import Page
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Asked:
     query: str = '{"state": ["CA"]}'
     updates: int | None = None
     windows: tuple[Page, ...] = (WINDOW,)
+    pace: None = None
     lanes: int = 1
     proves_absence: bool = False
 
@@ -46,7 +47,7 @@ class Asked:
         """Return the query."""
         return self.query
 
-    def given(self, reached: Reached | None) -> Asked:  # noqa: ARG002
+    def given(self, reached: Reached) -> Asked:  # noqa: ARG002
         """Return this: whatever the database has reached, the same is asked for."""
         return self
 
@@ -125,7 +126,7 @@ def part_of(
         proves_absence=proves_absence,
         seconds=0.1,
     )
-    read = complaints, columns, unknown
+    read = Content(complaints, columns, unknown, Reading(rows=len(complaints)))
     return RawPart(b"", lambda _body, _name: read, facts, following).parsed()
 
 

@@ -35,7 +35,7 @@ WRONG_COMMANDS = [
     (["--api-url", "http://"], "--api-url", "https:// or http://"),
     (["--api-url", "http://[::1/"], "--api-url", "https:// or http://"),
     (["--source", "sample", "--api-url", "http://127.0.0.1/"], "--api-url", "--source sample"),
-    (["--source", "nowhere"], "--source", '"api", "sample"'),
+    (["--source", "nowhere"], "--source", '"api", "bulk", "archive", "sample"'),
     (["--product", "A•B•C"], "--product 'A•B•C'", "Product•Sub-product"),
     (["--search", ""], "--search ''", "1 to 200 characters"),
     (["--company", "x" * 201], "--company", "1 to 200 characters"),

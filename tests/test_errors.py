@@ -23,6 +23,12 @@ ARGUMENTS = {
     "hit": 3,
     "expected": 5,
     "read": 4,
+    "needed": 350_000_000,
+    "free": 7,
+    "rejected": 8,
+    "rows": 9,
+    "withdrawn": 10,
+    "stored": 11,
 }
 
 

@@ -114,10 +114,11 @@ def figures(
     rows: int | None = 1000,
     error: str = "",
     seconds: float = 1.5,
+    remark: str = "",
 ) -> TaskFigures:
     """Make up what became of a task."""
     span = (NOON, NOON + timedelta(seconds=seconds))
-    return TaskFigures(completed, failed, retries, rows, error, [span])
+    return TaskFigures(completed, failed, retries, rows, remark, error, [span])
 
 
 def outcome(word: Any, error: str = "", seconds: float = 3, **tasks: TaskFigures) -> RunOutcome:

@@ -441,7 +441,7 @@ def test_without_a_complete_load_there_is_nothing_to_update(
 ) -> None:
     """A load that was limited, or did not end well, or is of another kind, is no base."""
     bring(path, api(limit=1), "2026-05-31")
-    bring(path, replace(api(), kind="bulk"), "2026-05-31")
+    bring(path, replace(api(), kind="archive"), "2026-05-31")
     with pytest.raises(type(lost)):
         bring(path, api(), "2026-05-31", lost)
 

@@ -173,7 +173,7 @@ def test_a_long_pull_names_the_bulk_file(tmp_path: Path, caplog: pytest.LogCaptu
 
     run(Faulty(Emulator(COMPLAINTS[:100]), {1: many}), tmp_path, query=ALL_DAYS, page_size=50)
 
-    told = [r.getMessage() for r in caplog.records if "complaints.csv.zip" in r.getMessage()]
+    told = [r.getMessage() for r in caplog.records if "--source bulk" in r.getMessage()]
     assert len(told) == 1
     assert told[0].startswith("600,000 complaints match")
 

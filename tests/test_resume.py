@@ -64,7 +64,7 @@ def test_a_failed_load_is_gone_on_with(
     assert not kept & {place(parameters) for parameters in faulty.requests[4:]}
     assert (report.parts, report.rows, report.inserted) == (6, 2_500, 2_500)
     assert (report.windows, report.expected, report.kept) == (1, 2_500, 2_500)
-    assert "1,500 complaints are here already, in 3 pages" in caplog.text
+    assert "1,500 complaints are here already, in 3 parts" in caplog.text
     load = last_load(tmp_path)
     assert (load["load_id"], load["outcome"], load["failure"]) == (1, "complete", None)
     assert rows(tmp_path, "SELECT * FROM load_seen") == []

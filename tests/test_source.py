@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import TYPE_CHECKING
 
 import pytest
 
 from cfpb_etl.complaint import Complaint
-from cfpb_etl.source import Facts, ParsedPart, RawPart
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from cfpb_etl.source import Content, Facts, ParsedPart, RawPart, Reading
 
 
 class Place:
@@ -50,9 +46,9 @@ def raw_part(complaints: list[Complaint], read: list[tuple[str, bytes]] | None =
     """Make a part of these complaints, noting what its reader is given."""
     seen = [] if read is None else read
 
-    def reader(body: bytes, name: str) -> tuple[list[Complaint], Collection[str], Collection[str]]:
+    def reader(body: bytes, name: str) -> Content:
         seen.append((name, body))
-        return complaints, {"product"}, {"event_tag"}
+        return Content(complaints, {"product"}, {"event_tag"}, Reading())
 
     return RawPart(b"body", reader, FACTS, [Place()])
 
@@ -76,7 +72,7 @@ def test_a_part_keeps_its_facts_when_parsed() -> None:
 
 def test_a_last_part_has_none_that_follow() -> None:
     """Where nothing follows, that is an empty sequence, which a flow can add to what it awaits."""
-    raw = RawPart(b"body", lambda _body, _name: ([], (), ()), FACTS)
+    raw = RawPart(b"body", lambda _body, _name: Content([], (), (), Reading()), FACTS)
 
     assert tuple(raw.following) == tuple(raw.parsed().following) == ()
 
@@ -93,7 +89,7 @@ def test_a_raw_part_lets_its_body_go() -> None:
 def test_a_failed_reading_lets_the_body_go_too() -> None:
     """A body that cannot be read is not kept either."""
 
-    def fails(_body: bytes, _name: str) -> tuple[list[Complaint], Collection[str], Collection[str]]:
+    def fails(_body: bytes, _name: str) -> Content:
         raise ValueError("unreadable")
 
     raw = RawPart(b"body", fails, FACTS)
@@ -107,7 +103,7 @@ def test_a_parsed_part_lets_its_complaints_go() -> None:
     """Once handed over, the complaints live as long as their new holder."""
     page = Page([Complaint(1, *[None] * 17)])
     alive = weakref.ref(page)
-    parsed = ParsedPart(page, (), (), FACTS, ())
+    parsed = ParsedPart(Content(page, (), (), Reading()), FACTS, ())
     del page
 
     parsed.complaints()

@@ -7,17 +7,22 @@ import sys
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from urllib.parse import urlsplit
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from cfpb_etl import __version__
+from cfpb_etl.archive import Archive
+from cfpb_etl.bulk_file import BULK_URL, BulkFile
+from cfpb_etl.complaint_file import is_address
 from cfpb_etl.errors import CfpbEtlError, ExitCode, InvalidQueryError
 from cfpb_etl.interruption import end_when_interrupted
 from cfpb_etl.query import Query
 from cfpb_etl.search_api import SEARCH_URL, SearchApi
+from cfpb_etl.transport import is_sound_address
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _NEWEST = 1_000
 _LOOKBACK = 60  # days: as long as CFPB's answers and late complaints take (DATA.md section 4)
@@ -48,7 +53,8 @@ class WrongCommandError(CfpbEtlError):
 @app.default
 def load(  # noqa: PLR0913 - one parameter an option
     *,
-    source: Literal["api", "sample"] = "api",
+    source: Literal["api", "bulk", "archive", "sample"] = "api",
+    file: Repeatable = (),
     database: Path | None = None,
     limit: int | None = None,
     since: str | None = None,
@@ -61,6 +67,7 @@ def load(  # noqa: PLR0913 - one parameter an option
     update: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     lookback: int | None = None,
     restart: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    allow_withdrawals: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     api_url: str | None = None,
     graph: Path | None = None,
     no_graph: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -69,10 +76,14 @@ def load(  # noqa: PLR0913 - one parameter an option
     """Bring CFPB's consumer complaints into a SQLite file, and draw how that went.
 
     Without a filter, a date or --limit: the newest 1,000. With a filter or a date and no --limit:
-    everything that matches. The same command goes on with a load that was interrupted.
+    everything that matches. With --source bulk or archive: all that these files hold. The same
+    command goes on with a load that was interrupted.
 
     Args:
-        source: api asks CFPB; sample runs offline, on made-up complaints.
+        source: api asks CFPB; bulk is its daily file of all complaints; archive is its narratives,
+            which end in August 2026; sample runs offline, on made-up complaints.
+        file: With bulk: another file than CFPB's, path or address, zipped or not. With archive:
+            its files, or the address of its page. Repeat it for more.
         database: The SQLite file; complaints.db by default, sample.db for the sample.
         limit: Only the newest so many complaints.
         since: Received on this day or later, YYYY-MM-DD.
@@ -86,6 +97,8 @@ def load(  # noqa: PLR0913 - one parameter an option
             the newest days.
         lookback: With --update: how many days back from the last that is covered; 60 by default.
         restart: Begin anew, where a load of the same was interrupted.
+        allow_withdrawals: With bulk: believe the file although it lacks more than one in a hundred
+            of the stored complaints.
         api_url: Address of the search API; also CFPB_ETL_API_URL.
         graph: Where to draw the flow, .svg or .png; complaints-flow.svg by default.
         no_graph: Draw nothing.
@@ -100,18 +113,26 @@ def load(  # noqa: PLR0913 - one parameter an option
         _check_picture("--graph", picture, database)
     codes = tuple(code.upper() for code in state)
     query = Query(since, until, codes, product, issue, company, search)
-    if update:
-        _check_update(database, narrowed=bool(query) or limit is not None)
-    elif lookback is not None:
-        raise WrongCommandError("--lookback", "goes with --update only")
-    elif limit is None and not query:
-        limit = _NEWEST
+    if source in ("bulk", "archive"):
+        given = {"--limit": limit is not None, "--update": update, "--api-url": bool(api_url)}
+        given |= {"--lookback": lookback is not None}
+        given |= {f"--{name}": True for name in query.described()}
+        _refuse(given, f"does not go with --source {source}, which brings all that there is")
+    else:
+        _refuse({"--file": bool(file)}, "goes with --source bulk or archive")
+        limit = _checked_limit(query, limit, database, update=update, lookback=lookback)
+    if source != "bulk":
+        _refuse({"--allow-withdrawals": allow_withdrawals}, "goes with --source bulk only")
     if restart and limit is not None:
         raise WrongCommandError("--restart", "has no use here: the newest are always read anew")
     back = (_LOOKBACK if lookback is None else lookback) if update else None
-    if source == "sample":
-        if api_url:
-            raise WrongCommandError("--api-url", "does not go with --source sample")
+    asked: SearchApi | BulkFile | Archive
+    if source == "bulk":
+        asked = _bulk(file, database, allow_withdrawals=allow_withdrawals)
+    elif source == "archive":
+        asked = _archive(file, database)
+    elif source == "sample":
+        _refuse({"--api-url": bool(api_url)}, "does not go with --source sample")
         asked = SearchApi(query, limit, kind="sample", allowance=None, lookback=back)
     else:
         url = api_url or os.environ.get("CFPB_ETL_API_URL") or SEARCH_URL
@@ -191,12 +212,60 @@ def _check_picture(option: str, path: Path, database: Path | None = None) -> Non
         raise WrongCommandError(option, f"{str(path)!r} must end in {' or '.join(_GRAPH_SUFFIXES)}")
 
 
-def _check_update(database: Path, *, narrowed: bool) -> None:
-    if narrowed:
+def _bulk(files: Sequence[str], database: Path, *, allow_withdrawals: bool) -> BulkFile:
+    if len(files) > 1:
+        raise WrongCommandError("--file", "is given once with --source bulk")
+    _check_files(files, database)
+    return BulkFile(files[0] if files else BULK_URL, database, allow_withdrawals)
+
+
+def _archive(files: Sequence[str], database: Path) -> Archive:
+    _check_files(files, database)
+    pages = [file for file in files if _is_page(file)]
+    if pages and len(files) > 1:
+        raise WrongCommandError("--file", f"{pages[0]!r} is a page; give it alone")
+    return Archive(page=pages[0], database=database) if pages else Archive(tuple(files), database)
+
+
+def _is_page(file: str) -> bool:
+    return is_address(file) and not urlsplit(file).path.lower().endswith((".zip", ".csv"))
+
+
+def _check_files(files: Sequence[str], database: Path) -> None:
+    for file in files:
+        if is_address(file):
+            if not is_sound_address(file):
+                problem = f"{file[:60]!r} is no address that begins with https:// or http://"
+                raise WrongCommandError("--file", f"{problem}, without a password")
+            continue
+        path = Path(file)
+        _check_place("--file", path)
+        if not path.exists():
+            raise WrongCommandError("--file", f"{file!r} does not exist")
+        if path.resolve() == database.resolve():
+            raise WrongCommandError("--file", "is the same file as the database")
+
+
+def _checked_limit(
+    query: Query, limit: int | None, database: Path, *, update: bool, lookback: int | None
+) -> int | None:
+    """Return how many complaints to ask the search API for: all, where something narrows them."""
+    if not update:
+        _refuse({"--lookback": lookback is not None}, "goes with --update only")
+        return _NEWEST if limit is None and not query else limit
+    if query or limit is not None:
         problem = "repeats what the last complete load asked for; give no filter, date or --limit"
         raise WrongCommandError("--update", problem)
     if not database.exists():
         raise WrongCommandError("--update", f"needs a database, and {database} does not exist")
+    return None
+
+
+def _refuse(options: Mapping[str, bool], problem: str) -> None:
+    """Refuse the first of these options that was given."""
+    for option, given in options.items():
+        if given:
+            raise WrongCommandError(option, problem)
 
 
 def _say(line: str) -> None:

@@ -3,179 +3,334 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import closing
-from functools import lru_cache
-from itertools import chain, count
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache
+from itertools import count, islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from pyroaring import BitMap64
 
 from cfpb_etl import progress
 from cfpb_etl.complaint import OF_EVERY_RELEASE, Complaint
+from cfpb_etl.errors import TooManyWithdrawnError
 from cfpb_etl.load_report import LoadReport
+from cfpb_etl.precedence import holds_all, insertion, newer_loads, remember_changes, upsert
 from cfpb_etl.schema import connect, named_errors, transaction
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from cfpb_etl.source import Facts, ParsedPart
+    from cfpb_etl.source import ParsedPart
 
-# While SQLite carries out a statement other threads run, and after it they have to be awaited:
-# beside one that computes, 200 rows a statement took 1.6 times as long as 1,700. A value for each
-# column, these are fewer than the 32,766 that SQLite takes (https://www.sqlite.org/limits.html).
-_ROWS_A_STATEMENT = 1_000
+_ROWS_AT_ONCE = 500  # so many decoded rows fit a processor's cache
+_ROWS_BETWEEN_WORDS = 10_000
+_FEWEST = 2  # columns: an itemgetter of one makes no tuple
+_ID, _DATE_RECEIVED = itemgetter(0), itemgetter(1)
+
+log = logging.getLogger(__name__)
 
 
 def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadReport:
     """Store a part's complaints and the progress after it, both or neither.
 
     A complaint not known before is inserted. Of a known one, the columns that the part carries
-    replace what is stored, unless a newer source wrote it; any other value fills an empty place. A
-    row that would not change is not written; what became another value is remembered.
+    replace what is stored, unless a newer source wrote or saw it; any other value fills an empty
+    place of which no newer source told that it is empty. A row that would not change is not
+    written; what became another value is remembered.
 
     With the last part of a window its proof is made, and where the window proves it, complaints
     that their source no longer has are marked.
 
     Raises:
         DatabaseError: One of its subclasses, if the file cannot be written; nothing is stored then.
+        FileError: One of its subclasses, if the part's file turns out to be none of complaints.
+        TooManyWithdrawnError: If the part lacks more of what is stored than can be.
     """
-    # The table is in this order: its pages are then visited once each, which saves a fifth of the
-    # time at 300,000 complaints. Of two copies the later one stays the later one.
-    complaints = parsed.complaints()
-    complaints.sort(key=attrgetter("complaint_id"))
-    facts = parsed.facts
-    # Not a function of ours: a Ctrl-C that arrives within one SQLite would take for its failure.
-    updates = count()
-    with named_errors(database), closing(connect(database)) as connection:
-        connection.create_function("note_update", 0, updates.__next__)
-        with transaction(connection):
-            connection.execute(_remember_changes(load_id))
-            newer = tuple(
-                newer_id
-                for (newer_id,) in connection.execute(
-                    "SELECT load_id FROM load WHERE as_of > ? ORDER BY load_id", (facts.as_of,)
-                )
-            )
-            carried = frozenset(parsed.columns)
-            written = 0
-            for rows in _batched(complaints, _ROWS_A_STATEMENT):
-                statement = _upsert(load_id, carried, newer, len(rows))
-                written += connection.execute(statement, [*chain.from_iterable(rows)]).rowcount
-            updated = next(updates)
-            days = [c.date_received for c in complaints if c.date_received]
-            report = LoadReport(
-                parts=1,
-                rows=len(complaints),
-                inserted=written - updated,
-                updated=updated,
-                oldest=min(days, default=None),
-                newest=max(days, default=None),
-                matching=facts.matching,
-                proves_absence=facts.proves_absence,
-                unknown=frozenset(parsed.unknown),
-                missing=OF_EVERY_RELEASE - set(parsed.columns) if complaints else frozenset(),
-            )
-            ids = [complaint.complaint_id for complaint in complaints]
-            window = progress.note(connection, load_id, parsed, ids)
-            if window is not None:
-                report += _closed(connection, load_id, window, facts, newer)
-            _note_load(connection, load_id, parsed, report)
+    with named_errors(database), closing(connect(database)) as connection, transaction(connection):
+        storing = _Storing(connection, load_id, parsed)
+        for batch in _batches(parsed.complaints()):
+            storing.store(batch)
+        report = storing.ended()
+    parsed.release()
     return report
 
 
-def _batched(complaints: Sequence[Complaint], rows: int) -> Iterator[Sequence[Complaint]]:
-    return (complaints[begin : begin + rows] for begin in range(0, len(complaints), rows))
+def _batches(complaints: Iterable[Complaint]) -> Iterator[list[Complaint]]:
+    left = iter(complaints)
+    while batch := [*islice(left, _ROWS_AT_ONCE)]:
+        yield batch
 
 
-def _closed(
-    connection: sqlite3.Connection,
-    load_id: int,
-    window: progress.Window,
-    facts: Facts,
-    newer: tuple[int, ...],
-) -> LoadReport:
-    """Draw the consequences of a window's end."""
-    withdrawn = 0
-    if facts.proves_absence and window.kept >= window.expected:
-        withdrawn = _mark_withdrawn(connection, load_id, window, facts, newer)
-    progress.forget_seen(connection, window.part_id)
-    return LoadReport(withdrawn=withdrawn, windows=1, expected=window.expected, kept=window.kept)
+class _Storing:
+    """A part on its way into the database, within one transaction."""
 
+    def __init__(self, connection: sqlite3.Connection, load_id: int, parsed: ParsedPart) -> None:
+        self._connection = connection
+        self._load_id = load_id
+        self._parsed = parsed
+        self._facts = parsed.facts
+        self._carried = frozenset(parsed.columns)
+        self._newer = newer_loads(connection, parsed.facts.as_of)
+        self._began_empty = not _any(connection, "complaint")
+        self._adds = not parsed.facts.complements or holds_all(connection)
+        self._rows = self._inserted = self._left_out = 0
+        self._oldest: str | None = None
+        self._newest: str | None = None
+        self._ids: list[int] = []
+        # Not a function of ours: a Ctrl-C that arrives within one SQLite takes for its failure.
+        self._updates = count()
+        connection.create_function("note_update", 0, self._updates.__next__)
+        connection.execute(remember_changes(load_id))
 
-def _mark_withdrawn(
-    connection: sqlite3.Connection,
-    load_id: int,
-    window: progress.Window,
-    facts: Facts,
-    newer: tuple[int, ...],
-) -> int:
-    """Mark what the database has in a window, and its source has not, unless a newer source had.
+    def store(self, batch: list[Complaint]) -> None:
+        """Store some complaints, in the order in which they came."""
+        self._rows += len(batch)
+        days = [*filter(None, map(_DATE_RECEIVED, batch))]
+        self._oldest = min(filter(None, (self._oldest, *days)), default=None)
+        self._newest = max(filter(None, (self._newest, *days)), default=None)
+        brought = self._brought(batch)
+        if self._facts.rows is not None:
+            self._ids += map(_ID, batch)
+        elif self._began_empty and not self._parsed.reading.repeated:
+            self._insert(batch, brought)  # none of them can be known
+            batch = []
+        while batch:
+            # The later copy of a complaint counts, after the earlier one has.
+            first, batch = _distinct(batch)
+            self._store_distinct(first, brought)
+        if self._facts.rows is None and self._rows % _ROWS_BETWEEN_WORDS < _ROWS_AT_ONCE:
+            so_far = f"{self._rows:,} complaints"
+            log.info("Storing", extra={"so_far": so_far, "share": self._parsed.reading.share})
 
-    The row stays. A mark is taken back when the complaint comes again.
-    """
-    (others,) = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM load WHERE load_id <> ? AND inserted)", (load_id,)
-    ).fetchone()
-    if not (others or window.was_read_again):
-        return 0  # every row is this load's own, and was seen
-    since, until = facts.days
-    return connection.execute(
-        "UPDATE complaint SET withdrawn_on = :as_of, load_id = :load_id"  # noqa: S608 - numbers of ours
-        " WHERE date_received BETWEEN COALESCE(:since, '') AND COALESCE(:until, '9999-12-31')"
-        " AND withdrawn_on IS NULL"
-        # What this load wrote it has seen; only in a second reading that may be gone again.
-        " AND (:again OR load_id <> :load_id)"
-        " AND NOT EXISTS (SELECT 1 FROM load_seen"
-        " WHERE part_id = :part_id AND load_seen.complaint_id = complaint.complaint_id)"
-        f" AND NOT {_written_by(newer)}",
-        {
-            "as_of": facts.as_of,
-            "load_id": load_id,
-            "since": since,
-            "until": until,
-            "again": window.was_read_again,
-            "part_id": window.part_id,
-        },
-    ).rowcount
-
-
-def _note_load(
-    connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, report: LoadReport
-) -> None:
-    facts = parsed.facts
-    (carried,) = connection.execute(
-        "SELECT carried FROM load WHERE load_id = ?", (load_id,)
-    ).fetchone()
-    if report.rows:
-        columns = set(parsed.columns).intersection(
-            json.loads(carried) if carried else parsed.columns
+    def _brought(self, batch: Sequence[Complaint]) -> tuple[str, ...]:
+        """Return the columns that are carried, or have a value in one of these all the same."""
+        return tuple(
+            name
+            for place, name in enumerate(Complaint._fields)
+            if place < _FEWEST or name in self._carried or any(map(itemgetter(place), batch))
         )
-        carried = json.dumps(sorted(columns))
-    connection.execute(
-        "UPDATE load SET parts = parts + 1, complaints_read = complaints_read + :rows,"
-        " inserted = inserted + :inserted, updated = updated + :updated,"
-        " unchanged = unchanged + :unchanged, withdrawn = withdrawn + :withdrawn,"
-        " oldest = MIN(COALESCE(oldest, :oldest), COALESCE(:oldest, oldest)),"
-        " newest = MAX(COALESCE(newest, :newest), COALESCE(:newest, newest)),"
-        " matching = COALESCE(matching, :matching), carried = :carried,"
-        " as_of = MIN(COALESCE(as_of, :as_of), :as_of),"
-        " until = MAX(COALESCE(until, :until), COALESCE(:until, until))"
-        " WHERE load_id = :load_id",
-        {
-            "rows": report.rows,
-            "inserted": report.inserted,
-            "updated": report.updated,
-            "unchanged": report.unchanged,
-            "withdrawn": report.withdrawn,
-            "oldest": report.oldest,
-            "newest": report.newest,
-            "matching": report.matching,
-            "carried": carried,
-            "as_of": facts.as_of,
-            "until": facts.days[1],
-            "load_id": load_id,
-        },
+
+    def _store_distinct(self, complaints: list[Complaint], brought: tuple[str, ...]) -> None:
+        """Store complaints, each another, in the order of their ids.
+
+        They are compared here rather than by the upsert, for whose change record SQLite keeps a
+        journal of its own for each row that it tries: that took twice as long.
+        """
+        ids = [*map(_ID, complaints)]
+        present = self._connection.execute(_present(brought, len(ids)), ids).fetchall()
+        if present == complaints:
+            return
+        known = dict(zip(map(_ID, present), present, strict=True))
+        differing = [each for each in complaints if known.get(each[0]) != each]
+        withdrawn = set()
+        if len(present) < len(ids):
+            withdrawn = {
+                number for (number,) in self._connection.execute(_withdrawn(len(ids)), ids)
+            }
+        stored = known.keys() | withdrawn
+        self._insert([each for each in differing if each[0] not in stored], brought)
+        statement = upsert(self._load_id, brought, self._carried, self._newer, self._facts.as_of)
+        changed = (each for each in differing if each[0] in stored)
+        self._connection.executemany(statement, map(_values_of(brought), changed))
+
+    def _insert(self, complaints: list[Complaint], brought: tuple[str, ...]) -> None:
+        if not self._adds:
+            self._left_out += len(complaints)
+            return
+        statement = insertion(self._load_id, brought, self._newer)
+        self._connection.executemany(statement, map(_values_of(brought), complaints))
+        self._inserted += len(complaints)
+
+    def ended(self) -> LoadReport:
+        """Draw the consequences of the part's end, and return what it did."""
+        reading, parsed = self._parsed.reading, self._parsed
+        report = LoadReport(
+            parts=1,
+            rows=self._rows,
+            inserted=self._inserted,
+            updated=next(self._updates),
+            left_out=self._left_out,
+            repeated=reading.repeated,
+            rejected=reading.rejected,
+            nameless=reading.nameless,
+            headers=reading.headers,
+            remarks=tuple(reading.remarks) or None,
+            oldest=self._oldest,
+            newest=self._newest,
+            matching=self._rows if self._facts.matching is None else self._facts.matching,
+            proves_absence=self._facts.proves_absence,
+            known_files=int(self._facts.is_known),
+            unknown=frozenset(parsed.unknown),
+            missing=OF_EVERY_RELEASE - self._carried if self._rows else frozenset(),
+        )
+        window: progress.Window | None
+        if self._facts.matching is None:
+            distinct = self._rows - reading.repeated - self._left_out
+            window = progress.note_whole(self._connection, self._load_id, parsed, distinct)
+            withdrawn = self._mark_vanished() if self._facts.proves_absence else 0
+        else:
+            window = progress.note(self._connection, self._load_id, parsed, self._ids)
+            withdrawn = 0 if window is None else self._mark_absent(window)
+        if window is not None:
+            progress.forget_seen(self._connection, window.part_id)
+            report += LoadReport(
+                withdrawn=withdrawn, windows=1, expected=window.expected, kept=window.kept
+            )
+        self._note_load(report)
+        return report
+
+    def _mark_absent(self, window: progress.Window) -> int:
+        """Mark what the database has in a window, and its source has not, unless a newer one had.
+
+        The row stays. A mark is taken back when the complaint comes again.
+        """
+        facts = self._facts
+        if not facts.proves_absence or window.kept < window.expected or self._newer.mirror_day:
+            return 0
+        (others,) = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM load WHERE load_id <> ? AND inserted)", (self._load_id,)
+        ).fetchone()
+        if not (others or window.was_read_again):
+            return 0  # every row is this load's own, and was seen
+        since, until = facts.days
+        return self._connection.execute(
+            "UPDATE complaint SET withdrawn_on = :as_of, load_id = :load_id"  # noqa: S608 - numbers of ours
+            " WHERE date_received BETWEEN COALESCE(:since, '') AND COALESCE(:until, '9999-12-31')"
+            " AND withdrawn_on IS NULL"
+            # What this load wrote it has seen; only in a second reading that may be gone again.
+            " AND (:again OR load_id <> :load_id)"
+            " AND NOT EXISTS (SELECT 1 FROM load_seen"
+            " WHERE part_id = :part_id AND load_seen.complaint_id = complaint.complaint_id)"
+            f" AND NOT {self._newer.wrote}",
+            {
+                "as_of": facts.as_of,
+                "load_id": self._load_id,
+                "since": since,
+                "until": until,
+                "again": window.was_read_again,
+                "part_id": window.part_id,
+            },
+        ).rowcount
+
+    def _mark_vanished(self) -> int:
+        """Mark what the database has, and a file of all complaints has not, as `_mark_absent` does.
+
+        Raises:
+            TooManyWithdrawnError: If that is more than can be.
+        """
+        reading, facts = self._parsed.reading, self._facts
+        # A row that does not tell its complaint may be of any that the file seems to lack.
+        if self._began_empty or facts.is_known or self._newer.mirror_day or reading.nameless:
+            return 0
+        gone = BitMap64()
+        # Handed over a day at a time: that took half as long as id by id.
+        for (ids,) in self._connection.execute(
+            "SELECT json_group_array(complaint_id) FROM complaint"
+            " INDEXED BY complaint_date_received GROUP BY date_received"
+        ):
+            gone.update(msgspec.json.decode(ids, type=list[int]))
+        gone -= reading.ids or BitMap64()
+        withdrawn = self._connection.executemany(
+            f"UPDATE complaint SET withdrawn_on = '{facts.as_of}', load_id = {self._load_id}"  # noqa: S608 - of ours
+            f" WHERE complaint_id = ? AND withdrawn_on IS NULL AND NOT {self._newer.wrote}",
+            zip(gone, strict=True),
+        ).rowcount
+        if withdrawn > 0:
+            (left,) = self._connection.execute(
+                "SELECT COUNT(*) - (SELECT COUNT(*) FROM complaint WHERE withdrawn_on IS NOT NULL)"
+                " - ? FROM complaint",
+                (self._inserted,),
+            ).fetchone()
+            if withdrawn > facts.most_withdrawn * (left + withdrawn):
+                raise TooManyWithdrawnError(withdrawn, left + withdrawn)
+        return max(withdrawn, 0)
+
+    def _note_load(self, report: LoadReport) -> None:
+        (carried,) = self._connection.execute(
+            "SELECT carried FROM load WHERE load_id = ?", (self._load_id,)
+        ).fetchone()
+        if report.rows:
+            columns = self._carried.intersection(json.loads(carried) if carried else self._carried)
+            carried = json.dumps(sorted(columns))
+        self._connection.execute(
+            "UPDATE load SET parts = parts + 1, complaints_read = complaints_read + :rows,"
+            " inserted = inserted + :inserted, updated = updated + :updated,"
+            " unchanged = unchanged + :unchanged, withdrawn = withdrawn + :withdrawn,"
+            " left_out = left_out + :left_out, repeated = repeated + :repeated,"
+            " rejected = rejected + :rejected,"
+            " remarks = COALESCE(remarks || CHAR(10) || :remarks, remarks, :remarks),"
+            " oldest = MIN(COALESCE(oldest, :oldest), COALESCE(:oldest, oldest)),"
+            " newest = MAX(COALESCE(newest, :newest), COALESCE(:newest, newest)),"
+            " matching = COALESCE(matching, :matching), carried = :carried,"
+            " as_of = MIN(COALESCE(as_of, :as_of), :as_of),"
+            " until = MAX(COALESCE(until, :until), COALESCE(:until, until))"
+            " WHERE load_id = :load_id",
+            {
+                "rows": report.rows,
+                "inserted": report.inserted,
+                "updated": report.updated,
+                "unchanged": report.unchanged,
+                "withdrawn": report.withdrawn,
+                "left_out": report.left_out,
+                "repeated": report.repeated,
+                "rejected": report.rejected,
+                "remarks": "\n".join(report.remarks) if report.remarks else None,
+                "oldest": report.oldest,
+                "newest": report.newest,
+                "matching": report.matching,
+                "carried": carried,
+                "as_of": self._facts.as_of,
+                # A file covers what it has.
+                "until": report.newest if self._facts.matching is None else self._facts.days[1],
+                "load_id": self._load_id,
+            },
+        )
+
+
+def _any(connection: sqlite3.Connection, table: str) -> bool:
+    return bool(connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0])  # noqa: S608 - ours
+
+
+@cache
+def _values_of(columns: tuple[str, ...]) -> Callable[[Complaint], tuple[Any, ...]]:
+    """Return what takes these columns out of a complaint.
+
+    sqlite3 binds an exact tuple faster than a namedtuple, and a None slowest of all.
+    """
+    return itemgetter(*map(Complaint._fields.index, columns))
+
+
+def _distinct(complaints: list[Complaint]) -> tuple[list[Complaint], list[Complaint]]:
+    """Return the first copy of each complaint in the order of their ids, and the later copies."""
+    by_id = dict(zip(map(_ID, complaints), complaints, strict=True))
+    if len(by_id) == len(complaints):
+        return [by_id[number] for number in sorted(by_id)], []
+    first = {each[0]: each for each in reversed(complaints)}
+    later = [each for each in complaints if first[each[0]] is not each]
+    return [first[number] for number in sorted(first)], later
+
+
+@lru_cache(maxsize=8)
+def _present(columns: tuple[str, ...], rows: int) -> str:
+    """Return the statement that finds complaints as they would be stored again."""
+    found = ", ".join(name if name in columns else "NULL" for name in Complaint._fields)
+    return (
+        f"SELECT {found} FROM complaint"  # noqa: S608 - names of ours
+        f" WHERE complaint_id IN ({', '.join('?' * rows)}) AND withdrawn_on IS NULL"
+        " ORDER BY complaint_id"
+    )
+
+
+@lru_cache(maxsize=8)
+def _withdrawn(rows: int) -> str:
+    return (
+        "SELECT complaint_id FROM complaint"  # noqa: S608 - places only
+        f" WHERE complaint_id IN ({', '.join('?' * rows)}) AND withdrawn_on IS NOT NULL"
     )
 
 
@@ -188,66 +343,3 @@ def count_complaints(database: Path) -> int:
     with named_errors(database), closing(connect(database)) as connection:
         (complaints,) = connection.execute("SELECT COUNT(*) FROM complaint").fetchone()
         return int(complaints)
-
-
-def _written_by(loads: tuple[int, ...]) -> str:
-    return f"complaint.load_id IN ({', '.join(map(str, loads))})"
-
-
-@lru_cache(maxsize=8)
-def _upsert(load_id: int, carried: frozenset[str], newer_loads: tuple[int, ...], rows: int) -> str:
-    """Return the statement that stores so many complaints.
-
-    SQLite evaluates `note_update` for each row that it updates, and for no other, which tells
-    updates from inserts without a look at the table before.
-    """
-    written_by_newer = _written_by(newer_loads)
-
-    def value_of(column: str) -> str:
-        filled = f"COALESCE(complaint.{column}, excluded.{column})"
-        if column not in carried:
-            return filled
-        if newer_loads:
-            return f"CASE WHEN {written_by_newer} THEN {filled} ELSE excluded.{column} END"
-        return f"excluded.{column}"
-
-    values = {column: value_of(column) for column in Complaint._fields[1:]}
-    # It is there again, unless a newer source knows better.
-    values["withdrawn_on"] = f"CASE WHEN {written_by_newer} THEN complaint.withdrawn_on END"
-    load = f"CASE WHEN {written_by_newer} THEN complaint.load_id ELSE excluded.load_id END"
-    assignments = ",\n    ".join(f"{column} = {value}" for column, value in values.items())
-    differences = "\n    OR ".join(f"complaint.{c} IS NOT {value}" for c, value in values.items())
-    places = f"({'?, ' * len(Complaint._fields)}{load_id})"
-    return (
-        f"INSERT INTO complaint ({', '.join(Complaint._fields)}, load_id)\n"
-        f"VALUES {', '.join([places] * rows)}\n"
-        f"ON CONFLICT (complaint_id) DO UPDATE SET\n    {assignments},\n"
-        f"    load_id = {load} + 0 * note_update()\n"
-        f"WHERE {differences}"
-    )
-
-
-def _remember_changes(load_id: int) -> str:
-    """Return the trigger that keeps what an update replaces; it is gone with its connection.
-
-    Where nothing stood and the load that wrote the row did not carry the column, something now is
-    no change: nobody had looked.
-    """
-    pairs = "\n        UNION ALL ".join(
-        f"SELECT '{column}' AS name, OLD.{column} AS old, NEW.{column} AS new"
-        for column in (*Complaint._fields[1:], "withdrawn_on")
-    )
-    return f"""
-CREATE TEMP TRIGGER remember_changes AFTER UPDATE ON main.complaint BEGIN
-    INSERT INTO complaint_change (complaint_id, load_id, column_name, old, new)
-    SELECT OLD.complaint_id, {load_id}, name, old, new FROM (
-        {pairs}
-    )
-    WHERE old IS NOT new AND (
-        old IS NOT NULL OR name = 'withdrawn_on'
-        OR EXISTS (
-            SELECT 1 FROM load WHERE load.load_id = OLD.load_id
-            AND INSTR(load.carried, '"' || name || '"')
-        )
-    );
-END"""  # noqa: S608 - names of ours

@@ -31,6 +31,8 @@ from prefect.runtime import flow_run, task_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
+from cfpb_etl.archive import Archive
+from cfpb_etl.bulk_file import BulkFile
 from cfpb_etl.database import store_part
 from cfpb_etl.errors import PictureError, RetriableError
 from cfpb_etl.flow_graph import draw_flow
@@ -40,7 +42,6 @@ from cfpb_etl.run_outcome import observe, observed
 from cfpb_etl.search_api import SearchApi
 from cfpb_etl.source import ParsedPart, Part, RawPart, Source
 
-BULK_URL = "https://files.consumerfinance.gov/ccdb/complaints.csv.zip"  # DATA.md section 1
 BULK_IS_BETTER = 500_000  # complaints: 50 requests, two and a half minutes at CFPB's pace
 
 
@@ -61,7 +62,7 @@ def is_worth_a_retry(_task: object, run: TaskRun, state: State[Any]) -> bool:
     on_failure=[observe],
 )
 def get_complaint_data(source: Source, part: Part) -> RawPart:
-    """Fetch one page of complaints."""
+    """Fetch a page of complaints, or a file."""
     log = get_run_logger()
     log.info("Asking for %s", part)
     began = time.monotonic()
@@ -84,7 +85,8 @@ def get_complaint_data(source: Source, part: Part) -> RawPart:
 def parse_complaint_data(raw: RawPart) -> ParsedPart:
     """Check what came, and make it complaints."""
     parsed = raw.parsed()
-    get_run_logger().info("Parsed %s", parsed)
+    done = "Parsed" if parsed.rows is not None else "Checked the header of"
+    get_run_logger().info("%s %s", done, parsed)
     return parsed
 
 
@@ -95,7 +97,7 @@ def parse_complaint_data(raw: RawPart) -> ParsedPart:
     on_failure=[observe],
 )
 def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadReport:
-    """Write a page in one transaction."""
+    """Write a page or a file in one transaction."""
     report = store_part(parsed, load_id, database)
     get_run_logger().info(
         "Stored %s: %s",
@@ -180,7 +182,7 @@ def _has_come(future: PrefectFuture[RawPart]) -> bool:
     task_runner=InterruptibleTaskRunner(),  # type: ignore[arg-type]  # as for Prefect's own pool
 )
 def load_complaints(
-    source: SearchApi,
+    source: SearchApi | BulkFile | Archive,
     database: Path = Path("complaints.db"),
     graph: Path | None = Path("complaints-flow.svg"),
     restart: bool = False,  # noqa: FBT001, FBT002 - a parameter of the deployed flow, by its name
@@ -188,7 +190,8 @@ def load_complaints(
     """Bring CFPB's consumer complaints into a SQLite file.
 
     Args:
-        source: Where complaints come from, and which are asked for.
+        source: Where complaints come from, and which are asked for. Files are downloaded beside
+            the database that their source names, which should be this one.
         database: The SQLite file; it is made if it is missing.
         graph: Where to draw the flow as the run left it (.svg or .png), or None.
         restart: Begin anew, where a load that asked for the same was interrupted.
@@ -225,7 +228,7 @@ def announce(load: Load) -> None:
         )
     if load.began is not None:
         log.info(
-            "Going on with the load that began %s: %s complaints are here already, in %s pages",
+            "Going on with the load that began %s: %s complaints are here already, in %s parts",
             *(load.began, f"{load.report.rows:,}", f"{load.report.parts:,}"),
             extra={"notice": True, "stored": load.report},  # the screen counts on from there
         )
@@ -233,10 +236,10 @@ def announce(load: Load) -> None:
 
 def point_out_the_bulk_file(raw: RawPart) -> None:
     """Say so where a pull is better served by the file that CFPB makes of all its complaints."""
-    if raw.facts.expected > BULK_IS_BETTER:
+    if (raw.facts.expected or 0) > BULK_IS_BETTER:
         get_run_logger().info(
-            "%s complaints match; all that CFPB has is one download: %s",
-            *(f"{raw.facts.expected:,}", BULK_URL),
+            "%s complaints match; --source bulk brings all that CFPB has in one download",
+            f"{raw.facts.expected:,}",
             extra={"notice": True},
         )
 
@@ -254,6 +257,20 @@ def conclude(report: LoadReport, missing: int) -> None:
     ):
         if names:
             log.warning("%s: %s", what, ", ".join(sorted(names)))
+    if report.left_out:
+        log.warning(
+            "%s complaints that only the archive has were left out, since the database is a partial"
+            " pull; load --source bulk before the archive to have them",
+            f"{report.left_out:,}",
+        )
+    for remark in report.remarks or ():
+        log.warning("%s", remark)
+    if report.nameless:
+        log.warning(
+            "%s of the rejected rows do not tell which complaint they are of, so that none was"
+            " marked as withdrawn",
+            report.nameless,
+        )
 
 
 @contextmanager

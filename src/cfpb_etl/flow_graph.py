@@ -183,6 +183,8 @@ def _told(name: str, outcome: RunOutcome | None) -> tuple[_Look, list[str]]:
         runs += f", {figures.failed:,} failed"
     if figures.rows is not None:
         runs += " · " + _counted(figures.rows, "row", "rows")
+    elif figures.remark:
+        runs += f" · {figures.remark}"
     took = _text(_duration(figures.seconds), _INK)
     if figures.retries:
         again = _counted(figures.retries, "retry", "retries")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_REMARKS = 20
 
-@dataclass(frozen=True, slots=True)
+
+# Prefect tells a task's result from what takes its place in memory by a weak reference to it.
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LoadReport:
     """What a load, or a part of it, did to the database; reports add up.
 
@@ -15,6 +18,15 @@ class LoadReport:
         inserted: Of these, not known before.
         updated: Of these, known with other values.
         withdrawn: Complaints known before that their source no longer has.
+        left_out: Of those read, not known before and not stored: a source that only adds to what
+            others brought has them, and the database is a partial pull.
+        repeated: Of those read, whose id came before in the same file; the later copy counts.
+        rejected: Rows of files that cannot be complaints.
+        nameless: Of these, rows that do not tell which complaint they are of.
+        headers: Rows of files that repeat the header.
+        remarks: The first of what was odd in the files, each with its line; None for nothing. To
+            Prefect every empty tuple is the same, and a query that holds one came of this.
+        known_files: Files that were not read, since the database holds this very version of them.
         oldest: Earliest day received among those read, or None.
         newest: Latest day received among those read, or None.
         matching: How many complaints the source said match, when it was first asked.
@@ -31,6 +43,13 @@ class LoadReport:
     inserted: int = 0
     updated: int = 0
     withdrawn: int = 0
+    left_out: int = 0
+    repeated: int = 0
+    rejected: int = 0
+    nameless: int = 0
+    headers: int = 0
+    remarks: tuple[str, ...] | None = None
+    known_files: int = 0
     oldest: str | None = None
     newest: str | None = None
     matching: int | None = None
@@ -44,31 +63,43 @@ class LoadReport:
     @property
     def unchanged(self) -> int:
         """Complaints read that the database held just so."""
-        return self.rows - self.inserted - self.updated
+        return self.rows - self.inserted - self.updated - self.left_out
 
     @property
     def counts(self) -> str:
         """Return what became of the complaints read, in words."""
-        withdrawn = f", {self.withdrawn:,} withdrawn" if self.withdrawn else ""
-        return (
+        counts = (
             f"{self.inserted:,} inserted, {self.updated:,} updated, {self.unchanged:,} unchanged"
-            f"{withdrawn}"
         )
+        for number, what in (
+            (self.withdrawn, "withdrawn"),
+            (self.left_out, "left out"),
+            (self.rejected, "rejected"),
+        ):
+            counts += f", {number:,} {what}" if number else ""
+        return counts
 
     def __add__(self, later: LoadReport) -> LoadReport:
         return LoadReport(
-            self.parts + later.parts,
-            self.rows + later.rows,
-            self.inserted + later.inserted,
-            self.updated + later.updated,
-            self.withdrawn + later.withdrawn,
-            min(filter(None, (self.oldest, later.oldest)), default=None),
-            max(filter(None, (self.newest, later.newest)), default=None),
-            later.matching if self.matching is None else self.matching,
-            self.windows + later.windows,
-            self.expected + later.expected,
-            self.kept + later.kept,
-            self.proves_absence and later.proves_absence,
-            self.unknown | later.unknown,
-            self.missing | later.missing,
+            parts=self.parts + later.parts,
+            rows=self.rows + later.rows,
+            inserted=self.inserted + later.inserted,
+            updated=self.updated + later.updated,
+            withdrawn=self.withdrawn + later.withdrawn,
+            left_out=self.left_out + later.left_out,
+            repeated=self.repeated + later.repeated,
+            rejected=self.rejected + later.rejected,
+            nameless=self.nameless + later.nameless,
+            headers=self.headers + later.headers,
+            remarks=((self.remarks or ()) + (later.remarks or ()))[:MOST_REMARKS] or None,
+            known_files=self.known_files + later.known_files,
+            oldest=min(filter(None, (self.oldest, later.oldest)), default=None),
+            newest=max(filter(None, (self.newest, later.newest)), default=None),
+            matching=later.matching if self.matching is None else self.matching,
+            windows=self.windows + later.windows,
+            expected=self.expected + later.expected,
+            kept=self.kept + later.kept,
+            proves_absence=self.proves_absence and later.proves_absence,
+            unknown=self.unknown | later.unknown,
+            missing=self.missing | later.missing,
         )

@@ -12,6 +12,7 @@ from cfpb_etl import __version__, progress
 from cfpb_etl.claim import sole_writer
 from cfpb_etl.errors import IncompleteLoadError, OtherKindError
 from cfpb_etl.load_report import LoadReport
+from cfpb_etl.precedence import MIRROR
 from cfpb_etl.schema import connect, ensure_schema, named_errors, transaction
 from cfpb_etl.source import Reached
 
@@ -111,17 +112,26 @@ def begin_load(
         _end_load(connection, load.id, "complete", None)
 
 
-def _reached(connection: sqlite3.Connection, kind: str) -> Reached | None:
+def _reached(connection: sqlite3.Connection, kind: str) -> Reached:
+    """Return how far the database has come: an update may also follow a load of all there is."""
     row = connection.execute(
         "SELECT base.load_id, base.query, MAX(covering.until) FROM load AS base"
         " JOIN load AS covering ON base.load_id IN (covering.load_id, covering.updates)"
         " WHERE covering.outcome = 'complete' AND base.load_id ="
-        " (SELECT MAX(load_id) FROM load WHERE source = ? AND outcome = 'complete'"
+        " (SELECT MAX(load_id) FROM load WHERE outcome = 'complete'"
+        " AND (source = :kind OR (source = :mirror AND complaints_read > 0))"
         " AND complaint_limit IS NULL AND updates IS NULL)"
         " GROUP BY base.load_id",
-        (kind,),
+        {"kind": kind, "mirror": MIRROR if kind == "api" else None},
     ).fetchone()
-    return row and Reached(*row)
+    load_id, query, until = row or (None, "{}", None)
+    (added_since,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM load WHERE source <> :kind AND inserted > 0 AND load_id >"
+        " (SELECT MAX(load_id) FROM load WHERE source = :kind AND outcome = 'complete'))",
+        {"kind": kind},
+    ).fetchone()
+    versions = progress.versions_of(connection, kind)
+    return Reached(load_id, query, until, versions, bool(added_since))
 
 
 def _unended(connection: sqlite3.Connection, source: Source) -> int | None:
@@ -159,12 +169,16 @@ def _gone_on_with(connection: sqlite3.Connection, source: Source, load_id: int) 
         (load_id,),
     )
     began, *counts = connection.execute(
-        "SELECT started_at, parts, complaints_read, inserted, updated, withdrawn, oldest, newest,"
-        " matching FROM load WHERE load_id = ?",
+        "SELECT started_at, parts, complaints_read, inserted, updated, withdrawn, left_out,"
+        " repeated, rejected, oldest, newest, matching FROM load WHERE load_id = ?",
         (load_id,),
     ).fetchone()
+    names = (
+        *("parts", "rows", "inserted", "updated", "withdrawn", "left_out"),
+        *("repeated", "rejected", "oldest", "newest", "matching"),
+    )
     proof = progress.proof_of(connection, load_id)
-    report = LoadReport(*counts) + LoadReport(
+    report = LoadReport(**dict(zip(names, counts, strict=True))) + LoadReport(
         windows=proof.windows,
         expected=proof.expected,
         kept=proof.kept,

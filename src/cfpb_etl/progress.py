@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cfpb_etl.source import Version
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
@@ -115,6 +117,7 @@ def note(
     that fails it is read once more; then a source whose count moved meanwhile explains a few.
     """
     facts, following = parsed.facts, parsed.following
+    matching, expected = facts.matching or 0, facts.expected or 0  # a page always tells them
     part_id, readings, counted, moved = connection.execute(
         "SELECT part_id, readings, counted, moved FROM load_part WHERE load_id = ? AND key = ?",
         (load_id, facts.part.key),
@@ -124,14 +127,14 @@ def note(
         (part_id, msgspec.json.encode(ids).decode()),
     )
     if counted is not None:
-        moved += abs(facts.matching - counted)
+        moved += abs(matching - counted)
     if following:
         connection.execute(
             "UPDATE load_part SET next = ?, counted = ?, moved = ? WHERE part_id = ?",
             # Where the window was divided, its next count is of fewer days.
             (
                 following[0].as_progress(),
-                facts.matching if len(following) == 1 else None,
+                matching if len(following) == 1 else None,
                 moved,
                 part_id,
             ),
@@ -144,19 +147,61 @@ def note(
     connection.execute(
         "UPDATE load_part SET next = NULL, counted = ?, moved = ?, expected = ?, kept = ?"
         " WHERE part_id = ?",
-        (facts.matching, moved, facts.expected, kept, part_id),
+        (matching, moved, expected, kept, part_id),
     )
     # What came and went between two counts does not show in them, so that their difference is less
     # than what moved; and a day's movement is far below one in a hundred.
-    explained = min(10 * moved, 100 + facts.expected // 100) if readings >= _READINGS else 0
-    if abs(facts.expected - kept) <= explained:
-        return Window(part_id, facts.expected, kept, readings > 1)
+    explained = min(10 * moved, 100 + expected // 100) if readings >= _READINGS else 0
+    if abs(expected - kept) <= explained:
+        return Window(part_id, expected, kept, readings > 1)
     forget_seen(connection, part_id)
     connection.execute(
         "UPDATE load_part SET next = ?, readings = readings + 1 WHERE part_id = ?",
         (facts.part.first().as_progress(), part_id),
     )
     return None
+
+
+def note_whole(
+    connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, distinct: int
+) -> Window:
+    """Remember that a part which is all of its key was stored, and what follows it.
+
+    Args:
+        connection: The database's.
+        load_id: The load.
+        parsed: The part.
+        distinct: How many complaints of it there are, each once.
+    """
+    facts = parsed.facts
+    version = facts.version or Version()
+    (part_id,) = connection.execute(
+        "UPDATE load_part SET next = NULL, expected = :distinct, kept = :distinct, etag = :etag,"
+        " last_modified = :last_modified WHERE load_id = :load_id AND key = :key RETURNING part_id",
+        {
+            "distinct": distinct,
+            "etag": version.etag,
+            "last_modified": version.last_modified,
+            "load_id": load_id,
+            "key": facts.part.key,
+        },
+    ).fetchone()
+    await_parts(connection, load_id, parsed.following)
+    return Window(part_id, distinct, distinct, was_read_again=False)
+
+
+def versions_of(connection: sqlite3.Connection, kind: str) -> dict[str, Version]:
+    """Return the version of each file that was stored last, by the key of its part.
+
+    Only files that a complete load of this kind of source brought are told.
+    """
+    rows = connection.execute(
+        "SELECT key, etag, last_modified FROM load_part JOIN load USING (load_id)"
+        " WHERE source = ? AND outcome = 'complete' AND COALESCE(etag, last_modified) IS NOT NULL"
+        " ORDER BY load_id",
+        (kind,),
+    )
+    return {key: Version(etag, last_modified) for key, etag, last_modified in rows}
 
 
 def forget_seen(connection: sqlite3.Connection, part_id: int) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import httpx
 from prefect.exceptions import TerminationSignal
 
+from cfpb_etl.complaint_file import downloads_beside
 from cfpb_etl.database import count_complaints
 from cfpb_etl.emulator import Emulator, made_complaints, serve
 from cfpb_etl.errors import CfpbEtlError, ExitCode, PrefectUnreachableError
@@ -23,19 +24,23 @@ from cfpb_etl.flow import load_complaints
 from cfpb_etl.interruption import Interruption
 from cfpb_etl.prefect_server import prefect_api
 from cfpb_etl.screen import Screen
+from cfpb_etl.search_api import SearchApi
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from cfpb_etl.archive import Archive
+    from cfpb_etl.bulk_file import BulkFile
     from cfpb_etl.load_report import LoadReport
-    from cfpb_etl.search_api import SearchApi
+    from cfpb_etl.source import Source
 
 SAMPLE_COMPLAINTS = 25_000
 _SECONDS_TO_LET_GO = 30
 
 
 def run(
-    source: SearchApi,
+    source: SearchApi | BulkFile | Archive,
     database: Path,
     picture: Path | None,
     *,
@@ -55,7 +60,7 @@ def run(
         try:
             prefect.start()
             with ExitStack() as stack:
-                if source.kind == "sample":
+                if isinstance(source, SearchApi) and source.kind == "sample":
                     complaints = made_complaints(SAMPLE_COMPLAINTS, era="2024")
                     source = replace(source, url=stack.enter_context(serve(Emulator(complaints))))
                 prefect.wait()
@@ -110,8 +115,10 @@ def _let_go(code: ExitCode) -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def _kept(stored: LoadReport, database: Path, source: SearchApi) -> str:
+def _kept(stored: LoadReport, database: Path, source: Source) -> str:
     if not stored.parts:
+        if downloads_beside(database):
+            return "Nothing was stored. The download is kept; the same command goes on with it."
         return "Nothing was stored."
     goes_on = "it goes on from there" if source.limit is None else "it starts over"
     return (
@@ -120,25 +127,51 @@ def _kept(stored: LoadReport, database: Path, source: SearchApi) -> str:
     )
 
 
-def _summary(report: LoadReport, database: Path, source: SearchApi, picture: Path | None) -> str:
-    pages = f"{report.parts:,} page{'s' * (report.parts != 1)}"
-    lines = [f"{report.rows:,} complaints in {pages}: {report.counts}"]
-    if not report.rows:
-        lines.append("nothing matches: products, issues and companies are spelled as CFPB does")
-    if report.oldest:
-        in_all = "" if source.limit is None else f"; {report.matching:,} match in all"
-        lines.append(f"received {report.oldest} to {report.newest}{in_all}")
-    windows = f" in {report.windows:,} windows of days" if report.windows > 1 else ""
-    counted = "counted at the source" if source.limit is None else "asked for"
-    lines.append(f"proof     {report.expected:,} {counted}{windows}, {report.kept:,} came")
-    if source.lookback is not None and not report.proves_absence:
-        lines.append("withdrawn not looked for: under a filter, what is absent may have changed")
+def _summary(report: LoadReport, database: Path, source: Source, picture: Path | None) -> str:
+    told = _told_of_pages if isinstance(source, SearchApi) else _told_of_files
+    lines = [*told(report, source)]
     lines.append(f"database  {database}, {count_complaints(database):,} complaints")
     if picture:
         lines.append(f"picture   {picture}")
     query = "SELECT product, COUNT(*) FROM complaint GROUP BY 1 ORDER BY 2 DESC LIMIT 5"
     lines.append(f'try       sqlite3 {shlex.quote(str(database))} "{query}"')
     return "\n".join(lines)
+
+
+def _told_of_pages(report: LoadReport, source: Source) -> Iterator[str]:
+    pages = f"{report.parts:,} page{'s' * (report.parts != 1)}"
+    yield f"{report.rows:,} complaints in {pages}: {report.counts}"
+    if not report.rows:
+        yield "nothing matches: products, issues and companies are spelled as CFPB does"
+    if report.oldest:
+        in_all = "" if source.limit is None else f"; {report.matching:,} match in all"
+        yield f"received {report.oldest} to {report.newest}{in_all}"
+    windows = f" in {report.windows:,} windows of days" if report.windows > 1 else ""
+    counted = "counted at the source" if source.limit is None else "asked for"
+    yield f"proof     {report.expected:,} {counted}{windows}, {report.kept:,} came"
+    if getattr(source, "lookback", None) is not None and not report.proves_absence:
+        yield "withdrawn not looked for: under a filter, what is absent may have changed"
+
+
+def _told_of_files(report: LoadReport, _source: Source) -> Iterator[str]:
+    if report.known_files:
+        files = "the file has" if report.known_files == 1 else f"{report.known_files} files have"
+        yield f"already up to date: {files} not changed since the last load"
+    if not report.rows:
+        return
+    yield f"{report.rows:,} complaints: {report.counts}"
+    yield f"received {report.oldest} to {report.newest}"
+    odd = "".join(
+        f", {number:,} {what}"
+        for number, what in (
+            (report.rejected, "rejected"),
+            (report.repeated, "repeated"),
+            (report.headers, "of the header"),
+        )
+        if number
+    )
+    rows = report.rows + report.rejected + report.headers
+    yield f"proof     {rows:,} rows{odd}; {report.kept:,} complaints, each in the database"
 
 
 def _close(line: str) -> None:

@@ -29,6 +29,7 @@ class TaskFigures:
         failed: How many did not, when their retries were used up.
         retries: How often a run was tried again.
         rows: The sum of the results' `rows`, or None when no result had any.
+        remark: What a result said of how it came about, its `remark`, or "".
         error: What the first failed run said, or "".
         spans: When each run began and ended.
     """
@@ -37,6 +38,7 @@ class TaskFigures:
     failed: int = 0
     retries: int = 0
     rows: int | None = None
+    remark: str = ""
     error: str = ""
     spans: list[tuple[datetime, datetime]] = field(default_factory=list)
 
@@ -125,6 +127,7 @@ def observe(task: AnyTask, task_run: TaskRun, state: State[Any]) -> None:
             rows = getattr(result, "rows", None)
             if rows is not None:
                 figures.rows = (figures.rows or 0) + rows
+            figures.remark = getattr(result, "remark", "") or figures.remark
         else:
             figures.failed += 1
             said = _said(result) if isinstance(result, Exception) else state.message

@@ -7,7 +7,7 @@ import re
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from cfpb_etl.pace import Pace
 
 _PAGE = re.compile(r"(page \d+), .*")
+_SECONDS_BETWEEN_LINES = 5
 _PACKAGE = str(Path(__file__).parent)
+
+
+class _LongStep(NamedTuple):
+    name: str
+    began: float
+    share: float  # of it, that was done when it began here
+    shown: float
 
 
 class Screen(logging.Handler):
@@ -30,12 +38,13 @@ class Screen(logging.Handler):
     in its log, where every step is; on the screen they would say each of ours again. With `verbose`
     it only counts, and Prefect's console shows everything.
 
-    A record of the log may carry, as `extra`, what a step `stored`, the `picture` that it drew, and
-    that it is a `notice`, which is shown as a line of its own.
+    A record of the log may carry, as `extra`, what a step `stored`, the `picture` that it drew,
+    that it is a `notice`, which is shown as a line of its own, and of a long step how far it is: in
+    words, `so_far`, and as the `share` of all, from 0 to 1.
 
     Args:
         limit: How many complaints were asked for, or None for all that match.
-        pace: The server's pace, for the requests used of those allowed.
+        pace: The server's pace, for the requests used of those allowed, if it has one.
         verbose: Leave the screen to Prefect's console.
 
     Attributes:
@@ -43,7 +52,7 @@ class Screen(logging.Handler):
         picture: The picture that it drew, or None.
     """
 
-    def __init__(self, limit: int | None, pace: Pace, *, verbose: bool) -> None:
+    def __init__(self, limit: int | None, pace: Pace | None, *, verbose: bool) -> None:
         super().__init__()
         self.stored = LoadReport()
         self.picture: Path | None = None
@@ -52,6 +61,7 @@ class Screen(logging.Handler):
         self._clock: tuple[float, int] | None = None
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._silent = verbose
+        self._long_step: _LongStep | None = None
         self._told: set[str] = set()
         self._progress = Progress(
             SpinnerColumn(),
@@ -72,6 +82,7 @@ class Screen(logging.Handler):
             root.handlers.clear()
             # It writes past the root, and Python would print what finds no handler at all.
             logging.getLogger("prefect._internal").handlers[:] = [logging.NullHandler()]
+            logging.getLogger("cfpb_etl").setLevel(logging.INFO)  # how far long steps are
         root.addHandler(self)
         for name in ("prefect.flow_runs", "prefect.task_runs"):
             logging.getLogger(name).setLevel(logging.INFO)  # the steps that this counts are INFO
@@ -112,6 +123,9 @@ class Screen(logging.Handler):
                 if ours or said not in self._told:  # Prefect says some things every few seconds
                     self._told.add(said)
                     self._console.print(f"warning: {said}", markup=False)
+        elif ours and hasattr(record, "so_far"):
+            share = getattr(record, "share", None)
+            self._show_long_step(record.getMessage(), str(record.so_far), share)
         elif ours:
             self._show(record.getMessage(), stored, notice=hasattr(record, "notice"))
 
@@ -133,6 +147,21 @@ class Screen(logging.Handler):
         elif stored is not None:
             self._console.print(f"{step} ({self._counts()})", markup=False)
 
+    def _show_long_step(self, step: str, so_far: str, share: float | None) -> None:
+        now = time.monotonic()
+        if self._long_step is None or self._long_step.name != step:
+            self._long_step = _LongStep(step, now, share or 0, now)
+        if share and share > self._long_step.share:
+            seconds = now - self._long_step.began
+            left = round(seconds * (1 - share) / (share - self._long_step.share))
+            so_far += f", {share:.0%}, {timedelta(seconds=left)} left"
+        if self._console.is_terminal:
+            bar = {"completed": share, "total": 1} if share else {"total": None}
+            self._progress.update(self._bar, description=step, counts=so_far, pace="", **bar)
+        elif now - self._long_step.shown > _SECONDS_BETWEEN_LINES:
+            self._long_step = self._long_step._replace(shown=now)
+            self._console.print(f"{step}: {so_far}", markup=False)
+
     def _total(self) -> int | None:
         matching = self.stored.matching
         return matching if self._limit is None or matching is None else min(self._limit, matching)
@@ -151,7 +180,7 @@ class Screen(logging.Handler):
         return counts
 
     def _requests(self) -> str:
-        allowance = self._pace.allowance
-        if allowance is None:
+        allowance = self._pace and self._pace.allowance
+        if not self._pace or not allowance:
             return ""
         return f"{self._pace.used()} of {allowance.requests} searches in {allowance.seconds:g} s"

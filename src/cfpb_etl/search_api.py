@@ -28,8 +28,8 @@ from cfpb_etl.errors import (
 )
 from cfpb_etl.pace import CFPB_SEARCHES, Allowance, pace_of
 from cfpb_etl.query import Query
-from cfpb_etl.source import Facts, RawPart
-from cfpb_etl.transport import get_json, start_of
+from cfpb_etl.source import Content, Facts, RawPart, Reading
+from cfpb_etl.transport import get_json, is_sound_address, start_of
 from cfpb_etl.walk import Page
 
 if TYPE_CHECKING:
@@ -85,13 +85,7 @@ class SearchApi:
         if self.lookback is not None and not 1 <= self.lookback <= _LONGEST_LOOKBACK:
             allowed = f"give a number of days from 1 to {_LONGEST_LOOKBACK:,}"
             raise InvalidQueryError("lookback", self.lookback, allowed)
-        try:
-            parts = urlsplit(self.url)
-            sound = parts.scheme in ("http", "https") and parts.username is None
-            requests.Request("GET", self.url).prepare()
-        except ValueError:  # requests' own and urllib3's are such
-            sound = False
-        if not sound:
+        if not is_sound_address(self.url):
             allowed = "give an address that begins with https:// or http://, without a password"
             raise InvalidQueryError("api_url", self.url, allowed)
 
@@ -116,7 +110,7 @@ class SearchApi:
             self.query.described() | ({} if self.limit is None else {"limit": self.limit})
         )
 
-    def given(self, reached: Reached | None) -> SearchApi:
+    def given(self, reached: Reached) -> SearchApi:
         """Return this, or for an update: what the database's last complete load asked for.
 
         An update looks back from the last day that the database covers, not from today: the days in
@@ -127,7 +121,7 @@ class SearchApi:
         """
         if self.lookback is None:
             return self
-        if reached is None or reached.until is None:
+        if reached.until is None:
             raise NothingToUpdateError
         query = Query.of_description(json.loads(reached.query))
         back = date.fromisoformat(reached.until) - timedelta(self.lookback)
@@ -166,7 +160,7 @@ class SearchApi:
         """Fetch one page, at the server's pace.
 
         Raises:
-            SearchApiError: One of its subclasses, for every way in which that can fail.
+            ServerError: One of its subclasses, for every way in which that can fail.
         """
         try:
             return self._fetch(part)
@@ -207,7 +201,7 @@ class SearchApi:
             proves_absence=self.proves_absence,
             seconds=seconds,
         )
-        return RawPart(answer.hits, parse_page, facts, () if following is None else (following,))
+        return RawPart(answer.hits, read_page, facts, () if following is None else (following,))
 
     def _parameters(self, part: Page) -> list[tuple[str, str]]:
         parameters = [
@@ -255,6 +249,16 @@ class SearchApi:
             before_it=walked,
             left=max(answer.matching - walked, 0),
         )
+
+
+def read_page(hits: list[msgspec.Raw], name: str) -> Content:
+    """Return the complaints of a page, which are all here.
+
+    Raises:
+        InvalidHitError: If a hit cannot be a complaint.
+    """
+    complaints, columns, unknown = parse_page(hits, name)
+    return Content(complaints, columns, unknown, Reading(rows=len(complaints)))
 
 
 def _sort_value(raw: msgspec.Raw, url: str) -> tuple[int, str]:

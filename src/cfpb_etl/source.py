@@ -7,14 +7,19 @@ source it has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-from cfpb_etl.complaint import Complaint
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from pyroaring import BitMap64
+
+    from cfpb_etl.complaint import Complaint
+    from cfpb_etl.pace import Pace
 
 
 class Part(Protocol):
@@ -34,19 +39,48 @@ class Part(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Reached:
-    """How far a database has come, for a source that brings it up to date.
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a server says that tells one version of a file from another.
 
     Attributes:
-        load_id: The newest complete load that was not limited.
-        query: What it asked for, as its source described it.
-        until: The last day that it covers, or an update of it since; None when nothing matched.
+        etag: Its ETag.
+        last_modified: Its Last-Modified, an HTTP date as the server writes it.
     """
 
-    load_id: int
-    query: str
-    until: str | None
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @property
+    def day(self) -> str | None:
+        """Return the day of the last change, `YYYY-MM-DD` in UTC, or None if there is none."""
+        try:
+            moment = parsedate_to_datetime(self.last_modified or "")
+            # Where the zone is unknown, -0000, the moment is in UTC and Python leaves it without.
+            return (moment.astimezone(UTC) if moment.tzinfo else moment).date().isoformat()
+        except (ValueError, OverflowError):
+            return None
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far a database has come, for a source that goes on from there.
+
+    Attributes:
+        load_id: The newest complete load that was not limited, of the source's kind or of all that
+            CFPB has; None where there is none.
+        query: What it asked for, as its source described it.
+        until: The last day that it covers, or an update of it since; None when nothing matched.
+        versions: Of each file that a complete load of the source's kind stored, the version that
+            was stored last, by the key of its part.
+        added_since: Whether a load of another kind has added complaints since then.
+    """
+
+    load_id: int | None = None
+    query: str = "{}"
+    until: str | None = None
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    added_since: bool = False
 
 
 class Source(Protocol):
@@ -54,12 +88,20 @@ class Source(Protocol):
 
     @property
     def kind(self) -> str:
-        """Return what a load of it is recorded as: `api`, or `sample` for made-up complaints."""
+        """Return what a load of it is recorded as.
+
+        That is `api`, `sample` for made-up complaints, or `bulk` and `archive` for CFPB's files.
+        """
         ...
 
     @property
     def address(self) -> str:
         """Return where it is, for the record."""
+        ...
+
+    @property
+    def pace(self) -> Pace | None:
+        """Return the gate that every request to its server goes through, if there is one."""
         ...
 
     @property
@@ -86,7 +128,7 @@ class Source(Protocol):
         """Return what is asked for as JSON, for the record."""
         ...
 
-    def given(self, reached: Reached | None) -> Source:
+    def given(self, reached: Reached) -> Source:
         """Return what is to be asked for, given how far the database has come."""
         ...
 
@@ -102,7 +144,7 @@ class Source(Protocol):
         """Fetch one part.
 
         Raises:
-            SearchApiError: One of its subclasses, for every way in which that can fail.
+            ServerError: One of its subclasses, for every way in which that can fail.
         """
         ...
 
@@ -116,9 +158,51 @@ class Source(Protocol):
         ...
 
 
-# From a part's content and name: its complaints, the columns that each of them carries, and the
-# names in it that nobody knows.
-Reader = Callable[[Any, str], tuple[list[Complaint], Collection[str], Collection[str]]]
+@dataclass
+class Reading:
+    """What a part turned out to hold, known when its complaints have been handed over.
+
+    Attributes:
+        rows: Complaints handed over.
+        repeated: Of these, those whose id came before in the part; the later copy counts.
+        rejected: Rows that cannot be complaints.
+        nameless: Of these, rows that do not tell which complaint they are of.
+        headers: Rows that repeat the header.
+        remarks: The first of all that was odd, each with its line.
+        ids: The ids of all rows, of rejected ones too. None where the database collects them, for
+            a window of several parts.
+        share: How much of the part has been read by now, from 0 to 1.
+    """
+
+    rows: int = 0
+    repeated: int = 0
+    rejected: int = 0
+    nameless: int = 0
+    headers: int = 0
+    remarks: list[str] = field(default_factory=list)
+    ids: BitMap64 | None = None
+    share: float = 0.0
+
+
+class Content(NamedTuple):
+    """What a part's reader makes of it.
+
+    Attributes:
+        complaints: Handed out once; while they are, `reading` comes about.
+        columns: The columns that every complaint carries. Only these may replace a value that is
+            stored; any other may fill an empty one.
+        unknown: Names in it that are no column and not known to be left out.
+        reading: What it turns out to hold.
+    """
+
+    complaints: Iterable[Complaint]
+    columns: Collection[str]
+    unknown: Collection[str]
+    reading: Reading
+
+
+# From what a part brought, and its name.
+Reader = Callable[[Any, str], Content]
 
 
 @dataclass(frozen=True)
@@ -128,24 +212,35 @@ class Facts:
     Attributes:
         part: The part that was asked for.
         name: Its name for a person, such as `page 3, 10,000 complaints`.
-        rows: How many complaints it carries.
-        matching: How many complaints the source counts in all parts of its key.
+        rows: How many complaints it carries; None for a file, whose rows nobody has counted yet.
+        matching: How many complaints the source counts in all parts of its key; None for a file,
+            which is all of its key.
         expected: Of these, how many are wanted: fewer where the query is limited.
         as_of: The day of the source's data, `YYYY-MM-DD`.
         days: The first and the last day received that its key covers; None is open.
         proves_absence: Whether a complaint of these days that is in no part of its key is gone.
         seconds: How long the source took to send it.
+        most_withdrawn: The largest share of the stored complaints that may be gone, from 0 to 1,
+            before the part is refused as one that cannot be right.
+        complements: Whether it only rounds off what others brought: a complaint that nobody else
+            has is stored where all that CFPB has was loaded, and left out of a partial pull.
+        version: What tells this version of a file from another.
+        is_known: Whether the database holds this very version, so that nothing came.
     """
 
     part: Part
     name: str
-    rows: int
-    matching: int
-    expected: int
+    rows: int | None
+    matching: int | None
+    expected: int | None
     as_of: str
-    days: tuple[str | None, str | None]
-    proves_absence: bool
-    seconds: float
+    days: tuple[str | None, str | None] = (None, None)
+    proves_absence: bool = False
+    seconds: float = 0.0
+    most_withdrawn: float = 1.0
+    complements: bool = False
+    version: Version | None = None
+    is_known: bool = False
 
 
 class RawPart:
@@ -165,9 +260,11 @@ class RawPart:
         read: Reader,
         facts: Facts,
         following: Sequence[Part] = (),
+        stored: Callable[[], object] | None = None,
     ) -> None:
         self._content = content
         self._read = read
+        self._stored = stored
         self.facts = facts
         self.following = following
 
@@ -175,8 +272,8 @@ class RawPart:
         return self.facts.name
 
     @property
-    def rows(self) -> int:
-        """Return how many complaints it carries."""
+    def rows(self) -> int | None:
+        """Return how many complaints it carries, where that is known."""
         return self.facts.rows
 
     def parsed(self) -> ParsedPart:
@@ -186,31 +283,31 @@ class RawPart:
             CfpbEtlError: When it cannot be read as complaints.
         """
         content, self._content = self._content, None
-        return ParsedPart(*self._read(content, self.facts.name), self.facts, self.following)
+        read = self._read(content, self.facts.name)
+        return ParsedPart(read, self.facts, self.following, self._stored)
 
 
 class ParsedPart:
     """The complaints of a part, to be stored once.
 
+    Those of a page are here; those of a file are read while they are stored, so that what is wrong
+    with them shows then.
+
     Attributes:
-        columns: The columns that every complaint of it carries. Only these may replace a value
-            that is stored; any other may fill an empty one.
-        unknown: Names in it that are no column and not known to be left out.
-        facts: As in `RawPart`.
-        following: As in `RawPart`.
+        columns: As in `Content`, as are `unknown` and `reading`.
+        facts: As in `RawPart`, as is `following`.
     """
 
     def __init__(
         self,
-        complaints: list[Complaint],
-        columns: Collection[str],
-        unknown: Collection[str],
+        content: Content,
         facts: Facts,
         following: Sequence[Part],
+        stored: Callable[[], object] | None = None,
     ) -> None:
-        self._complaints: list[Complaint] | None = complaints
-        self.columns = columns
-        self.unknown = unknown
+        complaints, self.columns, self.unknown, self.reading = content
+        self._complaints: Iterable[Complaint] | None = complaints
+        self._stored = stored
         self.facts = facts
         self.following = following
 
@@ -218,11 +315,16 @@ class ParsedPart:
         return self.facts.name
 
     @property
-    def rows(self) -> int:
-        """Return how many complaints it carries."""
+    def rows(self) -> int | None:
+        """Return how many complaints it carries, where that is known."""
         return self.facts.rows
 
-    def complaints(self) -> list[Complaint]:
+    @property
+    def remark(self) -> str:
+        """Return what a picture should say of how it is read, or ""."""
+        return "" if self.rows is not None else "read while it is stored"
+
+    def complaints(self) -> Iterable[Complaint]:
         """Hand over the complaints, which this part then forgets.
 
         Raises:
@@ -232,3 +334,8 @@ class ParsedPart:
         if complaints is None:
             raise RuntimeError(f"{self} was already handed over to be stored")
         return complaints
+
+    def release(self) -> None:
+        """Let go what the part was read from, such as a downloaded file: it is stored."""
+        if self._stored is not None:
+            self._stored()

@@ -1,0 +1,223 @@
+"""CFPB's CSV of every era: its header, and its rows as complaints.
+
+The search API's names and those of the files differ; which file has which columns is told in
+DATA.md section 2. A row that cannot be a complaint is counted and told, not fatal.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from pyroaring import BitMap64
+
+from cfpb_etl.complaint import OF_EVERY_RELEASE, parse_columns, parse_fields, parse_id
+from cfpb_etl.errors import InvalidFieldError, UnexpectedColumnsError, UnreadableFileError
+from cfpb_etl.load_report import MOST_REMARKS
+from cfpb_etl.source import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from cfpb_etl.complaint import Complaint
+
+COLUMNS = {
+    "Date received": "date_received",
+    "Product": "product",
+    "Sub-product": "sub_product",
+    "Issue": "issue",
+    "Sub-issue": "sub_issue",
+    "Consumer complaint narrative": "complaint_what_happened",
+    "Company public response": "company_public_response",
+    "Company": "company",
+    "State": "state",
+    "ZIP code": "zip_code",
+    "Tags": "tags",
+    "Consumer consent provided?": "consumer_consent_provided",
+    "Submitted via": "submitted_via",
+    "Date sent to company": "date_sent_to_company",
+    "Company response to consumer": "company_response",
+    "Timely response?": "timely",
+    "Consumer disputed?": "consumer_disputed",
+    "Complaint ID": "complaint_id",
+}
+
+# A quote that is never closed makes one field of all that follows. Narratives are far shorter, but
+# longer than the 131,072 characters at which Python's reader gives up by itself.
+LONGEST_FIELD = 2**24
+_ROWS_AT_ONCE = 500  # so many decoded rows fit a processor's cache: of 4,000, each took 1.7 as long
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+class Header:
+    """The columns of a file, found by their names and in any order.
+
+    Args:
+        row: The file's first row.
+        path: The file, for the error.
+
+    Attributes:
+        places: Where each of our columns stands.
+        unknown: Names that are no column of ours.
+
+    Raises:
+        UnexpectedColumnsError: If a column is missing that every file has had, or comes twice.
+    """
+
+    def __init__(self, row: Sequence[str], path: Path) -> None:
+        self.row = tuple(name.strip() for name in row)
+        known = [COLUMNS[name] for name in self.row if name in COLUMNS]
+        self.places = {COLUMNS[name]: at for at, name in enumerate(self.row) if name in COLUMNS}
+        self.unknown = frozenset(self.row).difference(COLUMNS, {""})
+        titles = {name: title for title, name in COLUMNS.items()}
+        missing = [titles[name] for name in titles if name in OF_EVERY_RELEASE - {*known}]
+        twice = [titles[name] for name in titles if known.count(name) > 1]
+        if missing or twice:
+            raise UnexpectedColumnsError(path, missing, twice, self.row)
+
+
+class ComplaintRows:
+    """The complaints of a CSV file, some hundred at a time.
+
+    Args:
+        lines: The file's lines, each with its end.
+        path: The file, for errors.
+
+    Attributes:
+        header: Its columns.
+        reading: What it turned out to hold so far.
+        ids: The ids so far.
+
+    Raises:
+        UnexpectedColumnsError: If its first line is no header of complaints.
+        UnreadableFileError: If it is empty; while it is read, if a quote is never closed.
+    """
+
+    def __init__(self, lines: Iterable[str], path: Path) -> None:
+        csv.field_size_limit(LONGEST_FIELD)
+        self._path = path
+        self._rows = csv.reader(lines, strict=True)
+        try:
+            first = next(self._rows, None)
+        except csv.Error as error:
+            raise UnreadableFileError(path, f"its first line is no CSV: {error}") from None
+        if first is None:
+            raise UnreadableFileError(path, "it is empty")
+        self.header = Header(first, path)
+        self.ids = BitMap64()
+        self.reading = Reading(ids=self.ids)
+
+    def __iter__(self) -> Iterator[list[Complaint]]:
+        """Hand out the complaints in the order of the file."""
+        while True:
+            line = self._rows.line_num + 1
+            rows: list[list[str]] = []
+            fault = None
+            try:
+                rows.extend(islice(self._rows, _ROWS_AT_ONCE))
+            except csv.Error as error:  # what came before it in these rows is there
+                fault = error
+            if rows:
+                yield self._parsed(rows, line)
+            if fault:
+                self._reject_line(str(fault))
+            elif len(rows) < _ROWS_AT_ONCE:
+                return
+
+    def _parsed(self, rows: list[list[str]], line: int) -> list[Complaint]:
+        try:
+            if {*map(len, rows)} != {len(self.header.row)}:
+                raise ValueError  # noqa: TRY301 - as where a value is odd
+            columns = [*zip(*rows, strict=True)]
+            complaints = parse_columns(
+                {name: columns[at] for name, at in self.header.places.items()}, len(rows)
+            )
+        except (TypeError, ValueError):
+            complaints = [*self._one_by_one(rows, line)]
+        else:
+            ids = BitMap64(map(_ID, complaints))
+            if len(ids) < len(complaints) or self.ids.intersect(ids):
+                for number, begins in zip(
+                    map(_ID, complaints), _beginnings(rows, line), strict=True
+                ):
+                    self._note_id(number, begins)
+            self.ids.update(ids)
+        self.reading.rows += len(complaints)
+        return complaints
+
+    def _one_by_one(self, rows: list[list[str]], line: int) -> Iterator[Complaint]:
+        width = len(self.header.row)
+        for row, begins in zip(rows, _beginnings(rows, line), strict=True):
+            if not row:
+                continue  # an empty line
+            if tuple(row) == self.header.row:
+                self.reading.headers += 1
+                self._remark(begins, "the header stands here again")
+            elif len(row) != width:
+                self._reject(begins, f"{len(row)} fields where the header has {width}")
+            else:
+                fields = {name: row[at] for name, at in self.header.places.items()}
+                try:
+                    complaint = parse_fields(fields)
+                except InvalidFieldError as error:
+                    self._reject(begins, str(error), fields["complaint_id"])
+                else:
+                    self._note_id(complaint.complaint_id, begins)
+                    yield complaint
+
+    def _note_id(self, number: int, line: int) -> None:
+        if number in self.ids:
+            self.reading.repeated += 1
+            self._remark(line, f"complaint {number} came before; this later copy counts")
+        self.ids.add(number)
+
+    def _reject(self, line: int, problem: str, spelled_id: str | None = None) -> None:
+        self.reading.rejected += 1
+        self._remark(line, problem)
+        if spelled_id in ("", "None"):
+            return  # CFPB's pipeline lets such rows through (DATA.md section 5): it is nobody's
+        try:
+            self.ids.add(parse_id(spelled_id))
+        except InvalidFieldError:
+            self.reading.nameless += 1
+
+    def _reject_line(self, fault: str) -> None:
+        if "field limit" in fault:
+            raise UnreadableFileError(
+                self._path,
+                f"a field that ends in line {self._rows.line_num:,} or later is longer than"
+                f" {LONGEST_FIELD:,} characters; a quote before it may never be closed",
+            )
+        self._reject(self._rows.line_num, fault)
+
+    def _remark(self, line: int, what: str) -> None:
+        if len(self.reading.remarks) < MOST_REMARKS:
+            self.reading.remarks.append(f"line {line:,}: {what}")
+
+
+_ID = itemgetter(0)
+
+
+def _beginnings(rows: Iterable[Sequence[str]], line: int) -> Iterator[int]:
+    """Yield the line in which each row begins; a field may go over several."""
+    for row in rows:
+        yield line
+        line += 1 + sum(len(_LINE_END.findall(field)) for field in row)
+
+
+def newest_day(lines: Iterable[str], path: Path) -> str | None:
+    """Return the latest day received in a CSV file, or None if it tells none.
+
+    Raises:
+        UnexpectedColumnsError: If its first line is no header of complaints.
+    """
+    csv.field_size_limit(LONGEST_FIELD)
+    rows = csv.reader(lines)
+    place = Header(next(rows, []), path).places["date_received"]
+    days = (row[place] for row in rows if len(row) > place)
+    return max(filter(_DAY.fullmatch, days), default=None)

@@ -1,0 +1,196 @@
+"""A file of complaints as a part to load: brought here, its room and its age looked after."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from cfpb_etl.complaint import Complaint
+from cfpb_etl.complaint_csv import newest_day
+from cfpb_etl.complaint_stream import read_file
+from cfpb_etl.download import discard, fetch_file
+from cfpb_etl.errors import NotEnoughSpaceError
+from cfpb_etl.source import Content, Facts, RawPart, Reading, Version
+from cfpb_etl.zipped_csv import is_zip, opened, unzipped_size, verify, zipped_on
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TIMES_LARGER = 16  # than its zip is the CSV, until the zip is here and tells
+_DOWNLOAD = "-download-"  # between the names of the database and of the file
+_GIGABYTE = 10**9
+
+log = logging.getLogger(__name__)
+
+
+def is_address(place: str) -> bool:
+    """Say whether a file is at an http address, rather than at a path."""
+    return place.lower().startswith(("http://", "https://"))
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """A file to read, whole.
+
+    Attributes:
+        address: Where it is: a path, or an http address.
+        as_of: The day of its data, `YYYY-MM-DD`, where its source knows; None if it tells itself.
+    """
+
+    address: str
+    as_of: str | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def at(cls, place: str) -> FilePart:
+        """Return the file at an address or a path, which is made absolute for the record."""
+        part = cls(place)
+        return part if part.is_remote else cls(str(Path(place).absolute()))
+
+    @property
+    def name(self) -> str:
+        """Return the file's own name."""
+        return Path(unquote(urlsplit(self.address).path) if self.is_remote else self.address).name
+
+    @property
+    def is_remote(self) -> bool:
+        """Say whether it has to be downloaded."""
+        return is_address(self.address)
+
+    @property
+    def key(self) -> str:
+        """Return what its progress is known by."""
+        return self.address
+
+    def as_progress(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of_progress(cls, progress: str) -> FilePart:
+        """Return the file that `as_progress` told of."""
+        return cls(**json.loads(progress))
+
+    def first(self) -> FilePart:
+        """Return this: a file has no pages."""
+        return self
+
+
+def read_nothing(_content: object, _name: str) -> Content:
+    """Return no complaints: of a part that brings none."""
+    return Content([], Complaint._fields, frozenset(), Reading())
+
+
+def fetch_complaint_file(
+    part: FilePart, database: Path, known: Version | None, facts: Mapping[str, Any]
+) -> RawPart:
+    """Bring a file here, beside the database, or find it where it is.
+
+    Args:
+        part: The file.
+        database: The SQLite file that its complaints are for.
+        known: The version of it that the database holds, and that is not wanted again.
+        facts: What its source knows of it, by the names of `Facts`.
+
+    Raises:
+        ServerError: One of its subclasses, for every way in which a download can fail.
+        FileError: One of its subclasses, if the file cannot be used or there is no room for it.
+    """
+    began = time.monotonic()
+    if part.is_remote:
+        path = database.with_name(f"{database.name}{_DOWNLOAD}{part.name}")
+        came = fetch_file(
+            part.address,
+            path,
+            known,
+            ensure_room=partial(_ensure_room, database),
+            verify=verify,
+            tell=_tell,
+        )
+        if came is None:
+            return _known(part, known, facts)
+        version, stored = came.version, partial(discard, path)
+    else:
+        path, version, stored = Path(part.address), Version(), None
+    size = unzipped_size(path)
+    _ensure_room(database, 0, 0, size)
+    as_of = part.as_of or version.day or _day_of(path)
+    name = f"{part.name}, {_bytes(size)} of complaints as of {as_of}"
+    every = Facts(
+        part=part,
+        name=name,
+        rows=None,
+        matching=None,
+        expected=None,
+        as_of=as_of,
+        seconds=time.monotonic() - began,
+        version=version,
+        **facts,
+    )
+    return RawPart(path, read_file, every, stored=stored)
+
+
+def downloads_beside(database: Path) -> list[Path]:
+    """Return the files that lie beside a database, whole or in part, and are not stored yet."""
+    return [*database.parent.glob(f"{escape(database.name)}{_DOWNLOAD}*.json")]
+
+
+def _known(part: FilePart, known: Version | None, facts: Mapping[str, Any]) -> RawPart:
+    as_of = part.as_of or (known and known.day) or _today()
+    name = f"{part.name}, unchanged"
+    every = Facts(part, name, None, None, None, as_of, version=known, is_known=True, **facts)
+    return RawPart(None, read_nothing, every)
+
+
+def _ensure_room(database: Path, length: int, to_come: int, unzipped: int | None = None) -> None:
+    """Raise an error if the disk cannot hold what is to come of a file, and what it adds.
+
+    The database grows to about the size of the CSV, and its log, which holds a load until it is
+    whole, by as much again.
+    """
+    has = database.stat().st_size if database.exists() else 0
+    growth = max(0, (length * _TIMES_LARGER if unzipped is None else unzipped) - has)
+    needed = to_come + 2 * growth
+    free = shutil.disk_usage(database.absolute().parent).free
+    if needed > free:
+        raise NotEnoughSpaceError(database, needed, free)
+
+
+def _day_of(path: Path) -> str:
+    """Return the day of a local file's data, as far as it tells; never one to come.
+
+    A zip remembers when CFPB wrote what is in it. A plain file may have been copied since, so that
+    the newest complaint in it is the better witness.
+    """
+    if is_zip(path):
+        day = zipped_on(path)
+    else:
+        with opened(path) as (lines, _, _):
+            day = newest_day(lines, path)
+    return min(day or _today(), _today())
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _tell(done: int, total: int | None) -> None:
+    of_all = f" of {_bytes(total)}" if total else ""
+    log.info(
+        "Downloading", extra={"so_far": f"{_bytes(done)}{of_all}", "share": total and done / total}
+    )
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count < _GIGABYTE else f"{count / 1e9:,.2f} GB"
