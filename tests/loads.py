@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyroaring import BitMap64
+
 from cfpb_etl.complaint import Complaint
 from cfpb_etl.database import store_part
 from cfpb_etl.loads import begin_load
@@ -20,6 +22,7 @@ from cfpb_etl.walk import Page
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from cfpb_etl.load_report import LoadReport
     from cfpb_etl.loads import Load
     from cfpb_etl.source import Part, Reached
 
@@ -85,6 +88,21 @@ class Following:
         return WINDOW
 
 
+@dataclass(frozen=True)
+class File:
+    """A file to read, whole."""
+
+    key: str
+
+    def as_progress(self) -> str:
+        """Return what is remembered of it."""
+        return "{}"
+
+    def first(self) -> File:
+        """Return the file."""
+        return self
+
+
 def complaint(number: int, **fields: str | None) -> Complaint:
     """Make a complaint of these fields and no others."""
     return Complaint(number, *map(fields.get, ALL[1:]))
@@ -128,6 +146,44 @@ def part_of(
     )
     read = Content(complaints, columns, unknown, Reading(rows=len(complaints)))
     return RawPart(b"", lambda _body, _name: read, facts, following).parsed()
+
+
+def whole(
+    *complaints: Complaint,
+    key: str = "complaints.csv",
+    columns: Collection[str] = ALL,
+    as_of: str = JUNE,
+    rejected: Collection[int] = (),
+    nameless: int = 0,
+    **facts: Any,
+) -> ParsedPart:
+    """Make a part that is a file of all complaints, which is parsed while it is stored."""
+    met: set[int] = set()
+    repeated = sum(each[0] in met or met.add(each[0]) is not None for each in complaints)
+    reading = Reading(
+        rows=len(complaints),
+        repeated=repeated,
+        rejected=len(rejected) + nameless,
+        nameless=nameless,
+        remarks=["line 7: no complaint"] * bool(rejected or nameless),
+        ids=BitMap64([*met, *rejected]),
+    )
+    known = {"part": File(key), "name": key, "rows": None, "matching": None, "expected": None}
+    every = Facts(**known, as_of=as_of, **{"proves_absence": True, **facts})
+    content = Content(iter(complaints), columns, (), reading)
+    return RawPart(None, lambda _path, _name: content, every).parsed()
+
+
+def load_file(
+    database: Path, *complaints: Complaint, kind: str = "bulk", **facts: Any
+) -> LoadReport:
+    """Load a file of all complaints, or as the archive one that only adds, and say what it did."""
+    facts = facts if kind == "bulk" else {"proves_absence": False, "complements": True, **facts}
+    part = whole(*complaints, **facts)
+    files: Any = (part.facts.part,)
+    asked = Asked(kind=kind, query="{}", windows=files, proves_absence=kind == "bulk")
+    with begin_load(database, asked) as under_way:
+        return store_part(part, under_way.id, database)
 
 
 def asked_for(*parts: ParsedPart, **asked: Any) -> Asked:

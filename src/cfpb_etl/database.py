@@ -17,7 +17,13 @@ from cfpb_etl import progress
 from cfpb_etl.complaint import OF_EVERY_RELEASE, Complaint
 from cfpb_etl.errors import TooManyWithdrawnError
 from cfpb_etl.load_report import LoadReport
-from cfpb_etl.precedence import holds_all, insertion, newer_loads, remember_changes, upsert
+from cfpb_etl.precedence import (
+    insertion,
+    may_be_rounded_off,
+    newer_loads,
+    remember_changes,
+    upsert,
+)
 from cfpb_etl.schema import connect, named_errors, transaction
 
 if TYPE_CHECKING:
@@ -77,7 +83,7 @@ class _Storing:
         self._carried = frozenset(parsed.columns)
         self._newer = newer_loads(connection, parsed.facts.as_of)
         self._began_empty = not _any(connection, "complaint")
-        self._adds = not parsed.facts.complements or holds_all(connection)
+        self._adds = not parsed.facts.complements or may_be_rounded_off(connection, load_id)
         self._rows = self._inserted = self._left_out = 0
         self._oldest: str | None = None
         self._newest: str | None = None

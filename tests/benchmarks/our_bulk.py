@@ -1,0 +1,48 @@
+"""Load a file of all complaints with the flow, as the command line does.
+
+Run `python our_bulk.py FILE DATABASE`. The last line that it prints has the seconds from the
+load's beginning to its end, with the log emptied into the database; the counts of what it did; and
+the peak memory of the process that reads the file, in bytes.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from cfpb_etl.bulk_file import BulkFile
+from cfpb_etl.loads import Load, begin_load
+from cfpb_etl.run import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+took: list[float] = []
+loads: list[Load] = []
+
+
+@contextmanager
+def timed_load(*arguments: Any, **options: Any) -> Iterator[Load]:
+    """Note how long a load takes."""
+    began = time.monotonic()
+    with begin_load(*arguments, **options) as load:
+        loads.append(load)
+        yield load
+    took.append(time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    file, database = sys.argv[1:]
+    with patch("cfpb_etl.flow.begin_load", timed_load):
+        code = run(BulkFile(file, Path(database)), Path(database), None)
+    if code:
+        sys.exit(code)
+    report = loads[0].report
+    reader = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    reader *= 1 if sys.platform == "darwin" else 1024
+    print(took[0], report.inserted, report.updated, report.withdrawn, report.unchanged, reader)
