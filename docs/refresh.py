@@ -12,14 +12,16 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from datetime import date
 from pathlib import Path
+from urllib.parse import urljoin
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
 import faults  # noqa: E402 - found only now
-from cfpb_etl.emulator import Emulator, made_complaints, serve  # noqa: E402
+from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve  # noqa: E402
 
 
 def run(folder: str, *arguments: str) -> str:
@@ -73,6 +75,14 @@ def main() -> None:
         picture = str(ROOT / "docs" / "complaints-flow.svg")
         sample = run(folder, "--source", "sample", "--graph", picture)
         put("this is the sample's:", sample.replace(picture, "complaints-flow.svg"))
+        bulk = str(ROOT / "docs" / "bulk-flow.svg")
+        files = Path(folder, "files")
+        emulator = Emulator(made_complaints(25_000), files=files)
+        emulator.publish(date(2026, 10, 8))
+        with serve(emulator) as url:
+            asked = ["--source", "bulk", "--file", urljoin(url, BULK_PATH), "--graph", bulk]
+            loaded = run(folder, *asked)
+        put("daily file ends:", loaded.replace(bulk, "complaints-flow.svg"))
         options = run(folder, "--help").splitlines()
         put("## Options", "\n".join(line.rstrip() for line in options))
         text = re.sub(

@@ -158,18 +158,17 @@ def whole(
     **facts: Any,
 ) -> ParsedPart:
     """Make a part that is a file of all complaints, which is parsed while it is stored."""
-    met: set[int] = set()
-    repeated = sum(each[0] in met or met.add(each[0]) is not None for each in complaints)
+    met = {each.complaint_id for each in complaints}
     reading = Reading(
         rows=len(complaints),
-        repeated=repeated,
+        repeated=len(complaints) - len(met),
         rejected=len(rejected) + nameless,
         nameless=nameless,
         remarks=["line 7: no complaint"] * bool(rejected or nameless),
         ids=BitMap64([*met, *rejected]),
     )
-    known = {"part": File(key), "name": key, "rows": None, "matching": None, "expected": None}
-    every = Facts(**known, as_of=as_of, **{"proves_absence": True, **facts})
+    facts = {"proves_absence": True, **facts}
+    every = Facts(File(key), key, None, None, None, as_of, **facts)
     content = Content(iter(complaints), columns, (), reading)
     return RawPart(None, lambda _path, _name: content, every).parsed()
 

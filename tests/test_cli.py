@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cfpb_etl import __version__
+from cfpb_etl.archive import ARCHIVE_URL, Archive
+from cfpb_etl.bulk_file import BULK_URL, BulkFile
 from cfpb_etl.cli import main
 from cfpb_etl.errors import ExitCode
 from cfpb_etl.query import Query
 from cfpb_etl.search_api import SearchApi
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WRONG_COMMANDS = [
     (["--state", "ZZ"], "--state 'ZZ'", "CA CO CT"),
@@ -54,6 +54,42 @@ WRONG_COMMANDS = [
     (["--update", "--lookback", "many"], "--lookback", "int"),
     (["--restart"], "--restart", "read anew"),
     (["--restart", "--state", "CA", "--limit", "5"], "--restart", "read anew"),
+    (["--source", "bulk", "--limit", "5"], "--limit", "--source bulk, which brings all"),
+    (["--source", "bulk", "--limit", "0"], "--limit", "--source bulk"),
+    (["--source", "archive", "--limit", "5"], "--limit", "--source archive, which brings all"),
+    (["--source", "bulk", "--update"], "--update", "--source bulk"),
+    (["--source", "archive", "--update"], "--update", "--source archive"),
+    (["--source", "bulk", "--lookback", "5"], "--lookback", "--source bulk"),
+    (["--source", "bulk", "--since", "2026-10-01"], "--since", "--source bulk"),
+    (["--source", "archive", "--until", "2026-10-01"], "--until", "--source archive"),
+    (["--source", "bulk", "--state", "CA"], "--state", "--source bulk"),
+    (["--source", "archive", "--product", "Mortgage"], "--product", "--source archive"),
+    (["--source", "bulk", "--issue", "Fees"], "--issue", "--source bulk"),
+    (["--source", "archive", "--company", "ACME"], "--company", "--source archive"),
+    (["--source", "bulk", "--search", "fee"], "--search", "--source bulk"),
+    (["--source", "bulk", "--api-url", "http://127.0.0.1/"], "--api-url", "--source bulk"),
+    (["--source", "archive", "--allow-withdrawals"], "--allow-withdrawals", "--source bulk only"),
+    (["--allow-withdrawals"], "--allow-withdrawals", "--source bulk only"),
+    (["--file", "http://127.0.0.1/x.zip"], "--file", "--source bulk or archive"),
+    (["--source", "sample", "--file", "x.zip"], "--file", "--source bulk or archive"),
+    (["--source", "bulk", "--file", "x.zip"], "--file 'x.zip'", "does not exist"),
+    (["--source", "archive", "--file", "x.zip"], "--file 'x.zip'", "does not exist"),
+    (["--source", "bulk", "--file", "missing/x.zip"], "--file", "folder that does not exist"),
+    (["--source", "bulk", "--file", "."], "--file '.'", "is a folder"),
+    (["--source", "bulk", "--file", ""], "--file '.'", "is a folder"),
+    (["--source", "bulk", "--file", "x" * 300], "--file 'xxx", "not the path of a file"),
+    (["--source", "bulk", "--file", "ftp://127.0.0.1/x.zip"], "--file", "https:// or http://"),
+    (["--source", "bulk", "--file", "file:///x.zip"], "--file", "https:// or http://"),
+    (["--source", "archive", "--file", "http://"], "--file", "https:// or http://"),
+    (["--source", "archive", "--file", "http://[::1/x.zip"], "--file", "https:// or http://"),
+    (["--source", "bulk", "--file", "http://me:it@127.0.0.1/"], "--file", "without a password"),
+    (["--source", "bulk", *2 * ["--file", "http://127.0.0.1/x.zip"]], "--file", "given once"),
+    (["--source", "bulk", "--file", "x.zip", "y.zip"], "'y.zip'", "repeated for each value"),
+    (
+        ["--source", "archive", *("--file", "http://a.org/x.zip", "--file", "http://a.org/page/")],
+        "--file 'http://a.org/page/'",
+        "is a page; give it alone",
+    ),
     (["--no-such-option"], "--no-such-option", "--help"),
     (["graph", "flow.jpg"], "PICTURE 'flow.jpg'", ".svg or .png"),
 ]
@@ -145,6 +181,84 @@ def test_words_become_what_is_asked(
 
     how = {"restart": "--restart" in arguments, "verbose": False}
     assert runs == [(SearchApi(**asked), path, None, how)]
+
+
+def runs_of(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> list[SearchApi | BulkFile | Archive]:
+    """Return which sources these words would run."""
+    sources: list[SearchApi | BulkFile | Archive] = []
+
+    def run(source: SearchApi | BulkFile | Archive, *_: Any, **__: bool) -> ExitCode:
+        sources.append(source)
+        return ExitCode.DONE
+
+    monkeypatch.setattr("cfpb_etl.run.run", run)
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    with pytest.raises(SystemExit, match="0"):
+        main([*arguments, "--no-graph"])
+    return sources
+
+
+DATABASE = Path("complaints.db")
+A_ZIP, A_PAGE = "https://cfpb.example/x.ZIP?y=1", "HTTPS://cfpb.example/archive/"
+FILES: list[tuple[list[str], BulkFile | Archive]] = [
+    (["--source", "bulk"], BulkFile(BULK_URL, DATABASE)),
+    (["--source", "bulk", "--restart"], BulkFile(BULK_URL, DATABASE)),
+    (["--source", "bulk", "--database", "y.db"], BulkFile(BULK_URL, Path("y.db"))),
+    (
+        ["--source", "bulk", "--allow-withdrawals"],
+        BulkFile(BULK_URL, DATABASE, allow_withdrawals=True),
+    ),
+    (["--source", "bulk", "--file", A_ZIP], BulkFile(A_ZIP, DATABASE)),
+    (["--source", "bulk", "--file", A_PAGE], BulkFile(A_PAGE, DATABASE)),
+    (["--source", "bulk", "--file", "here.csv"], BulkFile("here.csv", DATABASE)),
+    (["--source", "archive"], Archive((), DATABASE, ARCHIVE_URL)),
+    (["--source", "archive", "--file", A_PAGE], Archive((), DATABASE, A_PAGE)),
+    (["--source", "archive", "--file", A_ZIP], Archive((A_ZIP,), DATABASE)),
+    (
+        ["--source", "archive", "--file", "here.csv", "--file", A_ZIP],
+        Archive(("here.csv", A_ZIP), DATABASE),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"), FILES, ids=[" ".join(arguments) for arguments, _ in FILES]
+)
+def test_words_become_files(
+    arguments: list[str],
+    asked: BulkFile | Archive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CFPB's own unless told; for the archive, an address that is no file is that of its page."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CFPB_ETL_API_URL", "http://127.0.0.1/")  # is not for files
+    Path("here.csv").touch()
+
+    assert runs_of(arguments, monkeypatch) == [asked]
+
+
+@pytest.mark.parametrize("source", ["bulk", "archive"])
+@pytest.mark.parametrize("file", ["complaints.db", "./complaints.db", "link.db"])
+def test_the_database_is_no_file_to_load(
+    source: str,
+    file: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By whatever path it is named."""
+    monkeypatch.chdir(tmp_path)
+    DATABASE.touch()
+    Path("link.db").symlink_to(DATABASE)
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["--source", source, "--file", file])
+
+    assert "--file is the same file as the database" in capsys.readouterr().err
+    assert DATABASE.read_bytes() == b""
 
 
 def test_the_address_may_come_from_the_environment(

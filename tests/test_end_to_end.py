@@ -12,15 +12,17 @@ import sys
 import threading
 import time
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL
 
 import faults
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve
 from faults import Fault, Faulty
 
 if TYPE_CHECKING:
@@ -485,6 +487,68 @@ def test_the_options_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
 
     said = [line.rstrip() for line in run("--help").stdout.strip().splitlines()]
     assert said == _block_of_readme("## Options").splitlines()
+
+
+# --- files ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_the_daily_file_twice(tmp_path: Path) -> None:
+    """The first run brings all of it and says so; the second finds that nothing has changed."""
+    emulator = Emulator(COMPLAINTS, files=tmp_path / "files")
+    emulator.publish(date(2024, 11, 6), columns=18)
+    with serve(emulator) as url:
+        load = ("--source", "bulk", "--file", urljoin(url, BULK_PATH))
+        first, second = run(*load), run(*load, "--no-graph")
+
+    assert first.returncode == 0, first.stderr
+    days = sorted(str(complaint["date_received"])[:10] for complaint in COMPLAINTS)
+    assert first.stdout.splitlines()[:5] == [
+        "12,000 complaints: 12,000 inserted, 0 updated, 0 unchanged",
+        f"received {days[0]} to {days[-1]}",
+        "proof     12,000 rows; 12,000 complaints, each in the database",
+        "database  complaints.db, 12,000 complaints",
+        "picture   complaints-flow.svg",
+    ]
+    assert first.stderr.startswith("Stored complaints.csv.zip, ")
+    assert first.stderr.count("\n") == 1
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.splitlines()[:2] == [
+        "already up to date: the file has not changed since the last load",
+        "database  complaints.db, 12,000 complaints",
+    ]
+    assert "0 of 0" not in second.stderr
+    assert [request.status for request in emulator.file_requests] == [200, 304]
+    assert sorted(path.name for path in Path().iterdir()) == [
+        *("complaints-flow.svg", "complaints.db", "files")
+    ]
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_a_file_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """The last line says why, what is kept and what to do; the refused file is kept."""
+    emulator = Emulator(COMPLAINTS, files=tmp_path / "files")
+    emulator.publish(date(2024, 11, 6), columns=18)
+    with serve(emulator) as url:
+        load = ("--source", "bulk", "--file", urljoin(url, BULK_PATH), "--no-graph")
+        assert run(*load).returncode == 0
+        for complaint in COMPLAINTS[:200]:
+            emulator.withdraw(str(complaint["complaint_id"]))
+        emulator.publish(date(2024, 11, 7), columns=18)
+        failed = run(*load)
+        allowed = run(*load, "--allow-withdrawals")
+
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert failed.stderr == (
+        "failed: The file lacks 200 of the 12,000 complaints that are stored, and one in a hundred"
+        " is the most that is believed. Nothing was changed. If CFPB did withdraw them, run again"
+        " with --allow-withdrawals. Nothing was stored. The download is kept, for the next run to"
+        " go on with.\n"
+    )
+    assert allowed.returncode == 0, allowed.stderr
+    assert "11,800 unchanged, 200 withdrawn" in allowed.stdout
+    assert [request.status for request in emulator.file_requests] == [200, 200, 304]
 
 
 # --- long pulls -----------------------------------------------------------------------------

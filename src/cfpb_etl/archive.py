@@ -15,7 +15,7 @@ from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from cfpb_etl.complaint_file import FilePart, fetch_complaint_file, read_nothing
 from cfpb_etl.errors import ARCHIVE_PAGE, NoArchiveError
@@ -84,8 +84,9 @@ class Archive:
         return "local files" if self.files else self.page
 
     def described(self) -> str:
-        """Return which files are asked for, as JSON."""
-        return json.dumps({"files": [*map(str, self.files)]} if self.files else {})
+        """Return which files are asked for, as JSON; a path says little without its folder."""
+        files = [FilePart.at(file).address for file in self.files]
+        return json.dumps({"files": files} if files else {})
 
     def given(self, reached: Reached) -> Archive:
         """Return this, and the versions that need not be read again.
@@ -125,12 +126,7 @@ class Archive:
 def _files_of(page: ArchivePage) -> RawPart:
     links = _Links()
     links.feed(get_page(page.address, ARCHIVE_PAGE))
-    addresses = dict.fromkeys(urljoin(page.address, link.strip()) for link in links.found)
-    files = _dated(
-        address
-        for address in addresses
-        if urlsplit(address).path.lower().endswith(".zip") and _is_http(address)
-    )
+    files = _dated(filter(None, (_zip_at(page.address, link) for link in links.found)))
     if not files:
         raise NoArchiveError(page.address)
     name = f"archive page, {len(files)} files"
@@ -138,13 +134,20 @@ def _files_of(page: ArchivePage) -> RawPart:
     return RawPart(None, read_nothing, facts, files)
 
 
-def _is_http(address: str) -> bool:
-    return urlsplit(address).scheme in ("http", "https")
+def _zip_at(page: str, link: str) -> str | None:
+    """Return the address of the zip that a page links to, or None if it is another link."""
+    try:
+        address = urldefrag(urljoin(page, link.strip())).url
+        parts = urlsplit(address)
+    except ValueError:  # of a host that cannot be one
+        return None
+    is_zip = parts.scheme in ("http", "https") and parts.path.lower().endswith(".zip")
+    return address if is_zip else None
 
 
 def _dated(addresses: Iterable[str]) -> list[FilePart]:
     """Return the files, each of the archive's last month: it was made then, of all its years."""
-    files = [FilePart.at(address) for address in addresses]
+    files = [*dict.fromkeys(map(FilePart.at, addresses))]
     months = [
         (int(year), _MONTHS[month.title()])
         for file in files

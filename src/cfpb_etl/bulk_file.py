@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cfpb_etl.source import Part, RawPart, Reached
 
 BULK_URL = "https://files.consumerfinance.gov/ccdb/complaints.csv.zip"  # DATA.md section 1
-MOST_WITHDRAWN = 1 / 100  # of the stored complaints; CFPB withdrew 0.2 % in a year (DATA.md 4)
+MOST_WITHDRAWN = 1 / 100  # of the stored complaints; of the archive, 0.2 % were gone (DATA.md 4)
 
 
 @dataclass(frozen=True)

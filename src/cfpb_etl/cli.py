@@ -233,8 +233,8 @@ def _is_page(file: str) -> bool:
 
 def _check_files(files: Sequence[str], database: Path) -> None:
     for file in files:
-        if is_address(file):
-            if not is_sound_address(file):
+        if "://" in file:
+            if not (is_address(file) and is_sound_address(file)):
                 problem = f"{file[:60]!r} is no address that begins with https:// or http://"
                 raise WrongCommandError("--file", f"{problem}, without a password")
             continue

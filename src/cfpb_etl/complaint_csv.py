@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import suppress
 from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from pyroaring import BitMap64
 
-from cfpb_etl.complaint import OF_EVERY_RELEASE, parse_columns, parse_fields, parse_id
+from cfpb_etl.complaint import OF_EVERY_RELEASE, parse_columns, parse_date, parse_fields, parse_id
 from cfpb_etl.errors import InvalidFieldError, UnexpectedColumnsError, UnreadableFileError
 from cfpb_etl.load_report import MOST_REMARKS
 from cfpb_etl.source import Reading
@@ -49,9 +50,9 @@ COLUMNS = {
 # A quote that is never closed makes one field of all that follows. Narratives are far shorter, but
 # longer than the 131,072 characters at which Python's reader gives up by itself.
 LONGEST_FIELD = 2**24
+_LONGEST_NAME = 60  # of a column, where it is told
 _ROWS_AT_ONCE = 500  # so many decoded rows fit a processor's cache: of 4,000, each took 1.7 as long
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Header:
@@ -63,7 +64,7 @@ class Header:
 
     Attributes:
         places: Where each of our columns stands.
-        unknown: Names that are no column of ours.
+        unknown: Names that are no column of ours, fit to be shown.
 
     Raises:
         UnexpectedColumnsError: If a column is missing that every file has had, or comes twice.
@@ -73,12 +74,20 @@ class Header:
         self.row = tuple(name.strip() for name in row)
         known = [COLUMNS[name] for name in self.row if name in COLUMNS]
         self.places = {COLUMNS[name]: at for at, name in enumerate(self.row) if name in COLUMNS}
-        self.unknown = frozenset(self.row).difference(COLUMNS, {""})
+        self.unknown = frozenset(
+            name[:_LONGEST_NAME].encode(errors="replace").decode()
+            for name in self.row
+            if name and name not in COLUMNS
+        )
         titles = {name: title for title, name in COLUMNS.items()}
         missing = [titles[name] for name in titles if name in OF_EVERY_RELEASE - {*known}]
         twice = [titles[name] for name in titles if known.count(name) > 1]
         if missing or twice:
             raise UnexpectedColumnsError(path, missing, twice, self.row)
+
+    def is_again(self, row: Iterable[str]) -> bool:
+        """Say whether a row repeats the header."""
+        return tuple(map(str.strip, row)) == self.row
 
 
 class ComplaintRows:
@@ -90,8 +99,7 @@ class ComplaintRows:
 
     Attributes:
         header: Its columns.
-        reading: What it turned out to hold so far.
-        ids: The ids so far.
+        reading: What it turned out to hold so far, except for `ids`.
 
     Raises:
         UnexpectedColumnsError: If its first line is no header of complaints.
@@ -102,15 +110,15 @@ class ComplaintRows:
         csv.field_size_limit(LONGEST_FIELD)
         self._path = path
         self._rows = csv.reader(lines, strict=True)
-        try:
-            first = next(self._rows, None)
-        except csv.Error as error:
-            raise UnreadableFileError(path, f"its first line is no CSV: {error}") from None
-        if first is None:
-            raise UnreadableFileError(path, "it is empty")
-        self.header = Header(first, path)
-        self.ids = BitMap64()
-        self.reading = Reading(ids=self.ids)
+        self.header = _header(self._rows, path)
+        self._ids = BitMap64()
+        self._rejected_ids = BitMap64()
+        self.reading = Reading()
+
+    @property
+    def ids(self) -> BitMap64:
+        """Return the ids of all rows so far, of rejected ones too."""
+        return self._ids | self._rejected_ids
 
     def __iter__(self) -> Iterator[list[Complaint]]:
         """Hand out the complaints in the order of the file."""
@@ -125,7 +133,8 @@ class ComplaintRows:
             if rows:
                 yield self._parsed(rows, line)
             if fault:
-                self._reject_line(str(fault))
+                *_, begins = _beginnings([*rows, ()], line)
+                self._reject_broken(begins, str(fault))
             elif len(rows) < _ROWS_AT_ONCE:
                 return
 
@@ -141,12 +150,12 @@ class ComplaintRows:
             complaints = [*self._one_by_one(rows, line)]
         else:
             ids = BitMap64(map(_ID, complaints))
-            if len(ids) < len(complaints) or self.ids.intersect(ids):
+            if len(ids) < len(complaints) or self._ids.intersect(ids):
                 for number, begins in zip(
                     map(_ID, complaints), _beginnings(rows, line), strict=True
                 ):
                     self._note_id(number, begins)
-            self.ids.update(ids)
+            self._ids.update(ids)
         self.reading.rows += len(complaints)
         return complaints
 
@@ -155,7 +164,7 @@ class ComplaintRows:
         for row, begins in zip(rows, _beginnings(rows, line), strict=True):
             if not row:
                 continue  # an empty line
-            if tuple(row) == self.header.row:
+            if self.header.is_again(row):
                 self.reading.headers += 1
                 self._remark(begins, "the header stands here again")
             elif len(row) != width:
@@ -171,10 +180,10 @@ class ComplaintRows:
                     yield complaint
 
     def _note_id(self, number: int, line: int) -> None:
-        if number in self.ids:
+        if number in self._ids:
             self.reading.repeated += 1
             self._remark(line, f"complaint {number} came before; this later copy counts")
-        self.ids.add(number)
+        self._ids.add(number)
 
     def _reject(self, line: int, problem: str, spelled_id: str | None = None) -> None:
         self.reading.rejected += 1
@@ -182,18 +191,18 @@ class ComplaintRows:
         if spelled_id in ("", "None"):
             return  # CFPB's pipeline lets such rows through (DATA.md section 5): it is nobody's
         try:
-            self.ids.add(parse_id(spelled_id))
+            self._rejected_ids.add(parse_id(spelled_id))
         except InvalidFieldError:
             self.reading.nameless += 1
 
-    def _reject_line(self, fault: str) -> None:
-        if "field limit" in fault:
+    def _reject_broken(self, line: int, fault: str) -> None:
+        if "field limit" in fault or "end of data" in fault:  # nobody knows how many rows it took
             raise UnreadableFileError(
                 self._path,
-                f"a field that ends in line {self._rows.line_num:,} or later is longer than"
-                f" {LONGEST_FIELD:,} characters; a quote before it may never be closed",
+                f"the row that begins in line {line:,} does not end ({fault}); a quote in it may"
+                " never be closed",
             )
-        self._reject(self._rows.line_num, fault)
+        self._reject(line, fault)
 
     def _remark(self, line: int, what: str) -> None:
         if len(self.reading.remarks) < MOST_REMARKS:
@@ -210,14 +219,34 @@ def _beginnings(rows: Iterable[Sequence[str]], line: int) -> Iterator[int]:
         line += 1 + sum(len(_LINE_END.findall(field)) for field in row)
 
 
+def _header(rows: Iterator[list[str]], path: Path) -> Header:
+    try:
+        first = next(rows, None)
+    except csv.Error as error:
+        raise UnreadableFileError(path, f"its first line is no CSV: {error}") from None
+    if first is None:
+        raise UnreadableFileError(path, "it is empty")
+    return Header(first, path)
+
+
 def newest_day(lines: Iterable[str], path: Path) -> str | None:
     """Return the latest day received in a CSV file, or None if it tells none.
 
     Raises:
         UnexpectedColumnsError: If its first line is no header of complaints.
+        UnreadableFileError: If it is empty, or a quote is never closed.
     """
     csv.field_size_limit(LONGEST_FIELD)
     rows = csv.reader(lines)
-    place = Header(next(rows, []), path).places["date_received"]
-    days = (row[place] for row in rows if len(row) > place)
-    return max(filter(_DAY.fullmatch, days), default=None)
+    place = _header(rows, path).places["date_received"]
+    try:
+        days = {row[place][:10] for row in rows if len(row) > place}  # of moments too
+    except csv.Error as error:
+        raise UnreadableFileError(path, f"line {rows.line_num:,} is no CSV: {error}") from None
+    return max(filter(_is_day, days), default=None)
+
+
+def _is_day(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(parse_date(text))
+    return False

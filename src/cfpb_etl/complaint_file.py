@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+from zlib import crc32
 
 from cfpb_etl.complaint import Complaint
 from cfpb_etl.complaint_csv import newest_day
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _TIMES_LARGER = 16  # than its zip is the CSV, until the zip is here and tells
 _DOWNLOAD = "-download-"  # between the names of the database and of the file
+_LONGEST_NAME = 100  # characters of a download's name; a file system's own limit is 255 bytes
 _GIGABYTE = 10**9
 
 log = logging.getLogger(__name__)
@@ -60,8 +63,9 @@ class FilePart:
 
     @property
     def name(self) -> str:
-        """Return the file's own name."""
-        return Path(unquote(urlsplit(self.address).path) if self.is_remote else self.address).name
+        """Return the file's own name, fit to be shown."""
+        path = unquote(urlsplit(self.address).path) if self.is_remote else self.address
+        return "".join(each if each.isprintable() else "?" for each in Path(path).name)
 
     @property
     def is_remote(self) -> bool:
@@ -109,12 +113,12 @@ def fetch_complaint_file(
     """
     began = time.monotonic()
     if part.is_remote:
-        path = database.with_name(f"{database.name}{_DOWNLOAD}{part.name}")
+        path = _download_of(part, database)
         came = fetch_file(
             part.address,
             path,
             known,
-            ensure_room=partial(_ensure_room, database),
+            ensure_room=partial(_ensure_room, database, part),
             verify=verify,
             tell=_tell,
         )
@@ -124,7 +128,7 @@ def fetch_complaint_file(
     else:
         path, version, stored = Path(part.address), Version(), None
     size = unzipped_size(path)
-    _ensure_room(database, 0, 0, size)
+    _ensure_room_for(database, 0, size)
     as_of = part.as_of or version.day or _day_of(path)
     name = f"{part.name}, {_bytes(size)} of complaints as of {as_of}"
     every = Facts(
@@ -153,15 +157,30 @@ def _known(part: FilePart, known: Version | None, facts: Mapping[str, Any]) -> R
     return RawPart(None, read_nothing, every)
 
 
-def _ensure_room(database: Path, length: int, to_come: int, unzipped: int | None = None) -> None:
+def _download_of(part: FilePart, database: Path) -> Path:
+    """Return where a file is downloaded to, for files of one name another place for each address.
+
+    While one is stored, the next one comes.
+    """
+    name = re.sub(r"[^\w.-]", "_", part.name, flags=re.ASCII)[-_LONGEST_NAME:]
+    address = f"{crc32(part.address.encode()):08x}"
+    return database.with_name(f"{database.name}{_DOWNLOAD}{address}-{name}")
+
+
+def _ensure_room(database: Path, part: FilePart, length: int, to_come: int) -> None:
+    """Raise an error if the disk cannot hold a file of this length, and what it will add."""
+    is_plain = part.name.lower().endswith(".csv")
+    _ensure_room_for(database, to_come, length * (1 if is_plain else _TIMES_LARGER))
+
+
+def _ensure_room_for(database: Path, to_come: int, unzipped: int) -> None:
     """Raise an error if the disk cannot hold what is to come of a file, and what it adds.
 
     The database grows to about the size of the CSV, and its log, which holds a load until it is
     whole, by as much again.
     """
     has = database.stat().st_size if database.exists() else 0
-    growth = max(0, (length * _TIMES_LARGER if unzipped is None else unzipped) - has)
-    needed = to_come + 2 * growth
+    needed = to_come + 2 * max(0, unzipped - has)
     free = shutil.disk_usage(database.absolute().parent).free
     if needed > free:
         raise NotEnoughSpaceError(database, needed, free)

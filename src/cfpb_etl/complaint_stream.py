@@ -58,31 +58,29 @@ def _streamed(path: Path, reading: Reading) -> Iterator[list[Complaint]]:
     with tempfile.TemporaryFile() as said, _reader(path, said) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            while True:
-                letter, frame = _next_frame(process.stdout)
-                if letter == _ROWS:
-                    reading.share, reading.repeated, complaints = decode(frame)
-                    yield complaints
-                elif letter == _END:
-                    _fill(reading, frame)
-                    _refuse_where_too_many_are_rejected(path, reading)
-                    return
-                elif letter == _ERROR:
-                    raise pickle.loads(frame)  # noqa: S301 - our own process's
-                else:
-                    raise ReaderDiedError(path, process.wait(), _last_line(said))
+            while (came := _next_frame(process.stdout))[0] == _ROWS:
+                reading.share, reading.repeated, complaints = decode(came[1])
+                yield complaints
+            code = process.wait()  # after anything else it ends by itself
         finally:
-            process.kill()  # where it has not ended by itself, nobody wants the rest
+            process.kill()  # where it has not ended, nobody wants the rest
+        letter, frame = came
+        if letter == _ERROR:
+            raise pickle.loads(frame)  # noqa: S301 - our own process's
+        if letter != _END:
+            raise ReaderDiedError(path, code, _last_line(said))
+        _fill(reading, frame)
+        _refuse_where_too_many_are_rejected(path, reading)
 
 
 def _reader(path: Path, said: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - this very module
-        [sys.executable, "-m", __name__, str(path)],
+        # -P: what lies in the folder that we are called in is nothing to import.
+        [sys.executable, "-P", "-m", __name__, str(path)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=said,
         bufsize=0,
-        pipesize=_PIPE,
         # Ctrl-C in the terminal is for this process, which ends that one in its own time.
         start_new_session=True,
     )
@@ -152,6 +150,10 @@ if __name__ == "__main__":
     import gc
 
     gc.disable()  # it looked for cycles in every batch of rows, where there are none
+    with suppress(ImportError, AttributeError, OSError):  # not every system can, or lets everybody
+        import fcntl
+
+        fcntl.fcntl(sys.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
     with suppress(BrokenPipeError):
         _write_frames(Path(sys.argv[1]), sys.stdout.buffer)
         sys.stdout.flush()

@@ -62,7 +62,7 @@ def is_worth_a_retry(_task: object, run: TaskRun, state: State[Any]) -> bool:
     on_failure=[observe],
 )
 def get_complaint_data(source: Source, part: Part) -> RawPart:
-    """Fetch a page of complaints, or a file."""
+    """Fetch a page, or a file."""
     log = get_run_logger()
     log.info("Asking for %s", part)
     began = time.monotonic()

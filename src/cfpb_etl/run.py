@@ -116,9 +116,9 @@ def _let_go(code: ExitCode) -> None:
 
 
 def _kept(stored: LoadReport, database: Path, source: Source) -> str:
-    if not stored.parts:
-        if downloads_beside(database):
-            return "Nothing was stored. The download is kept; the same command goes on with it."
+    if not stored.rows:
+        if not isinstance(source, SearchApi) and downloads_beside(database):
+            return "Nothing was stored. The download is kept, for the next run to go on with."
         return "Nothing was stored."
     goes_on = "it goes on from there" if source.limit is None else "it starts over"
     return (
@@ -157,16 +157,18 @@ def _told_of_files(report: LoadReport, _source: Source) -> Iterator[str]:
     if report.known_files:
         files = "the file has" if report.known_files == 1 else f"{report.known_files} files have"
         yield f"already up to date: {files} not changed since the last load"
-    if not report.rows:
-        return
+        if not report.rows:
+            return
     yield f"{report.rows:,} complaints: {report.counts}"
-    yield f"received {report.oldest} to {report.newest}"
+    if report.oldest:
+        yield f"received {report.oldest} to {report.newest}"
     odd = "".join(
         f", {number:,} {what}"
         for number, what in (
             (report.rejected, "rejected"),
             (report.repeated, "repeated"),
             (report.headers, "of the header"),
+            (report.left_out, "left out"),
         )
         if number
     )

@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
     from cfpb_etl.pace import Pace
 
-_PAGE = re.compile(r"(page \d+), .*")
+# What a page's or a file's name says beyond it: too much for one line of a terminal.
+_DETAILS = re.compile(r"(page \d+), .*|, [\d.,]+ [MG]B of complaints.*|, unchanged.*")
+_LONGEST_STEP = 50  # characters
 _SECONDS_BETWEEN_LINES = 5
+_SECONDS_OF_A_STEP = 1
 _PACKAGE = str(Path(__file__).parent)
 
 
 class _LongStep(NamedTuple):
-    name: str
     began: float
     share: float  # of it, that was done when it began here
+    done: float  # of it, by now
     shown: float
 
 
@@ -61,7 +64,8 @@ class Screen(logging.Handler):
         self._clock: tuple[float, int] | None = None
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._silent = verbose
-        self._long_step: _LongStep | None = None
+        self._long_steps: dict[str, _LongStep] = {}
+        self._on_bar = "", 0.0  # the long step on the bar, and when it last moved
         self._told: set[str] = set()
         self._progress = Progress(
             SpinnerColumn(),
@@ -138,32 +142,40 @@ class Screen(logging.Handler):
             total = self._total()
             self._progress.update(
                 self._bar,
-                description=_PAGE.sub(r"\1", step),
+                description=_in_short(step),
                 completed=self.stored.rows,
                 total=total,
-                counts=self._counts(),
+                counts=self._counts() or (f"{self.stored.rows:,}" if self.stored.rows else ""),
                 pace=self._requests(),
             )
         elif stored is not None:
-            self._console.print(f"{step} ({self._counts()})", markup=False)
+            counts = self._counts()
+            self._console.print(f"{step} ({counts})" if counts else step, markup=False)
 
     def _show_long_step(self, step: str, so_far: str, share: float | None) -> None:
-        now = time.monotonic()
-        if self._long_step is None or self._long_step.name != step:
-            self._long_step = _LongStep(step, now, share or 0, now)
-        if share and share > self._long_step.share:
-            seconds = now - self._long_step.began
-            left = round(seconds * (1 - share) / (share - self._long_step.share))
-            so_far += f", {share:.0%}, {timedelta(seconds=left)} left"
+        now, done = time.monotonic(), share or 0
+        long_step = self._long_steps.get(step)
+        if long_step is None or done < long_step.done:  # with the next file it begins anew
+            long_step = _LongStep(now, done, done, now)
+        self._long_steps[step] = long_step = long_step._replace(done=done)
+        if long_step.share < done < 1:
+            seconds = now - long_step.began
+            left = round(seconds * (1 - done) / (done - long_step.share))
+            so_far += f", {done:.0%}, {timedelta(seconds=left)} left"
         if self._console.is_terminal:
-            bar = {"completed": share, "total": 1} if share else {"total": None}
-            self._progress.update(self._bar, description=step, counts=so_far, pace="", **bar)
-        elif now - self._long_step.shown > _SECONDS_BETWEEN_LINES:
-            self._long_step = self._long_step._replace(shown=now)
+            # While a file is stored the next one comes: the bar stays with one of these.
+            other, last = self._on_bar
+            if other in ("", step) or now - last > _SECONDS_OF_A_STEP:
+                self._on_bar = step, now
+                bar = {"completed": share, "total": 1} if share else {"total": None}
+                self._progress.update(self._bar, description=step, counts=so_far, pace="", **bar)
+        elif now - long_step.shown > _SECONDS_BETWEEN_LINES:
+            self._long_steps[step] = long_step._replace(shown=now)
             self._console.print(f"{step}: {so_far}", markup=False)
 
     def _total(self) -> int | None:
-        matching = self.stored.matching
+        """Return how many complaints there will be, or None where nobody has counted them."""
+        matching = self.stored.matching or None
         return matching if self._limit is None or matching is None else min(self._limit, matching)
 
     def _counts(self) -> str:
@@ -184,3 +196,8 @@ class Screen(logging.Handler):
         if not self._pace or not allowance:
             return ""
         return f"{self._pace.used()} of {allowance.requests} searches in {allowance.seconds:g} s"
+
+
+def _in_short(step: str) -> str:
+    step = _DETAILS.sub(r"\1", step)
+    return step if len(step) <= _LONGEST_STEP else f"{step[: _LONGEST_STEP - 1]}…"

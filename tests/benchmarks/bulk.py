@@ -1,12 +1,13 @@
 """Time loads of CFPB's daily file, made up: ours, the sqlite3 shell's and sqlite-utils', in turn.
 
-Run `python tests/benchmarks/bulk.py [first|next|far] [PAIRS]`, with the extra `bench` and the
-sqlite3 shell installed; without a word it does all three. Ratios are medians of the pairs', which
+Run `python tests/benchmarks/bulk.py [first|utils|next|far] [PAIRS]`, with the extra `bench` and the
+sqlite3 shell installed; without a word it does all four. Ratios are medians of the pairs', which
 hold when the machine's speed drifts. Times are of a load from its beginning to its end; whole
 processes, which start Prefect and its temporary server first, are told beside them.
 
 first: a million complaints, zipped, into an empty database with its index; the shell imports the
     unzipped CSV into a table of the same columns and index, and looks at none of its values.
+utils: the same beside sqlite-utils.
 next: the next day's file (1 % changed, 0.1 % new, 0.01 % gone) after that of the day before.
 far: five million beside one million: the time for a row, and the peak memory of both processes,
     under a Prefect server that is not their child.
@@ -55,10 +56,8 @@ class Loaded(NamedTuple):
 
 
 def first(folder: Path, pairs: int) -> None:
-    """Time first loads, ours and the shell's, and sqlite-utils' once."""
-    file = write_bulk_file(folder, made(), day=TODAY)
-    with zipfile.ZipFile(file) as archive:
-        csv = Path(archive.extract("complaints.csv", folder))
+    """Time first loads, ours and the shell's."""
+    file, csv = today(folder)
     ours, theirs = folder / "ours.db", folder / "shell.db"
     timed = []
     for _ in range(pairs):
@@ -68,18 +67,23 @@ def first(folder: Path, pairs: int) -> None:
     tell_pairs("sqlite3 .import", [(one.seconds, other) for one, other in timed])
     whole = [one.whole_process / other for one, other in timed]
     print(f"whole process {statistics.median(whole):.2f} times the shell's, Prefect's start in it")
-    began = time.monotonic()
-    insert = [*insert_with_sqlite_utils(), str(folder / "utils.db"), "complaint", str(csv)]
-    subprocess.run([*insert, "--csv", "--pk", "Complaint ID"], check=True)
-    index = [*insert_with_sqlite_utils(of="create-index"), str(folder / "utils.db"), "complaint"]
-    subprocess.run([*index, "Date received"], check=True)
-    print(f"sqlite-utils {time.monotonic() - began:.2f} s, once")
+
+
+def utils(folder: Path, pairs: int) -> None:
+    """Time first loads, ours and sqlite-utils'."""
+    file, csv = today(folder)
+    ours, theirs = folder / "ours.db", folder / "utils.db"
+    timed = []
+    for _ in range(pairs):
+        remove(ours, theirs)
+        timed.append((load(file, ours, settings(folder)).seconds, sqlite_utils(csv, theirs)))
+    tell_pairs("sqlite-utils", timed)
 
 
 def next_day(folder: Path, pairs: int) -> None:
     """Time the next day's load beside the first one's."""
     complaints = [*made()]
-    today = write_bulk_file(folder / "today", complaints, day=TODAY)
+    first_file = write_bulk_file(folder / "today", complaints, day=TODAY)
     changed, new, gone = MILLION // 100, MILLION // 1_000, MILLION // 10_000
     tomorrow = write_bulk_file(folder, moved(complaints, changed, new, gone), day=TOMORROW)
     del complaints
@@ -87,7 +91,7 @@ def next_day(folder: Path, pairs: int) -> None:
     timed = []
     for _ in range(pairs):
         remove(database)
-        before = load(today, database, settings(folder))
+        before = load(first_file, database, settings(folder))
         after = load(tomorrow, database, settings(folder))
         assert after.counts == (new, changed, gone, MILLION - changed - gone), after.counts
         with closing(sqlite3.connect(database)) as connection:
@@ -131,6 +135,13 @@ def peak(loaded: Loaded) -> float:
 
 
 # --- made-up files --------------------------------------------------------------------------
+
+
+def today(folder: Path) -> tuple[Path, Path]:
+    """Write a day's file, and return it zipped and unzipped."""
+    file = write_bulk_file(folder, made(), day=TODAY)
+    with zipfile.ZipFile(file) as archive:
+        return file, Path(archive.extract("complaints.csv", folder))
 
 
 def made(millions: int = 1) -> Iterator[Source]:
@@ -209,9 +220,15 @@ def shell(csv: Path, database: Path) -> float:
     return time.monotonic() - began
 
 
-def insert_with_sqlite_utils(of: str = "insert") -> list[str]:
-    """Return the beginning of a command of sqlite-utils."""
-    return [sys.executable, "-m", "sqlite_utils", of]
+def sqlite_utils(csv: Path, database: Path) -> float:
+    """Insert a CSV with sqlite-utils, key and index too, and return how long that took."""
+    program = [sys.executable, "-m", "sqlite_utils"]
+    table = [str(database), "complaint"]
+    began = time.monotonic()
+    insert = [*program, "insert", *table, str(csv), "--csv", "--pk", "Complaint ID"]
+    subprocess.run(insert, check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([*program, "create-index", *table, "Date received"], check=True)
+    return time.monotonic() - began
 
 
 def prove_same(ours: Path, theirs: Path) -> None:
@@ -243,7 +260,7 @@ def tell_pairs(name: str, timed: list[tuple[float, float]], ours: str = "cfpb-et
 
 
 if __name__ == "__main__":
-    ALL = {"first": first, "next": next_day, "far": far}
+    ALL = {"first": first, "utils": utils, "next": next_day, "far": far}
     for MODE in sys.argv[1:2] or list(ALL):
         with tempfile.TemporaryDirectory() as temporary:
             ALL[MODE](Path(temporary), int(sys.argv[2]) if len(sys.argv) > 2 else 3)
