@@ -94,6 +94,9 @@ class File:
 
     key: str
 
+    def __str__(self) -> str:
+        return self.key
+
     def as_progress(self) -> str:
         """Return what is remembered of it."""
         return "{}"

@@ -139,7 +139,7 @@ def test_the_first_load_brings_all(published: Daily) -> None:
     record = last_load(published.folder)
     told = ("source", "address", "query", "outcome", "as_of", "parts", "inserted", "matching")
     assert [record[name] for name in told] == [
-        *("bulk", published.url, "{}", "complete", TODAY.isoformat(), 1, 3_000, 3_000)
+        *("bulk", published.url, "{}", "complete", TODAY.isoformat(), 1, 3_000, None)
     ]
     assert published.statuses == [200]
 
@@ -263,7 +263,7 @@ def test_a_rejected_row_withdraws_nothing(loaded: Daily, caplog: pytest.LogCaptu
 
     assert (report.rejected, report.withdrawn, report.unchanged) == (1, 0, 2_999)
     assert by_id(loaded.folder) == before
-    assert last_load(loaded.folder)["remarks"].startswith("line 502: ")
+    assert last_load(loaded.folder)["remarks"].startswith("complaints.csv.zip, line 502: ")
     assert "line 502: " in caplog.text
 
 
@@ -381,7 +381,7 @@ def test_a_corrupt_download_is_told_by_name(tmp_path: Path) -> None:
 
         error = error_of(server.load())
 
-        assert isinstance(error, errors.UnreadableFileError)
+        assert isinstance(error, errors.DamagedDownloadError)
         assert by_id(tmp_path) == {}
         assert server.downloads == []
         assert server.statuses == [200]

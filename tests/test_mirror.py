@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cfpb_etl.database import store_part
 from cfpb_etl.errors import TooManyWithdrawnError
+from cfpb_etl.loads import begin_load
 from loads import (
     ALL,
     JANUARY,
     JUNE,
     MARCH,
     NO_NARRATIVE,
+    Asked,
     complaint,
     complaints,
     load,
@@ -27,6 +31,7 @@ from loads import (
     part,
     query,
     stored,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
     from cfpb_etl.complaint import Complaint
     from cfpb_etl.load_report import LoadReport
+    from cfpb_etl.source import Reached
 
 APRIL = "2026-04-30"
 
@@ -120,10 +126,14 @@ def test_a_rejected_row_withdraws_nothing(path: Path) -> None:
     load_file(path, *complaints(*range(300)), as_of=MARCH)
     report = load_file(path, *complaints(*range(298)), rejected=[298])
 
-    assert (report.rejected, report.withdrawn, report.remarks) == (1, 1, ("line 7: no complaint",))
+    assert (report.rejected, report.withdrawn, report.remarks) == (
+        1,
+        1,
+        ("complaints.csv, line 7: no complaint",),
+    )
     assert withdrawn(path) == {299: JUNE}
     assert query(path, "SELECT rejected, remarks FROM load WHERE load_id = 2") == [
-        (1, "line 7: no complaint")
+        (1, "complaints.csv, line 7: no complaint")
     ]
 
 
@@ -289,6 +299,14 @@ def test_in_a_partial_pull_what_only_the_archive_has_is_left_out(path: Path) -> 
     assert query(path, "SELECT left_out FROM load WHERE load_id = 2") == [(1,)]
 
 
+def test_what_is_left_out_twice_is_left_out_once(path: Path) -> None:
+    """A copy of a complaint that is left out is no other complaint."""
+    load(path, part(complaint(1), columns=NO_NARRATIVE))
+    report = archive(path, *complaints(1, 3, 3, **TOLD))
+
+    assert (report.rows, report.left_out, report.repeated, report.kept) == (3, 1, 1, 1)
+
+
 def test_the_archive_alone_is_kept(path: Path) -> None:
     """Its files may come before the first file of all complaints, which marks what it lacks."""
     archive(path, complaint(1, **TOLD))
@@ -297,6 +315,46 @@ def test_the_archive_alone_is_kept(path: Path) -> None:
     load_file(path, *complaints(*range(2, 202)), columns=NO_NARRATIVE)
     assert withdrawn(path) == {1: JUNE}
     assert stored(path) == dict.fromkeys(range(1, 202), TOLD)
+
+
+def added_since(path: Path, kind: str) -> bool:
+    """Return whether a source of this kind is told that others have added complaints."""
+    told: list[Reached] = []
+
+    class Asking(Asked):
+        def given(self, reached: Reached) -> Asked:
+            told.append(reached)
+            return self
+
+    with begin_load(path, Asking(kind=kind)):
+        pass
+    return told[0].added_since
+
+
+def test_what_was_left_out_may_come_after_all_there_is(path: Path) -> None:
+    """A load of all complaints, even one that adds none, lets the rest of the archive in."""
+    load(path, part(complaint(1), columns=NO_NARRATIVE))
+    archive(path, complaint(1), complaint(2))
+    assert not added_since(path, "archive")
+
+    load_file(path, complaint(1), columns=NO_NARRATIVE)
+    assert added_since(path, "archive")
+
+
+def test_a_load_whose_file_is_in_is_complete(path: Path) -> None:
+    """Killed after its only transaction it is not gone on with: the next run asks for news."""
+    part_of_all = whole(complaint(1))
+    files: Any = (part_of_all.facts.part,)
+    with (
+        suppress(KeyboardInterrupt),
+        begin_load(path, Asked(kind="bulk", windows=files)) as under_way,
+    ):
+        store_part(part_of_all, under_way.id, path)
+        raise KeyboardInterrupt
+
+    with begin_load(path, Asked(kind="bulk", windows=files)) as under_way:
+        assert under_way.id == 2
+        assert outcomes(path) == [("complete", None), ("running", None)]
 
 
 # --- in any order ---------------------------------------------------------------------------

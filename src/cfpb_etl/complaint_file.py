@@ -20,7 +20,7 @@ from cfpb_etl.complaint import Complaint
 from cfpb_etl.complaint_csv import newest_day
 from cfpb_etl.complaint_stream import read_file
 from cfpb_etl.download import discard, fetch_file
-from cfpb_etl.errors import NotEnoughSpaceError
+from cfpb_etl.errors import DamagedDownloadError, NotEnoughSpaceError, UnreadableFileError
 from cfpb_etl.source import Content, Facts, RawPart, Reading, Version
 from cfpb_etl.zipped_csv import is_zip, opened, unzipped_size, verify, zipped_on
 
@@ -119,7 +119,7 @@ def fetch_complaint_file(
             path,
             known,
             ensure_room=partial(_ensure_room, database, part),
-            verify=verify,
+            verify=partial(_verify, part),
             tell=_tell,
         )
         if came is None:
@@ -148,6 +148,13 @@ def fetch_complaint_file(
 def downloads_beside(database: Path) -> list[Path]:
     """Return the files that lie beside a database, whole or in part, and are not stored yet."""
     return [*database.parent.glob(f"{escape(database.name)}{_DOWNLOAD}*.json")]
+
+
+def _verify(part: FilePart, path: Path) -> None:
+    try:
+        verify(path)
+    except UnreadableFileError as error:
+        raise DamagedDownloadError(Path(part.name), error.detail) from error
 
 
 def _known(part: FilePart, known: Version | None, facts: Mapping[str, Any]) -> RawPart:

@@ -84,7 +84,8 @@ class _Storing:
         self._newer = newer_loads(connection, parsed.facts.as_of)
         self._began_empty = not _any(connection, "complaint")
         self._adds = not parsed.facts.complements or may_be_rounded_off(connection, load_id)
-        self._rows = self._inserted = self._left_out = 0
+        self._rows = self._inserted = 0
+        self._left_out = BitMap64()
         self._oldest: str | None = None
         self._newest: str | None = None
         self._ids: list[int] = []
@@ -146,7 +147,7 @@ class _Storing:
 
     def _insert(self, complaints: list[Complaint], brought: tuple[str, ...]) -> None:
         if not self._adds:
-            self._left_out += len(complaints)
+            self._left_out.update(map(_ID, complaints))
             return
         statement = insertion(self._load_id, brought, self._newer)
         self._connection.executemany(statement, map(_values_of(brought), complaints))
@@ -160,15 +161,15 @@ class _Storing:
             rows=self._rows,
             inserted=self._inserted,
             updated=next(self._updates),
-            left_out=self._left_out,
+            left_out=len(self._left_out),
             repeated=reading.repeated,
             rejected=reading.rejected,
             nameless=reading.nameless,
             headers=reading.headers,
-            remarks=tuple(reading.remarks) or None,
+            remarks=tuple(f"{self._facts.part}, {each}" for each in reading.remarks) or None,
             oldest=self._oldest,
             newest=self._newest,
-            matching=self._rows if self._facts.matching is None else self._facts.matching,
+            matching=self._facts.matching,
             proves_absence=self._facts.proves_absence,
             known_files=int(self._facts.is_known),
             unknown=frozenset(parsed.unknown),
@@ -176,7 +177,7 @@ class _Storing:
         )
         window: progress.Window | None
         if self._facts.matching is None:
-            distinct = self._rows - reading.repeated - self._left_out
+            distinct = self._rows - reading.repeated - len(self._left_out)
             window = progress.note_whole(self._connection, self._load_id, parsed, distinct)
             withdrawn = self._mark_vanished() if self._facts.proves_absence else 0
         else:

@@ -421,6 +421,22 @@ class NotWritableFileError(FileError):
         )
 
 
+class DamagedDownloadError(FileError):
+    """Raised when all bytes of a file came, and are not those that were zipped.
+
+    Attributes:
+        detail: What is wrong with them.
+    """
+
+    def __init__(self, path: Path, detail: str) -> None:
+        self.detail = detail
+        super().__init__(
+            path,
+            f"was damaged on its way: {detail}. The download was removed. Run again to have it"
+            " anew; if it persists, CFPB's file is at fault, or --file is none of complaints.",
+        )
+
+
 class UnexpectedColumnsError(FileError):
     """Raised when a file's header is not that of complaints.
 

@@ -99,11 +99,9 @@ def parse_complaint_data(raw: RawPart) -> ParsedPart:
 def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadReport:
     """Write a page or a file in one transaction."""
     report = store_part(parsed, load_id, database)
-    get_run_logger().info(
-        "Stored %s: %s",
-        *(parsed, report.counts),
-        extra={"stored": report},  # for the screen, which counts along
-    )
+    counts = report.counts if report.rows else "no complaints"
+    # For the screen, which counts along.
+    get_run_logger().info("Stored %s: %s", parsed, counts, extra={"stored": report})
     return report
 
 
@@ -267,9 +265,9 @@ def conclude(report: LoadReport, missing: int) -> None:
         log.warning("%s", remark)
     if report.nameless:
         log.warning(
-            "%s of the rejected rows do not tell which complaint they are of, so that none was"
-            " marked as withdrawn",
-            report.nameless,
+            "Nothing was marked as withdrawn: rejected rows that do not tell their complaint, %s,"
+            " may be of any that seems to be gone",
+            f"{report.nameless:,}",
         )
 
 

@@ -89,6 +89,13 @@ def begin_load(
                 "UPDATE load SET outcome = 'interrupted', failure = 'ended without a word'"
                 " WHERE outcome = 'running'"
             )
+            # Its file is in; only that could not be written any more.
+            connection.execute(
+                "UPDATE load SET outcome = 'complete', failure = NULL"
+                " WHERE source = ? AND outcome <> 'complete' AND parts > 0 AND NOT EXISTS"
+                " (SELECT 1 FROM load_part WHERE load_id = load.load_id AND next IS NOT NULL)",
+                (MIRROR,),
+            )
             source = source.given(_reached(connection, source.kind))
             unended = _unended(connection, source)
             if unended is not None and (restart or source.limit is not None):
@@ -126,9 +133,11 @@ def _reached(connection: sqlite3.Connection, kind: str) -> Reached:
     ).fetchone()
     load_id, query, until = row or (None, "{}", None)
     (added_since,) = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM load WHERE source <> :kind AND inserted > 0 AND load_id >"
-        " (SELECT MAX(load_id) FROM load WHERE source = :kind AND outcome = 'complete'))",
-        {"kind": kind},
+        "SELECT EXISTS (SELECT 1 FROM load AS later JOIN load AS own ON own.load_id ="
+        " (SELECT MAX(load_id) FROM load WHERE source = :kind AND outcome = 'complete')"
+        " WHERE later.load_id > own.load_id AND later.source <> :kind AND (later.inserted > 0"
+        " OR own.left_out AND later.source = :mirror AND later.outcome = 'complete'))",
+        {"kind": kind, "mirror": MIRROR},
     ).fetchone()
     versions = progress.versions_of(connection, kind)
     return Reached(load_id, query, until, versions, bool(added_since))

@@ -73,7 +73,8 @@ class Reached:
         until: The last day that it covers, or an update of it since; None when nothing matched.
         versions: Of each file that a complete load of the source's kind stored, the version that
             was stored last, by the key of its part.
-        added_since: Whether a load of another kind has added complaints since then.
+        added_since: Whether a load of another kind has added complaints since then, or was one of
+            all that CFPB has, so that what was left out may come in.
     """
 
     load_id: int | None = None
