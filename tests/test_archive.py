@@ -295,6 +295,7 @@ def test_the_archive_comes_file_by_file(site: Site) -> None:
     assert {path.name for path in site.folder.iterdir()} == {"complaints.db", "files"}
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_what_did_not_change_is_not_fetched_again(site: Site) -> None:
     """The page is read, and each file asked about; no row is touched."""
@@ -310,6 +311,7 @@ def test_what_did_not_change_is_not_fetched_again(site: Site) -> None:
     assert last_load(site.folder)["outcome"] == "complete"
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_a_run_that_found_nothing_new_forgets_nothing(site: Site) -> None:
     """The one after it asks about the same versions."""
@@ -319,6 +321,7 @@ def test_a_run_that_found_nothing_new_forgets_nothing(site: Site) -> None:
     assert (site.archive().known_files, site.archive().rows) == (6, 0)
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_a_file_that_changed_is_fetched(site: Site) -> None:
     """It alone; the others are as they were."""
@@ -336,6 +339,7 @@ def test_a_file_that_changed_is_fetched(site: Site) -> None:
     assert narratives(site.folder) == ARCHIVED | {one["complaint_id"]: "Another story."}
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_others_that_add_nothing_are_no_reason_to_read_again(site: Site) -> None:
     """After a daily file without new complaints the archive is still up to date."""
@@ -367,6 +371,7 @@ def test_a_load_that_broke_off_is_gone_on_with(site: Site) -> None:
     assert (load["load_id"], load["outcome"], load["as_of"]) == (1, "complete", LAST_MONTH)
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_a_page_that_fails_leaves_nothing_to_go_on_with(site: Site) -> None:
     """The next run begins with the page."""
@@ -411,6 +416,7 @@ def test_the_daily_file_and_the_archive_in_any_order(site: Site, tmp_path: Path)
     assert rows(site.folder, CHANGES) == []
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_a_daily_file_that_is_older_and_the_archive_in_any_order(
     site: Site, tmp_path: Path
@@ -454,6 +460,7 @@ def test_in_a_partial_pull_the_rest_is_left_out(
     assert len(rows(site.folder)) == pulled
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_what_came_since_is_rounded_off_too(site: Site) -> None:
     """After another load has added complaints, the files are read again, for their narratives."""
@@ -474,6 +481,7 @@ def test_what_came_since_is_rounded_off_too(site: Site) -> None:
     assert site.archive().known_files == 6
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_narratives_fill_empty_places_only(site: Site) -> None:
     """One that is stored stays, also where the archive has another."""
@@ -491,6 +499,7 @@ def test_narratives_fill_empty_places_only(site: Site) -> None:
 # --- local files ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_files_that_are_here(site: Site) -> None:
     """They are read by their paths, each time, and stay where they are."""
@@ -505,6 +514,7 @@ def test_files_that_are_here(site: Site) -> None:
     assert site.faulty.requests == []
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_files_whose_names_tell_no_month(site: Site) -> None:
     """Each is as old as CFPB says within it."""
@@ -517,6 +527,7 @@ def test_files_whose_names_tell_no_month(site: Site) -> None:
     assert last_load(site.folder)["as_of"] == "2026-09-01"
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_a_page_whose_names_tell_no_month(site: Site) -> None:
     """Each file is as old as the server says."""
@@ -528,6 +539,7 @@ def test_a_page_whose_names_tell_no_month(site: Site) -> None:
     assert last_load(site.folder)["as_of"] == "2026-09-01"
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_one_of_the_files_is_broken(site: Site) -> None:
     """Those before it are stored; once it is mended, the same command goes on with it."""
@@ -548,6 +560,7 @@ def test_one_of_the_files_is_broken(site: Site) -> None:
     assert downloads_beside(site.database) == []
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_a_file_by_its_address(site: Site) -> None:
     """It is downloaded, and known when it is asked for again; the page is not."""
@@ -558,6 +571,7 @@ def test_a_file_by_its_address(site: Site) -> None:
     assert [status for _, status in site.asked()] == [200, 304]
 
 
+@pytest.mark.slow
 @through_the_flow
 def test_files_of_one_name_in_other_folders(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A load that failed is not gone on with for the files of another folder."""

@@ -165,6 +165,7 @@ def test_an_unchanged_file_is_not_loaded_again(loaded: Daily) -> None:
     assert loaded.downloads == []
 
 
+@pytest.mark.slow
 def test_it_is_up_to_date_ever_after(loaded: Daily) -> None:
     """A load that found nothing new is itself one after which the next finds nothing new."""
     assert [loaded.load().result().known_files for _ in range(2)] == [1, 1]
@@ -208,6 +209,7 @@ def test_exactly_what_changed_overnight_is_written(loaded: Daily) -> None:
     assert loaded.statuses == [200, 200]
 
 
+@pytest.mark.slow
 def test_a_complaint_that_returns_loses_its_mark(loaded: Daily) -> None:
     """What a later file has again is there again."""
     one = COMPLAINTS[7]
@@ -244,6 +246,7 @@ def test_a_file_that_lacks_too_much_is_refused(loaded: Daily) -> None:
     assert last_load(loaded.folder)["outcome"] == "failed"
 
 
+@pytest.mark.slow
 def test_one_in_a_hundred_is_believed(loaded: Daily) -> None:
     """Just as many as can be are marked."""
     for each in COMPLAINTS[:30]:
@@ -282,6 +285,7 @@ def test_withdrawals_that_are_allowed_need_no_second_download(loaded: Daily) -> 
     assert loaded.downloads == []
 
 
+@pytest.mark.slow
 def test_made_up_complaints_are_refused_beside_the_file(loaded: Daily) -> None:
     """A database with CFPB's file takes no sample."""
     before = by_id(loaded.folder)
@@ -292,6 +296,7 @@ def test_made_up_complaints_are_refused_beside_the_file(loaded: Daily) -> None:
     assert by_id(loaded.folder) == before
 
 
+@pytest.mark.slow
 def test_the_file_is_refused_beside_made_up_complaints(published: Daily) -> None:
     """A database with a sample takes no file, which is not even asked for."""
     assert run_at(published.api_url, published.folder, kind="sample", limit=10).is_completed()
@@ -337,6 +342,7 @@ def test_a_cut_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
         assert server.downloads == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_pieces")
 def test_the_next_run_goes_on_with_a_cut_download(tmp_path: Path) -> None:
     """When all attempts are cut off, what came is kept for the run after."""
@@ -354,6 +360,7 @@ def test_the_next_run_goes_on_with_a_cut_download(tmp_path: Path) -> None:
     assert last_load(tmp_path)["load_id"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_pieces")
 def test_what_is_published_amid_a_download_is_loaded_whole(tmp_path: Path) -> None:
     """The rest of yesterday's file is not asked of today's."""
@@ -388,6 +395,7 @@ def test_a_corrupt_download_is_told_by_name(tmp_path: Path) -> None:
         assert server.load().result().inserted == 3_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -410,6 +418,7 @@ def test_what_is_no_file_is_told_by_name(
     assert downloads_beside(tmp_path / "complaints.db") == []
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     """404 is asked for once."""
     with daily(tmp_path) as server:
@@ -443,6 +452,7 @@ def test_a_file_that_could_not_be_stored_is_kept(
     assert published.downloads == []
 
 
+@pytest.mark.slow
 def test_a_kept_file_gives_way_to_a_newer_one(loaded: Daily) -> None:
     """What was refused is not gone on with when the server has the next day's."""
     for each in COMPLAINTS[:31]:
@@ -492,6 +502,7 @@ def test_a_local_plain_csv(
     assert (tmp_path / "complaints.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_local_file_is_read_each_time(published: Daily) -> None:
     """No server says that it has not changed."""
     load(str(published.zip), published.folder)
@@ -501,6 +512,7 @@ def test_a_local_file_is_read_each_time(published: Daily) -> None:
     assert (report.unchanged, report.known_files) == (3_000, 0)
 
 
+@pytest.mark.slow
 def test_a_local_file_that_is_not_there(tmp_path: Path) -> None:
     """It is told by name."""
     error = error_of(load(str(tmp_path / "nowhere.zip"), tmp_path))
@@ -529,6 +541,7 @@ def test_an_older_file_changes_nothing(loaded: Daily) -> None:
     assert rows(loaded.folder, CHANGES) == changes
 
 
+@pytest.mark.slow
 def test_an_older_file_from_the_server_changes_nothing(loaded: Daily) -> None:
     """Nor where CFPB's server goes back to yesterday's."""
     before = by_id(loaded.folder)
@@ -559,6 +572,7 @@ def test_an_update_through_the_api_follows_the_file(loaded: Daily) -> None:
     assert by_id(loaded.folder)[id_of(newest)]["company_response"] == "Closed with relief"
 
 
+@pytest.mark.slow
 def test_an_update_follows_a_file_that_was_up_to_date(loaded: Daily) -> None:
     """The load that it updates is the one that brought complaints."""
     assert loaded.load().result().known_files == 1
@@ -578,6 +592,7 @@ def test_the_api_and_the_file_tell_the_same(published: Daily, tmp_path: Path) ->
     assert rows(published.folder, FIELDS) == rows(other, FIELDS)
 
 
+@pytest.mark.slow
 def test_the_api_and_the_file_told_the_same_but_for_white_space(tmp_path: Path) -> None:
     """In 2024, field by field: the file has a narrative in one line."""
     other = tmp_path / "api"
@@ -592,6 +607,7 @@ def test_the_api_and_the_file_told_the_same_but_for_white_space(tmp_path: Path) 
     assert [in_one_line(row) for row in by_api] == [in_one_line(row) for row in by_file]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("era", "day", "columns"), [("deployed", TODAY, 15), ("2024", OF_2024, 16)]
 )
@@ -611,6 +627,7 @@ def test_the_file_changes_nothing_that_the_api_brought(
     assert rows(tmp_path, CHANGES) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("era", "day", "columns"), [("deployed", TODAY, 15), ("2024", OF_2024, 16)]
 )
@@ -630,6 +647,7 @@ def test_the_api_changes_nothing_that_the_file_brought(
     assert rows(tmp_path, CHANGES) == []
 
 
+@pytest.mark.slow
 def test_the_file_completes_a_partial_pull(published: Daily) -> None:
     """What the API was not asked for is inserted, and what it brought stays."""
     assert run_at(published.api_url, published.folder, limit=1_000).is_completed()

@@ -134,7 +134,8 @@ def _reached(connection: sqlite3.Connection, kind: str) -> Reached:
     load_id, query, until = row or (None, "{}", None)
     (added_since,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM load AS later JOIN load AS own ON own.load_id ="
-        " (SELECT MAX(load_id) FROM load WHERE source = :kind AND outcome = 'complete')"
+        " (SELECT MAX(load_id) FROM load"
+        " WHERE source = :kind AND outcome = 'complete' AND complaints_read > 0)"
         " WHERE later.load_id > own.load_id AND later.source <> :kind AND (later.inserted > 0"
         " OR own.left_out AND later.source = :mirror AND later.outcome = 'complete'))",
         {"kind": kind, "mirror": MIRROR},
