@@ -21,7 +21,9 @@ from loads import (
     JUNE,
     MARCH,
     NO_NARRATIVE,
+    WINDOW,
     Asked,
+    break_off,
     complaint,
     complaints,
     load,
@@ -338,6 +340,21 @@ def test_what_was_left_out_may_come_after_all_there_is(path: Path) -> None:
     assert not added_since(path, "archive")
 
     load_file(path, complaint(1), columns=NO_NARRATIVE)
+    assert added_since(path, "archive")
+
+
+def test_a_load_that_was_gone_on_with_may_add_something(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began before the archive was read, and ended after that."""
+    hours = iter(range(10, 100))
+    monkeypatch.setattr("cfpb_etl.loads._now", lambda: f"2026-10-08T{next(hours)}:00:00+00:00")
+    break_off(path, part(complaint(1), matching=2, following=[WINDOW]))
+    archive(path, complaint(1, **TOLD))
+    assert not added_since(path, "archive")
+
+    load(path, part(complaint(2), matching=2))
+    assert [load_id for (load_id,) in query(path, "SELECT load_id FROM load")] == [1, 2, 3]
     assert added_since(path, "archive")
 
 

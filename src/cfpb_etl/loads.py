@@ -136,7 +136,9 @@ def _reached(connection: sqlite3.Connection, kind: str) -> Reached:
         "SELECT EXISTS (SELECT 1 FROM load AS later JOIN load AS own ON own.load_id ="
         " (SELECT MAX(load_id) FROM load"
         " WHERE source = :kind AND outcome = 'complete' AND complaints_read > 0)"
-        " WHERE later.load_id > own.load_id AND later.source <> :kind AND (later.inserted > 0"
+        # A load that was gone on with keeps its place among the others.
+        " WHERE (later.load_id > own.load_id OR later.ended_at > own.ended_at)"
+        " AND later.source <> :kind AND (later.inserted > 0"
         " OR own.left_out AND later.source = :mirror AND later.outcome = 'complete'))",
         {"kind": kind, "mirror": MIRROR},
     ).fetchone()
