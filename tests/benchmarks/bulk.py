@@ -15,7 +15,6 @@ far: five million beside one million: the time for a row, and the peak memory of
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 import statistics
@@ -189,18 +188,16 @@ def load(file: Path, database: Path, environment: dict[str, str]) -> Loaded:
             stdout=said,
             stderr=subprocess.DEVNULL,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        process.wait()
         whole = time.monotonic() - began
         said.seek(0)
         lines = said.read().splitlines()
     if process.returncode:
         raise SystemExit(f"our_bulk.py ended with exit code {process.returncode}")
-    seconds, *counts, reader = lines[-1].split()
-    inserted, updated, withdrawn, unchanged = map(int, counts)
-    in_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    seconds, *numbers = lines[-1].split()
+    inserted, updated, withdrawn, unchanged, ours, readers = map(int, numbers)
     done = inserted, updated, withdrawn, unchanged
-    return Loaded(float(seconds), whole, done, in_bytes / 1e6, int(reader) / 1e6)
+    return Loaded(float(seconds), whole, done, ours / 1e6, readers / 1e6)
 
 
 def shell(csv: Path, database: Path) -> float:
