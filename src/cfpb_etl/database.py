@@ -7,7 +7,7 @@ import logging
 from contextlib import closing
 from functools import cache, lru_cache
 from itertools import count, islice
-from operator import itemgetter
+from operator import itemgetter, lt
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -335,9 +335,10 @@ def _values_of(columns: tuple[str, ...]) -> Callable[[Complaint], tuple[Any, ...
 
 def _distinct(complaints: list[Complaint]) -> tuple[list[Complaint], list[Complaint]]:
     """Return the first copy of each complaint in the order of their ids, and the later copies."""
-    by_id = dict(zip(map(_ID, complaints), complaints, strict=True))
-    if len(by_id) == len(complaints):
-        return [by_id[number] for number in sorted(by_id)], []
+    ordered = sorted(complaints, key=_ID)
+    ids = [*map(_ID, ordered)]
+    if all(map(lt, ids, ids[1:])):
+        return ordered, []
     first = {each[0]: each for each in reversed(complaints)}
     later = [each for each in complaints if first[each[0]] is not each]
     return [first[number] for number in sorted(first)], later
