@@ -593,4 +593,6 @@ class PrefectNotStartedError(CfpbEtlError):
         super().__init__(
             f"Prefect's temporary server did not start ({detail}). Run again; or start a server"
             " with `prefect server start`, and set PREFECT_API_URL to the address that it prints."
+            " If a newer Prefect has run here before, its database is too new for this one:"
+            " `pip install -U prefect`, or set PREFECT_HOME to a new folder."
         )
