@@ -103,6 +103,7 @@ _WITHOUT_RUNS = {
     "interrupted": (_LOOKS["interrupted"], "none finished"),
 }
 _INK, _MUTED, _LINE, _AMBER = "#1f2328", "#59636e", "#8c959f", "#9a6700"
+_GAP = "\N{NO-BREAK SPACE}" * 4
 _MINUTE = 60
 _RENDER_SECONDS = 30
 
@@ -162,7 +163,8 @@ def _heading(flow: AnyFlow, outcome: RunOutcome | None) -> list[str]:
         when = outcome.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
         took = _duration((outcome.ended - outcome.began).total_seconds())
         status = _text(f"{look.mark} {outcome.word}", look.accent, size=11, bold=True)
-        lines.append(status + _text(f" · {when} · {took}", _INK, size=11))
+        # Where a viewer has no Helvetica, bold letters are wider and would cover a single space.
+        lines.append(status + _text(f"{_GAP}· {when} · {took}", _INK, size=11))
         if outcome.error and not any(figures.failed for figures in outcome.tasks.values()):
             lines += [_text(line, look.accent) for line in _wrapped(outcome.error, 110)]
     return lines
@@ -218,7 +220,7 @@ def _first(text: str | None) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in line)
 
 
-def _wrapped(text: str | None, width: int = 30, lines: int = 3) -> list[str]:
+def _wrapped(text: str | None, width: int = 27, lines: int = 3) -> list[str]:
     return textwrap.wrap(_first(text), width, max_lines=lines, placeholder=" …")
 
 
