@@ -53,7 +53,9 @@ class TemporaryServer:
         before = block(signal.SIG_BLOCK, {signal.SIGINT}) if block else None
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this very module
-                [sys.executable, "-m", __name__, str(port)], env=_SETTINGS | os.environ
+                # -P: what lies in the folder that we are called in is nothing to import.
+                [sys.executable, "-P", "-m", __name__, str(port)],
+                env=_SETTINGS | os.environ,
             )
         finally:
             if block:
