@@ -118,8 +118,7 @@ class ComplaintRows:
     @property
     def ids(self) -> BitMap64:
         """Return the ids of all rows so far, of rejected ones too."""
-        # A union is a copy.
-        return self._ids | self._rejected_ids if self._rejected_ids else self._ids
+        return self._ids | self._rejected_ids
 
     def __iter__(self) -> Iterator[list[Complaint]]:
         """Hand out the complaints in the order of the file."""

@@ -82,8 +82,8 @@ class _Storing:
 
     Args:
         connection: The one that writes.
-        before: Another, which sees the database as it was. Its cache serves the comparing: that of
-            the first keeps what it changed, up to nine tenths, and read each page time and again.
+        before: Another, which sees the database as it was, to compare a file's rows with. What the
+            first has changed fills its cache: after 10,000 rows, a million took 790,000 reads.
         load_id: The load that the part belongs to.
         parsed: The part.
     """
@@ -123,7 +123,7 @@ class _Storing:
         brought = self._brought(batch)
         if self._facts.rows is not None:
             self._ids += map(_ID, batch)
-        elif self._began_empty and not self._parsed.reading.repeated:
+        elif self._began_empty and self._came_once:
             self._insert(batch, brought)  # none of them can be known
             batch = []
         while batch:
@@ -133,6 +133,11 @@ class _Storing:
         if self._facts.rows is None and self._rows % _ROWS_BETWEEN_WORDS < _ROWS_AT_ONCE:
             so_far = f"{self._rows:,} complaints"
             log.info("Storing", extra={"so_far": so_far, "share": self._parsed.reading.share})
+
+    @property
+    def _came_once(self) -> bool:
+        """Say whether no complaint came twice so far, which only a file's reader tells."""
+        return self._facts.rows is None and not self._parsed.reading.repeated
 
     def _brought(self, batch: Sequence[Complaint]) -> tuple[str, ...]:
         """Return the columns that are carried, or have a value in one of these all the same."""
@@ -149,9 +154,7 @@ class _Storing:
         journal of its own for each row that it tries: that took twice as long.
         """
         ids = [*map(_ID, complaints)]
-        # Only a file tells whether a complaint came before, so that it would be stored by now.
-        as_it_was = self._facts.rows is None and not self._parsed.reading.repeated
-        looked_at = self._before if as_it_was else self._connection
+        looked_at = self._before if self._came_once else self._connection
         present = looked_at.execute(_present(brought, len(ids)), ids).fetchall()
         if present == complaints:
             return
