@@ -41,6 +41,14 @@ MILLION, FIVE = 1_000_000, 5
 TODAY, TOMORROW = date(2026, 10, 8), date(2026, 10, 9)
 ID_STEP, DAYS_STEP = 30_000_000, 1_095  # from one million to the next older one
 
+# VmHWM is of Linux, in KiB; it is told at the end, where the reader holds most.
+READER = """
+import pathlib, runpy, sys
+runpy.run_module("cfpb_etl.complaint_stream", run_name="__main__")
+status = pathlib.Path("/proc/self/status").read_text()
+print(int(status.partition("VmHWM:")[2].split()[0]) * 1024 // 1000, file=sys.stderr)
+"""
+
 Source = dict[str, Any]
 
 
@@ -51,7 +59,6 @@ class Loaded(NamedTuple):
     whole_process: float
     counts: tuple[int, int, int, int]
     megabytes: float
-    reader_megabytes: float
 
 
 def first(folder: Path, pairs: int) -> None:
@@ -117,20 +124,18 @@ def far(folder: Path, pairs: int) -> None:
                 remove(database)
                 timed[millions].append(load(file, database, environment))
     for millions, loads in timed.items():
-        seconds, most = statistics.median(each.seconds for each in loads), max(loads, key=peak)
+        seconds, most = (
+            statistics.median(each.seconds for each in loads),
+            max(each.megabytes for each in loads),
+        )
         print(
             f"{millions} million  {seconds:6.2f} s, {seconds / millions:5.2f} us a row;"
-            f" at most {most.megabytes:.0f} MB, and {most.reader_megabytes:.0f} MB to read"
+            f" at most {most:.0f} MB, and {read_alone(files[millions]):.0f} MB to read"
         )
     ratios = [
         five.seconds / FIVE / one.seconds for one, five in zip(timed[1], timed[FIVE], strict=True)
     ]
     print(f"a row of five million takes {statistics.median(ratios):.2f} times as long")
-
-
-def peak(loaded: Loaded) -> float:
-    """Return the memory of both processes."""
-    return loaded.megabytes + loaded.reader_megabytes
 
 
 # --- made-up files --------------------------------------------------------------------------
@@ -195,9 +200,21 @@ def load(file: Path, database: Path, environment: dict[str, str]) -> Loaded:
     if process.returncode:
         raise SystemExit(f"our_bulk.py ended with exit code {process.returncode}")
     seconds, *numbers = lines[-1].split()
-    inserted, updated, withdrawn, unchanged, ours, readers = map(int, numbers)
+    inserted, updated, withdrawn, unchanged, peak = map(int, numbers)
     done = inserted, updated, withdrawn, unchanged
-    return Loaded(float(seconds), whole, done, ours / 1e6, readers / 1e6)
+    return Loaded(float(seconds), whole, done, peak / 1e6)
+
+
+def read_alone(file: Path) -> float:
+    """Read a file as our reader does, and return the most memory that it held, in megabytes."""
+    done = subprocess.run(
+        [sys.executable, "-c", READER, file],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return int(done.stderr) / 1e3
 
 
 def shell(csv: Path, database: Path) -> float:

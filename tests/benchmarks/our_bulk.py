@@ -2,13 +2,11 @@
 
 Run `python our_bulk.py FILE DATABASE`. The last line that it prints has the seconds from the
 load's beginning to its end, with the log emptied into the database; the counts of what it did; and
-the peak memory of this process and of the one that reads the file, in bytes. For that the file is
-read once more, so that the reader can tell its own at its end.
+the peak memory of this process, in bytes.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -22,14 +20,6 @@ from cfpb_etl.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# Of Linux: ru_maxrss keeps, over fork and exec, that of the process which started another.
-PEAK = "int(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]) * 1024"
-READER = f"""
-import runpy, sys
-runpy.run_module("cfpb_etl.complaint_stream", run_name="__main__")
-print({PEAK}, file=sys.stderr)
-"""
 
 took: list[float] = []
 loads: list[Load] = []
@@ -45,16 +35,13 @@ def timed_load(*arguments: Any, **options: Any) -> Iterator[Load]:
     took.append(time.monotonic() - began)
 
 
-def peak_of_reader(file: str) -> int:
-    """Return the most memory that reading a file takes, in bytes."""
-    done = subprocess.run(
-        [sys.executable, "-c", READER, file],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return int(done.stderr)
+def peak() -> int:
+    """Return the most memory that this process has held, in bytes, as Linux tells it.
+
+    `ru_maxrss` keeps, over fork and exec, that of the process which started another.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":
@@ -65,4 +52,4 @@ if __name__ == "__main__":
         sys.exit(code)
     report = loads[0].report
     counts = report.inserted, report.updated, report.withdrawn, report.unchanged
-    print(took[0], *counts, eval(PEAK), peak_of_reader(file))  # noqa: S307 - ours
+    print(took[0], *counts, peak())
