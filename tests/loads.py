@@ -63,11 +63,11 @@ class Asked:
         return Page.of_progress(progress)
 
     def fetch(self, part: Any) -> RawPart:
-        """Never happens here."""
+        """Never happens: these tests begin and end loads, and store parts that they made."""
         raise NotImplementedError(part)
 
     def divided(self, raw: RawPart, under_way: int) -> Sequence[Part]:
-        """Never happens here."""
+        """Never happens, as nothing is fetched."""
         raise NotImplementedError(raw, under_way)
 
 
