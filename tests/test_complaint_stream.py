@@ -403,7 +403,7 @@ def test_an_error_is_a_frame_as_well(path: Path) -> None:
     """It is the only one of a file that cannot be read, and holds the error itself."""
     pipe = io.BytesIO()
 
-    _write_frames(path, pipe)
+    _write_frames(path, None, pipe)
     pipe.seek(0)
 
     letter, frame = _next_frame(pipe)

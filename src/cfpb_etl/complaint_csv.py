@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice, tee
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,12 @@ from pyroaring import BitMap64
 
 from cfpb_etl.complaint import OF_EVERY_RELEASE, parse_columns, parse_date, parse_fields, parse_id
 from cfpb_etl.errors import InvalidFieldError, UnexpectedColumnsError, UnreadableFileError
+from cfpb_etl.known_lines import KnownLines, UnknownLines
 from cfpb_etl.load_report import MOST_REMARKS
 from cfpb_etl.source import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cfpb_etl.complaint import Complaint
@@ -85,6 +86,13 @@ class Header:
         if missing or twice:
             raise UnexpectedColumnsError(path, missing, twice, self.row)
 
+    @property
+    def is_in_cfpbs_order(self) -> bool:
+        """Say whether a line begins with the day received and ends with the id, as CFPB's do."""
+        return (
+            self.places["date_received"] == 0 and self.places["complaint_id"] == len(self.row) - 1
+        )
+
     def is_again(self, row: Iterable[str]) -> bool:
         """Say whether a row repeats the header."""
         return tuple(map(str.strip, row)) == self.row
@@ -96,24 +104,49 @@ class ComplaintRows:
     Args:
         lines: The file's lines, each with its end.
         path: The file, for errors.
+        known: The lines whose complaints the database holds as they stand; runs of these are left
+            out. None if nobody asks for them the next time either.
+        tell_known: Told the fingerprints of lines that are left out.
 
     Attributes:
         header: Its columns.
         reading: What it turned out to hold so far, except for `ids`.
+        fingerprints: Of the lines of the complaints that were handed out last; empty where these
+            cannot be told line by line.
 
     Raises:
         UnexpectedColumnsError: If its first line is no header of complaints.
         UnreadableFileError: If it is empty; while it is read, if a quote is never closed.
     """
 
-    def __init__(self, lines: Iterable[str], path: Path) -> None:
+    def __init__(
+        self,
+        lines: Iterable[str],
+        path: Path,
+        known: KnownLines | None = None,
+        tell_known: Callable[[bytes], object] = len,
+    ) -> None:
         csv.field_size_limit(LONGEST_FIELD)
         self._path = path
-        self._rows = csv.reader(lines, strict=True)
-        self.header = _header(self._rows, path)
+        lines = iter(lines)
+        first = csv.reader(lines, strict=True)
+        self.header = _header(first, path)
         self._ids = BitMap64()
         self._rejected_ids = BitMap64()
         self.reading = Reading()
+        self.fingerprints = b""
+        self._lines_before = first.line_num  # of those that the reader of the rows is given
+        self._known = known if known is not None and self.header.is_in_cfpbs_order else None
+        self._tell_known = tell_known
+        self._unknown: UnknownLines | None = None
+        self._given: Iterator[str] = iter(())
+        if self._known is not None:
+            self._known.under(self.header.row)
+            if self._known:
+                self._unknown = UnknownLines(lines, self._known, self._note_known)
+                lines = chain.from_iterable(self._unknown)
+            lines, self._given = tee(lines)
+        self._rows = csv.reader(lines, strict=True)
 
     @property
     def ids(self) -> BitMap64:
@@ -124,22 +157,33 @@ class ComplaintRows:
     def __iter__(self) -> Iterator[list[Complaint]]:
         """Hand out the complaints in the order of the file."""
         while True:
-            line = self._rows.line_num + 1
+            lines = self._rows.line_num
+            line = self._lines_before + lines + 1
             rows: list[list[str]] = []
             fault = None
             try:
                 rows.extend(islice(self._rows, _ROWS_AT_ONCE))
             except csv.Error as error:  # what came before it in these rows is there
                 fault = error
+            given = [*islice(self._given, self._rows.line_num - lines)]
             if rows:
-                yield self._parsed(rows, line)
+                yield self._parsed(rows, line, given)
             if fault:
                 *_, begins = _beginnings([*rows, ()], line)
                 self._reject_broken(begins, str(fault))
             elif len(rows) < _ROWS_AT_ONCE:
                 return
 
-    def _parsed(self, rows: list[list[str]], line: int) -> list[Complaint]:
+    def _note_known(self, ids: BitMap64, days: Iterable[str], fingerprints: bytes) -> None:
+        self._ids.update(ids)
+        self.reading.rows += len(ids)
+        self.reading.known += len(ids)
+        days = (*self.reading.days, *days)
+        self.reading.days = [min(days), max(days)]
+        self._tell_known(fingerprints)
+
+    def _parsed(self, rows: list[list[str]], line: int, given: list[str]) -> list[Complaint]:
+        self.fingerprints = b""
         try:
             if {*map(len, rows)} != {len(self.header.row)}:
                 raise ValueError  # noqa: TRY301 - as where a value is odd
@@ -157,6 +201,8 @@ class ComplaintRows:
                 ):
                     self._note_id(number, begins)
             self._ids.update(ids)
+            if self._known is not None and len(given) == len(rows):
+                self.fingerprints = self._known.fingerprints(given).tobytes()
         self.reading.rows += len(complaints)
         return complaints
 
@@ -183,6 +229,7 @@ class ComplaintRows:
     def _note_id(self, number: int, line: int) -> None:
         if number in self._ids:
             self.reading.repeated += 1
+            self.reading.repeated_ids.add(number)
             self._remark(line, f"complaint {number} came before; this later copy counts")
         self._ids.add(number)
 
@@ -198,16 +245,23 @@ class ComplaintRows:
 
     def _reject_broken(self, line: int, fault: str) -> None:
         if "field limit" in fault or "end of data" in fault:  # nobody knows how many rows it took
+            begins = self._in_file(line)
             raise UnreadableFileError(
                 self._path,
-                f"the row that begins in line {line:,} does not end ({fault}); a quote in it may"
+                f"the row that begins in line {begins:,} does not end ({fault}); a quote in it may"
                 " never be closed",
             )
         self._reject(line, fault)
 
     def _remark(self, line: int, what: str) -> None:
         if len(self.reading.remarks) < MOST_REMARKS:
-            self.reading.remarks.append(f"line {line:,}: {what}")
+            self.reading.remarks.append(f"line {self._in_file(line):,}: {what}")
+
+    def _in_file(self, line: int) -> int:
+        if self._unknown is None:
+            return line
+        before = self._lines_before
+        return before + self._unknown.number_in_file(line - before)
 
 
 _ID = itemgetter(0)

@@ -142,7 +142,8 @@ def fetch_complaint_file(
         version=version,
         **facts,
     )
-    return RawPart(path, read_file, every, stored=stored)
+    read = read_file if every.complements else partial(read_file, database=database)
+    return RawPart(path, read, every, stored=stored)
 
 
 def downloads_beside(database: Path) -> list[Path]:

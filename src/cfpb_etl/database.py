@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from contextlib import closing
 from functools import cache, lru_cache
 from itertools import count, islice
@@ -16,6 +15,7 @@ from pyroaring import BitMap64
 from cfpb_etl import progress
 from cfpb_etl.complaint import OF_EVERY_RELEASE, Complaint
 from cfpb_etl.errors import TooManyWithdrawnError
+from cfpb_etl.known_lines import LineKeeper
 from cfpb_etl.load_report import LoadReport
 from cfpb_etl.precedence import (
     insertion,
@@ -34,11 +34,8 @@ if TYPE_CHECKING:
     from cfpb_etl.source import ParsedPart
 
 _ROWS_AT_ONCE = 500  # so many decoded rows fit a processor's cache
-_ROWS_BETWEEN_WORDS = 10_000
 _FEWEST = 2  # columns: an itemgetter of one makes no tuple
 _ID, _DATE_RECEIVED = itemgetter(0), itemgetter(1)
-
-log = logging.getLogger(__name__)
 
 
 def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadReport:
@@ -113,6 +110,9 @@ class _Storing:
         self._updates = count()
         connection.create_function("note_update", 0, self._updates.__next__)
         connection.execute(remember_changes(load_id))
+        self._lines = LineKeeper(connection)
+        if not self._newer.carried:  # what they told stands, whatever a line says
+            parsed.reading.keep = self._lines.keep
 
     def store(self, batch: list[Complaint]) -> None:
         """Store some complaints, in the order in which they came."""
@@ -130,9 +130,6 @@ class _Storing:
             # The later copy of a complaint counts, after the earlier one has.
             first, batch = _distinct(batch)
             self._store_distinct(first, brought)
-        if self._facts.rows is None and self._rows % _ROWS_BETWEEN_WORDS < _ROWS_AT_ONCE:
-            so_far = f"{self._rows:,} complaints"
-            log.info("Storing", extra={"so_far": so_far, "share": self._parsed.reading.share})
 
     @property
     def _came_once(self) -> bool:
@@ -180,9 +177,12 @@ class _Storing:
     def ended(self) -> LoadReport:
         """Draw the consequences of the part's end, and return what it did."""
         reading, parsed = self._parsed.reading, self._parsed
+        reading.keep = None
+        self._lines.end(reading.repeated_ids)
+        rows = self._rows + reading.known
         report = LoadReport(
             parts=1,
-            rows=self._rows,
+            rows=rows,
             inserted=self._inserted,
             updated=next(self._updates),
             left_out=len(self._left_out),
@@ -191,17 +191,17 @@ class _Storing:
             nameless=reading.nameless,
             headers=reading.headers,
             remarks=tuple(f"{self._facts.part}, {each}" for each in reading.remarks) or None,
-            oldest=self._oldest,
-            newest=self._newest,
+            oldest=min(filter(None, (self._oldest, *reading.days)), default=None),
+            newest=max(filter(None, (self._newest, *reading.days)), default=None),
             matching=self._facts.matching,
             proves_absence=self._facts.proves_absence,
             known_files=int(self._facts.is_known),
             unknown=frozenset(parsed.unknown),
-            missing=OF_EVERY_RELEASE - self._carried if self._rows else frozenset(),
+            missing=OF_EVERY_RELEASE - self._carried if rows else frozenset(),
         )
         window: progress.Window | None
         if self._facts.matching is None:
-            distinct = self._rows - reading.repeated - len(self._left_out)
+            distinct = rows - reading.repeated - len(self._left_out)
             window = progress.note_whole(self._connection, self._load_id, parsed, distinct)
             withdrawn = self._mark_vanished() if self._facts.proves_absence else 0
         else:

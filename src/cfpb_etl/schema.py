@@ -129,10 +129,36 @@ def _m003_files(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _m004_known_lines(connection: sqlite3.Connection) -> None:
+    for statement in (
+        """
+CREATE TABLE line_block (          -- the lines of the daily file that was stored last, in its order
+    block INTEGER PRIMARY KEY,
+    fingerprints BLOB NOT NULL     -- of some hundred lines, 8 bytes each
+)""",
+        """
+CREATE TABLE line_outdated (       -- complaints that may not be as in such a line any more
+    complaint_id INTEGER PRIMARY KEY
+)""",
+        # Whoever changes a complaint. An upsert would take OR IGNORE for OR ABORT
+        # (https://www.sqlite.org/lang_createtrigger.html section 2).
+        *(
+            f"""
+CREATE TRIGGER complaint_{event.lower()} AFTER {event} ON complaint BEGIN
+    INSERT INTO line_outdated SELECT OLD.complaint_id WHERE NOT EXISTS
+        (SELECT 1 FROM line_outdated WHERE complaint_id = OLD.complaint_id);
+END"""  # noqa: S608 - words of ours
+            for event in ("UPDATE", "DELETE")
+        ),
+    ):
+        connection.execute(statement)
+
+
 _MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _m001_complaints_and_loads,
     _m002_windows_and_history,
     _m003_files,
+    _m004_known_lines,
 )
 
 

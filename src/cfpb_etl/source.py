@@ -13,10 +13,10 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from pyroaring import BitMap64
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from pyroaring import BitMap64
 
     from cfpb_etl.complaint import Complaint
     from cfpb_etl.pace import Pace
@@ -164,8 +164,12 @@ class Reading:
     """What a part turned out to hold, known when its complaints have been handed over.
 
     Attributes:
-        rows: Complaints handed over.
-        repeated: Of these, those whose id came before in the part; the later copy counts.
+        rows: Complaints handed over, and known ones.
+        known: Of these, those that the database holds as they are, so that they are not handed
+            over.
+        days: The first and the last day received of known ones; empty if there are none.
+        repeated: Complaints handed over whose id came before in the part; the later copy counts.
+        repeated_ids: The ids of these.
         rejected: Rows that cannot be complaints.
         nameless: Of these, rows that do not tell which complaint they are of.
         headers: Rows that repeat the header.
@@ -173,16 +177,22 @@ class Reading:
         ids: The ids of all rows, of rejected ones too. None where the database collects them, for
             a window of several parts.
         share: How much of the part has been read by now, from 0 to 1.
+        keep: What is to be told the fingerprints of its lines meanwhile, by which they are known
+            the next time; None where nobody wants them.
     """
 
     rows: int = 0
+    known: int = 0
+    days: list[str] = field(default_factory=list)
     repeated: int = 0
+    repeated_ids: BitMap64 = field(default_factory=BitMap64)
     rejected: int = 0
     nameless: int = 0
     headers: int = 0
     remarks: list[str] = field(default_factory=list)
     ids: BitMap64 | None = None
     share: float = 0.0
+    keep: Callable[[bytes], object] | None = None
 
 
 class Content(NamedTuple):

@@ -1,0 +1,209 @@
+"""The lines of CFPB's daily file whose complaints a database holds as they stand in them.
+
+CFPB writes first what is new or changed, and the rest follows as it was (DATA.md section 4): of
+most lines it is enough to see that they are the same. The database keeps a fingerprint of each, in
+the order of the file that was stored last, so that some hundred are found at once. One row a
+complaint, found by its id, made the first load a tenth longer.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, deque
+from itertools import compress, count, islice
+from typing import TYPE_CHECKING
+
+from pyroaring import BitMap64
+
+from cfpb_etl import __version__
+from cfpb_etl.complaint import parse_date
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+_SIGNED_64 = "q"
+_AT_ONCE = 500  # lines; together with the block, the shortest run that is left out
+_DAY = len("2026-10-08")
+_DIGITS = 20  # of 64 bits
+_WINDOW = 4  # blocks: what comes at once lies in two, and the next one is looked up beforehand
+
+
+class KnownLines:
+    """The lines that a database holds, of a file that is read in about the same order.
+
+    What another version of this program kept, or kept of a file with other columns, is not found.
+
+    Args:
+        connection: The database's, within a transaction that sees it as it was before the load.
+
+    Attributes:
+        outdated: Complaints that were changed, or deleted, since their line was kept.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._salt = 0
+        # Wherever the file goes on, the first line of a block is found after 500 lines at most.
+        self._blocks: dict[int, int] = {
+            array(_SIGNED_64, first)[0]: block
+            for block, first in connection.execute(
+                "SELECT block, SUBSTR(fingerprints, 1, 8) FROM line_block"
+            )
+        }
+        self._window: dict[int, frozenset[int]] = {}
+        self.outdated = BitMap64(
+            number for (number,) in connection.execute("SELECT complaint_id FROM line_outdated")
+        )
+
+    def __bool__(self) -> bool:
+        """Say whether there are any."""
+        return bool(self._blocks)
+
+    def under(self, header: Sequence[str]) -> None:
+        """Say under which names of columns the lines to come stand."""
+        self._salt = hash((__version__, *header))
+
+    def fingerprints(self, lines: Iterable[str]) -> array[int]:
+        """Return a number of 64 bits for each line.
+
+        Python's own hash is a keyed SipHash, six times as fast as BLAKE2 on a line; it is the same
+        in the next process where PYTHONHASHSEED says so. Where it is not, no line is known.
+        """
+        salt = self._salt
+        return array(_SIGNED_64, [salt ^ hash(line) for line in lines])
+
+    def among(self, fingerprints: array[int]) -> set[int]:
+        """Return those of lines that are known; those of a file are asked for in its order."""
+        for first in self._blocks.keys() & fingerprints:
+            self._look_up(self._blocks[first])
+            self._look_up(self._blocks[first] + 1)  # its first line may have changed
+        wanted = {*fingerprints}
+        unknown = wanted
+        for block in reversed(self._window.values()):
+            unknown = unknown - block
+            if not unknown:
+                return wanted
+        return wanted - unknown
+
+    def _look_up(self, block: int) -> None:
+        if block in self._window:
+            return
+        row = self._connection.execute(
+            "SELECT fingerprints FROM line_block WHERE block = ?", (block,)
+        ).fetchone()
+        if row is not None:
+            self._window[block] = frozenset(array(_SIGNED_64, row[0]))
+            if len(self._window) > _WINDOW:
+                del self._window[next(iter(self._window))]
+
+
+class UnknownLines:
+    """The lines of a file that have to be parsed: all but the known ones.
+
+    A line begins with the day received and ends with the id.
+
+    Args:
+        lines: Those after the header.
+        known: The known ones, among lines under this header.
+        tell: Told the ids, the days received and the fingerprints of lines that are left out.
+    """
+
+    def __init__(
+        self,
+        lines: Iterator[str],
+        known: KnownLines,
+        tell: Callable[[BitMap64, Iterable[str], bytes], object],
+    ) -> None:
+        self._lines = lines
+        self._known = known
+        self._tell = tell
+        self._came = BitMap64()
+        self._left_out = self._passed = 0
+        # Of those passed last, where they stand. Who parses them is not so far behind.
+        self._numbers: deque[int] = deque(maxlen=4 * _AT_ONCE)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Yield some of the lines at a time, in their order."""
+        looks = True
+        while lines := [*islice(self._lines, _AT_ONCE)]:
+            passed = self._unknown(lines) if looks else lines
+            # A field goes on in the next line, which may look like a row and be none.
+            looks = looks and not any(line.count('"') % 2 for line in passed)
+            yield passed
+
+    def number_in_file(self, number: int) -> int:
+        """Return where a line stands among all lines, given where among those passed; from 1."""
+        if number > self._passed:
+            return number + self._left_out
+        return self._numbers[number - self._passed - 1]
+
+    def _unknown(self, lines: list[str]) -> list[str]:
+        """Return the lines that have to be parsed, and tell of the others."""
+        fingerprints = self._known.fingerprints(lines)
+        are_known = self._are_known(lines, fingerprints)
+        known = [*compress(lines, are_known)]
+        try:
+            days = {*map(parse_date, {line[:_DAY] for line in known})}
+        except ValueError:  # in quotes, for one
+            are_known, known = [False] * len(lines), []
+        if known:
+            ids = BitMap64(map(_id_at_end, known))
+            self._tell(ids, days, array(_SIGNED_64, compress(fingerprints, are_known)).tobytes())
+        unknown = [not is_known for is_known in are_known]
+        self._numbers.extend(compress(count(self._left_out + self._passed + 1), unknown))
+        self._left_out += len(known)
+        self._passed += len(lines) - len(known)
+        return [*compress(lines, unknown)]
+
+    def _are_known(self, lines: list[str], fingerprints: array[int]) -> list[bool]:
+        """Say of each line whether its complaint stands as it is in there.
+
+        Of a complaint that comes twice the later copy counts, also where it is the known one.
+        """
+        known = self._known.among(fingerprints)
+        ids = [*map(_id_at_end, lines)]
+        numbers = BitMap64(filter(None, ids))
+        stand = numbers - self._came - self._known.outdated
+        self._came |= numbers
+        if len(known) == len(stand) == len(lines):
+            return [True] * len(lines)
+        copies = Counter(ids)
+        standing = {number for number in stand if copies[number] == 1}
+        return [
+            fingerprint in known and number in standing
+            for fingerprint, number in zip(fingerprints, ids, strict=True)
+        ]
+
+
+def _id_at_end(line: str) -> int:
+    """Return the id at the end of a line, or 0 if that is none."""
+    spelled = line[line.rfind(",") + 1 :].strip().strip('"')
+    return int(spelled) if len(spelled) < _DIGITS and spelled.isdecimal() else 0
+
+
+class LineKeeper:
+    """Keeps the lines of a file that is stored, in place of those of the file before.
+
+    Args:
+        connection: The one that stores.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._block = count(1)
+
+    def keep(self, fingerprints: bytes) -> None:
+        """Keep some lines that follow those before."""
+        block = next(self._block)
+        if block == 1:
+            self._connection.execute("DELETE FROM line_block")
+        self._connection.execute("INSERT INTO line_block VALUES (?, ?)", (block, fingerprints))
+
+    def end(self, repeated: Iterable[int]) -> None:
+        """Say that all complaints stand as in the lines kept, but for these, of several lines."""
+        if next(self._block) > 1:
+            self._connection.execute("DELETE FROM line_outdated")
+            self._connection.executemany(
+                "INSERT INTO line_outdated VALUES (?)", zip(repeated, strict=True)
+            )
