@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ import pytest
 from cfpb_etl import complaint_stream, errors
 from cfpb_etl.complaint_csv import COLUMNS, ComplaintRows
 from cfpb_etl.complaint_stream import _next_frame, _streamed, _write_frames, read_file
+from cfpb_etl.known_lines import LineKeeper
+from cfpb_etl.schema import connect, ensure_schema
 from cfpb_etl.source import Reading
 from cfpb_etl.zipped_csv import opened
 
@@ -141,6 +144,61 @@ def test_what_is_read_is_told_meanwhile(path: Path) -> None:
     assert (reading.share, reading.rows, reading.repeated) == (1.0, MANY + 1, 1)
     assert reading.ids is not None
     assert len(reading.ids) == MANY
+
+
+def read_again(path: Path, database: Path) -> tuple[list[Complaint], Content]:
+    """Read a file, and keep its lines in a database as a load does."""
+    content = read_file(path, NAME, database)
+    with closing(connect(database, make=True)) as connection:
+        ensure_schema(connection, database)
+        connection.execute("BEGIN IMMEDIATE")
+        keeper = LineKeeper(connection)
+        content.reading.keep = keeper.keep
+        complaints = [*content.complaints]
+        keeper.end(content.reading.repeated_ids)
+        connection.commit()
+    return complaints, content
+
+
+def test_lines_kept_by_one_process_are_known_to_the_next(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line's fingerprint is the same; what is left out is counted, and told meanwhile."""
+    database = tmp_path / "complaints.db"
+    write(path, content_of(*range(1, MANY)))
+    complaints, first = read_again(path, database)
+    assert (len(complaints), first.reading.known) == (MANY - 1, 0)
+    write(path, content_of(10**6, 3, *range(1, MANY), 9, 10**7))
+    caplog.set_level("INFO", "cfpb_etl")
+    caplog.clear()
+
+    complaints, again = read_again(path, database)
+
+    reading = again.reading
+    numbers = [each.complaint_id for each in complaints]
+    assert (numbers[0], numbers[1], numbers[-2:]) == (10**6, 3, [9, 10**7])
+    assert len(numbers) < 2_000
+    assert (reading.rows, reading.known) == (MANY + 3, MANY + 3 - len(numbers))
+    assert (reading.repeated, {*reading.repeated_ids}) == (2, {3, 9})
+    assert reading.days == ["2026-08-14", "2026-08-14"]
+    assert reading.ids is not None
+    assert len(reading.ids) == MANY + 1
+    so_far = [str(vars(record)["so_far"])[:1] for record in caplog.records]
+    assert so_far == ["1", "2", "3", "4", "5"]  # ten thousand, or a few hundred more
+    shares = [float(vars(record)["share"]) for record in caplog.records]
+    assert shares == sorted({*shares})
+    assert readers() == []
+
+
+def test_a_database_that_cannot_be_asked(path: Path, tmp_path: Path) -> None:
+    """The process tells what is wrong with it as this one would."""
+    write(path, content_of(1))
+    database = tmp_path / "complaints.db"
+    database.write_text("no database" * 100)
+    content = read_file(path, NAME, database)
+
+    with pytest.raises(errors.NotADatabaseError, match="is not a sound SQLite file"):
+        list(content.complaints)
 
 
 def test_only_a_header(path: Path) -> None:
@@ -274,7 +332,7 @@ def test_the_last_words_of_a_process(path: Path, monkeypatch: pytest.MonkeyPatch
     """The last line of what it said is told, such as what Python ended with."""
     code = "import sys; sys.stdout.write('R1'); print('one\\n'); raise MemoryError('two')"
 
-    def start(_path: Path, said: io.BufferedRandom) -> subprocess.Popen[bytes]:
+    def start(_path: Path, _database: None, said: io.BufferedRandom) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=said, bufsize=0
         )
@@ -330,6 +388,8 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from cfpb_etl.complaint_stream import _streamed
+from cfpb_etl.known_lines import LineKeeper
+from cfpb_etl.schema import connect, ensure_schema
 from cfpb_etl.source import Reading
 
 stream = _streamed(Path(sys.argv[1]), Reading())

@@ -17,7 +17,7 @@ from pyroaring import BitMap64
 
 from cfpb_etl.complaint import OF_EVERY_RELEASE, parse_columns, parse_date, parse_fields, parse_id
 from cfpb_etl.errors import InvalidFieldError, UnexpectedColumnsError, UnreadableFileError
-from cfpb_etl.known_lines import KnownLines, UnknownLines
+from cfpb_etl.known_lines import DAY, KnownLines, UnknownLines
 from cfpb_etl.load_report import MOST_REMARKS
 from cfpb_etl.source import Reading
 
@@ -201,7 +201,7 @@ class ComplaintRows:
                 ):
                     self._note_id(number, begins)
             self._ids.update(ids)
-            if self._known is not None and len(given) == len(rows):
+            if self._known is not None and _are_plain(given, columns[0]):
                 self.fingerprints = self._known.fingerprints(given).tobytes()
         self.reading.rows += len(complaints)
         return complaints
@@ -262,6 +262,11 @@ class ComplaintRows:
             return line
         before = self._lines_before
         return before + self._unknown.number_in_file(line - before)
+
+
+def _are_plain(lines: Sequence[str], days: Sequence[str]) -> bool:
+    """Say whether each line is a row that begins with its day, with nothing around that."""
+    return len(lines) == len(days) and {line[:DAY] for line in lines} == {*days}
 
 
 _ID = itemgetter(0)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from pyroaring import BitMap64
 
 from cfpb_etl import __version__
-from cfpb_etl.complaint import parse_date
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 
 _SIGNED_64 = "q"
 _AT_ONCE = 500  # lines; together with the block, the shortest run that is left out
-_DAY = len("2026-10-08")
+DAY = len("2026-10-08")  # characters
 _DIGITS = 20  # of 64 bits
-_WINDOW = 4  # blocks: what comes at once lies in two, and the next one is looked up beforehand
+_WINDOW = 16  # blocks: what comes at once lies in two, or in more where these are smaller
 
 
 class KnownLines:
@@ -52,6 +51,7 @@ class KnownLines:
             )
         }
         self._window: dict[int, frozenset[int]] = {}
+        self._look_up(1)
         self.outdated = BitMap64(
             number for (number,) in connection.execute("SELECT complaint_id FROM line_outdated")
         )
@@ -75,13 +75,13 @@ class KnownLines:
 
     def among(self, fingerprints: array[int]) -> set[int]:
         """Return those of lines that are known; those of a file are asked for in its order."""
-        for first in self._blocks.keys() & fingerprints:
-            self._look_up(self._blocks[first])
-            self._look_up(self._blocks[first] + 1)  # its first line may have changed
+        for block in sorted(self._blocks[first] for first in self._blocks.keys() & fingerprints):
+            self._look_up(block)
+            self._look_up(block + 1)  # its first line may have changed
         wanted = {*fingerprints}
         unknown = wanted
-        for block in reversed(self._window.values()):
-            unknown = unknown - block
+        for lines in reversed(self._window.values()):
+            unknown = unknown - lines
             if not unknown:
                 return wanted
         return wanted - unknown
@@ -101,11 +101,10 @@ class KnownLines:
 class UnknownLines:
     """The lines of a file that have to be parsed: all but the known ones.
 
-    A line begins with the day received and ends with the id.
-
     Args:
         lines: Those after the header.
-        known: The known ones, among lines under this header.
+        known: The known ones, among lines under this header, each of one row that begins with the
+            day received, `YYYY-MM-DD`, and ends with the id.
         tell: Told the ids, the days received and the fingerprints of lines that are left out.
     """
 
@@ -118,6 +117,7 @@ class UnknownLines:
         self._lines = lines
         self._known = known
         self._tell = tell
+        self._looks = True
         self._came = BitMap64()
         self._left_out = self._passed = 0
         # Of those passed last, where they stand. Who parses them is not so far behind.
@@ -125,12 +125,10 @@ class UnknownLines:
 
     def __iter__(self) -> Iterator[list[str]]:
         """Yield some of the lines at a time, in their order."""
-        looks = True
+        while self._looks and (lines := [*islice(self._lines, _AT_ONCE)]):
+            yield self._unknown(lines)
         while lines := [*islice(self._lines, _AT_ONCE)]:
-            passed = self._unknown(lines) if looks else lines
-            # A field goes on in the next line, which may look like a row and be none.
-            looks = looks and not any(line.count('"') % 2 for line in passed)
-            yield passed
+            yield lines
 
     def number_in_file(self, number: int) -> int:
         """Return where a line stands among all lines, given where among those passed; from 1."""
@@ -143,12 +141,9 @@ class UnknownLines:
         fingerprints = self._known.fingerprints(lines)
         are_known = self._are_known(lines, fingerprints)
         known = [*compress(lines, are_known)]
-        try:
-            days = {*map(parse_date, {line[:_DAY] for line in known})}
-        except ValueError:  # in quotes, for one
-            are_known, known = [False] * len(lines), []
         if known:
             ids = BitMap64(map(_id_at_end, known))
+            days = {line[:DAY] for line in known}
             self._tell(ids, days, array(_SIGNED_64, compress(fingerprints, are_known)).tobytes())
         unknown = [not is_known for is_known in are_known]
         self._numbers.extend(compress(count(self._left_out + self._passed + 1), unknown))
@@ -157,10 +152,7 @@ class UnknownLines:
         return [*compress(lines, unknown)]
 
     def _are_known(self, lines: list[str], fingerprints: array[int]) -> list[bool]:
-        """Say of each line whether its complaint stands as it is in there.
-
-        Of a complaint that comes twice the later copy counts, also where it is the known one.
-        """
+        """Say of each line whether its complaint stands as it is in there."""
         known = self._known.among(fingerprints)
         ids = [*map(_id_at_end, lines)]
         numbers = BitMap64(filter(None, ids))
@@ -168,12 +160,19 @@ class UnknownLines:
         self._came |= numbers
         if len(known) == len(stand) == len(lines):
             return [True] * len(lines)
+        # Of a complaint that comes twice the later copy counts, also where it is the known one.
         copies = Counter(ids)
         standing = {number for number in stand if copies[number] == 1}
-        return [
+        are_known = [
             fingerprint in known and number in standing
             for fingerprint, number in zip(fingerprints, ids, strict=True)
         ]
+        # A field goes on in the next line, which may look like a row and be none.
+        unknown = (line for line, is_known in zip(lines, are_known, strict=True) if not is_known)
+        if any(line.count('"') % 2 for line in unknown):
+            self._looks = False
+            return [False] * len(lines)
+        return are_known
 
 
 def _id_at_end(line: str) -> int:
