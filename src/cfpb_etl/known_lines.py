@@ -139,25 +139,28 @@ class UnknownLines:
     def _unknown(self, lines: list[str]) -> list[str]:
         """Return the lines that have to be parsed, and tell of the others."""
         fingerprints = self._known.fingerprints(lines)
-        are_known = self._are_known(lines, fingerprints)
+        ids, numbers = _ids_at_ends(lines)
+        are_known = self._are_known(lines, fingerprints, ids, numbers)
         known = [*compress(lines, are_known)]
         if known:
-            ids = BitMap64(map(_id_at_end, known))
-            days = {line[:DAY] for line in known}
-            self._tell(ids, days, array(_SIGNED_64, compress(fingerprints, are_known)).tobytes())
+            self._tell(
+                BitMap64(compress(ids, are_known)),
+                {line[:DAY] for line in known},
+                array(_SIGNED_64, compress(fingerprints, are_known)).tobytes(),
+            )
+        self._came |= numbers
         unknown = [not is_known for is_known in are_known]
         self._numbers.extend(compress(count(self._left_out + self._passed + 1), unknown))
         self._left_out += len(known)
         self._passed += len(lines) - len(known)
         return [*compress(lines, unknown)]
 
-    def _are_known(self, lines: list[str], fingerprints: array[int]) -> list[bool]:
+    def _are_known(
+        self, lines: list[str], fingerprints: array[int], ids: list[int], numbers: BitMap64
+    ) -> list[bool]:
         """Say of each line whether its complaint stands as it is in there."""
         known = self._known.among(fingerprints)
-        ids = [*map(_id_at_end, lines)]
-        numbers = BitMap64(filter(None, ids))
         stand = numbers - self._came - self._known.outdated
-        self._came |= numbers
         if len(known) == len(stand) == len(lines):
             return [True] * len(lines)
         # Of a complaint that comes twice the later copy counts, also where it is the known one.
@@ -169,14 +172,23 @@ class UnknownLines:
         ]
         # A field goes on in the next line, which may look like a row and be none.
         unknown = (line for line, is_known in zip(lines, are_known, strict=True) if not is_known)
-        if any(line.count('"') % 2 for line in unknown):
+        if 1 in [line.count('"') % 2 for line in unknown]:
             self._looks = False
             return [False] * len(lines)
         return are_known
 
 
+def _ids_at_ends(lines: list[str]) -> tuple[list[int], BitMap64]:
+    """Return the id at the end of each line, 0 where that is none, and those ids."""
+    try:
+        ids = [int(line[line.rfind(",") + 1 :]) for line in lines]
+        return ids, BitMap64(ids)
+    except (ValueError, OverflowError):
+        ids = [*map(_id_at_end, lines)]
+        return ids, BitMap64(filter(None, ids))
+
+
 def _id_at_end(line: str) -> int:
-    """Return the id at the end of a line, or 0 if that is none."""
     spelled = line[line.rfind(",") + 1 :].strip().strip('"')
     return int(spelled) if len(spelled) < _DIGITS and spelled.isdecimal() else 0
 
