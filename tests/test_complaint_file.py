@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from cfpb_etl.complaint_file import (
 )
 from cfpb_etl.emulator import made_complaints, write_bulk_file
 from cfpb_etl.errors import NotEnoughSpaceError, UnexpectedColumnsError, UnreadableFileError
+from cfpb_etl.schema import connect, ensure_schema
 from cfpb_etl.source import Version
 
 ADDRESS = "https://files.example/ccdb/complaints.csv.zip"
@@ -230,6 +232,8 @@ def test_what_its_source_knows_goes_with_it(tmp_path: Path) -> None:
 def test_a_local_file_stays_when_it_is_stored(tmp_path: Path) -> None:
     """It is the user's."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
+    with closing(connect(tmp_path / "c.db", make=True)) as connection:
+        ensure_schema(connection, tmp_path / "c.db")
     raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, {})
 
     parsed = raw.parsed()
