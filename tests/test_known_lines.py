@@ -288,6 +288,22 @@ def test_an_open_quote_is_told_with_its_line(database: sqlite3.Connection) -> No
         Read(database, content + '2026-08-14,"')
 
 
+def test_a_quote_that_opens_beside_a_stray_one(database: sqlite3.Connection) -> None:
+    """Their number is even, and the field goes on all the same: no line within it is left out."""
+    rows = [row(number) for number in range(10_000, 12_000)]
+    Read(database, csv_of(rows))
+    new = csv_of([row(number) for number in range(20_000, 23_000)]).partition("\r\n")[2]
+    opened = csv_of(rows[:600]) + '2026-08-14,5" b,"open\r\n'
+
+    with pytest.raises(UnreadableFileError, match=r"begins in line 602 does not end"):
+        Read(database, opened + new)
+
+    inside = csv_of(rows[700:701]).partition("\r\n")[2]
+    closed = Read(database, f'{opened}{inside}"" 5\r\n",' + ",".join(row(9)[3:]))
+    assert closed.ids[-1] == 9
+    assert 10_700 not in closed.all_ids
+
+
 def test_nothing_kept_leaves_what_was(database: sqlite3.Connection) -> None:
     """A load that keeps no lines, as of a page, does not forget the file's, nor what changed."""
     content = csv_of([row(number) for number in range(1_000, 2_000)])

@@ -104,8 +104,8 @@ class ComplaintRows:
     Args:
         lines: The file's lines, each with its end.
         path: The file, for errors.
-        known: The lines whose complaints the database holds as they stand; runs of these are left
-            out. None if nobody asks for them the next time either.
+        known: The lines whose complaints the database holds as they stand; these are left out.
+            None if nobody asks for them the next time either.
         tell_known: Told the fingerprints of lines that are left out.
 
     Attributes:
