@@ -77,6 +77,35 @@ def test_a_first_file_is_all_there_is(path: Path) -> None:
     assert outcomes(path) == [("complete", None)]
 
 
+def definitions(path: Path) -> list[Any]:
+    """Return the indexes of the file, as they were defined."""
+    return query(path, "SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY name")
+
+
+def test_indexes_are_whole_after_a_first_file(path: Path) -> None:
+    """Those that were dropped for the rows are there again, a user's own too."""
+    load_file(path, *complaints(*range(10), company="known"), as_of=MARCH)
+    query(path, 'CREATE INDEX "by ""company""" ON complaint (company)')
+    before = definitions(path)
+
+    load_file(path, *complaints(*range(1_300), company="new"))
+
+    assert definitions(path) == before
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_file_that_fails_leaves_the_indexes(path: Path) -> None:
+    """They are dropped, made again and kept with the rows, or not at all."""
+    load_file(path, *complaints(*range(300)), as_of=MARCH)
+    before = definitions(path)
+
+    with pytest.raises(TooManyWithdrawnError):
+        load_file(path, *complaints(*range(1_000, 2_000)), most_withdrawn=0.01)
+
+    assert "complaint_date_received" in dict(before)
+    assert definitions(path) == before
+
+
 def test_the_next_file_is_written_where_it_differs(path: Path) -> None:
     """What is new, changed or gone is written and remembered; all other rows are left alone."""
     load_file(path, *complaints(*range(1, 1_300), timely="Yes"), as_of=MARCH)

@@ -239,6 +239,18 @@ def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
 
 
+def drop_indexes(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Drop a table's indexes, a user's own too, and return the statements that make them again."""
+    made = connection.execute(
+        "SELECT '\"' || REPLACE(name, '\"', '\"\"') || '\"', sql FROM sqlite_schema"
+        " WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
+        (table,),
+    ).fetchall()
+    for name, _ in made:
+        connection.execute(f"DROP INDEX {name}")
+    return [statement for _, statement in made]
+
+
 @contextmanager
 def named_errors(database: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours, by their code (https://www.sqlite.org/rescode.html)."""
@@ -270,5 +282,7 @@ def _named(error: sqlite3.DatabaseError, database: Path) -> DatabaseError:
             database, f"is not as cfpb-etl left it ({error}). Choose another --database."
         )
     return NotWritableError(
-        database, f"cannot be written ({error}). Check its permissions and the free disk space."
+        database,
+        f"cannot be written ({error}). Check its permissions and the free disk space, also that"
+        " for temporary files.",
     )
