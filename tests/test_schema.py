@@ -23,6 +23,7 @@ from cfpb_etl.errors import (
     NotADatabaseError,
     NotWritableError,
 )
+from cfpb_etl.migrations import MIGRATIONS
 from cfpb_etl.schema import connect, ensure_schema, named_errors, transaction
 from loads import complaint, load, outcomes, part
 
@@ -70,7 +71,7 @@ def test_a_missing_file_is_made(tmp_path: Path) -> None:
             ("withdrawn_on", "TEXT", False),
         ]
         assert connection.execute("PRAGMA application_id").fetchone() == (0x43465042,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema._MIGRATIONS),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -118,7 +119,7 @@ def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         connection.execute("ALTER TABLE load ADD COLUMN more TEXT")
         connection.execute("CREATE TABLE complaint (a)")  # there is one
 
-    monkeypatch.setattr(schema, "_MIGRATIONS", (*schema._MIGRATIONS, newest))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, newest))
     for _ in range(2):
         with pytest.raises(DatabaseError, match="already exists"):
             opened(database)
@@ -138,12 +139,12 @@ def test_an_older_file_gets_what_is_new(tmp_path: Path, monkeypatch: pytest.Monk
     def newest(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE complaint ADD COLUMN event_tag TEXT")
 
-    monkeypatch.setattr(schema, "_MIGRATIONS", (*schema._MIGRATIONS, newest))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, newest))
     opened(database)
     opened(database)
 
     with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema._MIGRATIONS),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         query = "SELECT complaint_id, event_tag FROM complaint"
         assert connection.execute(query).fetchall() == [(7, None)]
 
@@ -152,7 +153,7 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     """A schema from the future is neither used nor changed, and both versions are said."""
     database = tmp_path / "newer.db"
     opened(database)
-    known = len(schema._MIGRATIONS)
+    known = len(MIGRATIONS)
     execute(database, f"PRAGMA user_version = {known + 1}")
     before = database.read_bytes()
 
@@ -182,7 +183,7 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a file as the first schema had it, with two complaints and two loads."""
     database = tmp_path / "first.db"
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:1])
+        patch.setattr(schema, "MIGRATIONS", MIGRATIONS[:1])
         opened(database)
     every = ", ".join(f"'{name} ’'" for name in Complaint._fields[1:])
     execute(
@@ -226,7 +227,7 @@ def test_a_file_of_the_first_schema_becomes_one_of_the_newest(first: Path, tmp_p
 
     assert tables(first) == tables(new)
     with closing(sqlite3.connect(first)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(schema._MIGRATIONS),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 

@@ -1,4 +1,4 @@
-"""The SQLite file itself: how it is opened, its tables by migration, its errors by name."""
+"""The SQLite file itself: how it is opened and brought to the newest schema, its errors by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__
-from cfpb_etl.complaint import Complaint
 from cfpb_etl.errors import (
     DatabaseError,
     DatabaseInUseError,
@@ -16,9 +15,10 @@ from cfpb_etl.errors import (
     NotADatabaseError,
     NotWritableError,
 )
+from cfpb_etl.migrations import MIGRATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 BUSY_TIMEOUT_SECONDS = 30  # for another program to end its transaction
@@ -28,138 +28,6 @@ _PAGE_BYTES = 8_192
 _LOG_PAGES = 10_000  # 80 MB of log before it is emptied; after 1,000 a pull took a tenth longer
 _CACHE_KIBIBYTES = 32_000  # a page's complaints lie all over the table; SQLite's own is 2,000
 _APPLICATION_ID = 0x43465042  # "CFPB", https://www.sqlite.org/fileformat.html section 1.3.17
-
-
-def _m001_complaints_and_loads(connection: sqlite3.Connection) -> None:
-    columns = "".join(f"    {name} TEXT,\n" for name in Complaint._fields[1:])
-    connection.execute(f"""
-CREATE TABLE complaint (
-    complaint_id INTEGER PRIMARY KEY,
-{columns}    load_id INTEGER NOT NULL REFERENCES load -- the newest load that wrote the row
-)""")
-    connection.execute("""
-CREATE TABLE load (
-    load_id INTEGER PRIMARY KEY,
-    source TEXT NOT NULL,          -- api, or sample for made-up complaints
-    address TEXT NOT NULL,         -- where the source was
-    query TEXT NOT NULL,           -- what was asked of it, JSON
-    as_of TEXT,                    -- the day of the source's data, YYYY-MM-DD
-    flow_run_id TEXT,              -- Prefect's
-    program_version TEXT NOT NULL,
-    started_at TEXT NOT NULL,      -- UTC, as is ended_at
-    ended_at TEXT,
-    outcome TEXT NOT NULL DEFAULT 'running'
-        CHECK (outcome IN ('running', 'complete', 'failed', 'interrupted')),
-    failure TEXT,                  -- what went wrong, in words
-    parts INTEGER NOT NULL DEFAULT 0,
-    complaints_read INTEGER NOT NULL DEFAULT 0,
-    inserted INTEGER NOT NULL DEFAULT 0,
-    updated INTEGER NOT NULL DEFAULT 0,
-    unchanged INTEGER NOT NULL DEFAULT 0,
-    matching INTEGER,              -- how many complaints the source said match the query
-    next_part TEXT                 -- where the walk stands, JSON; NULL at its end
-)""")
-
-
-def _m002_windows_and_history(connection: sqlite3.Connection) -> None:
-    for statement in (
-        # The day on which its source was first seen to have it no more; NULL while it has.
-        "ALTER TABLE complaint ADD COLUMN withdrawn_on TEXT",
-        "CREATE INDEX complaint_date_received ON complaint (date_received)",
-        "ALTER TABLE load DROP COLUMN next_part",
-        # The load whose query this one repeats, to bring it up to date.
-        "ALTER TABLE load ADD COLUMN updates INTEGER REFERENCES load",
-        # How many complaints were asked for, the newest; NULL for all that match.
-        "ALTER TABLE load ADD COLUMN complaint_limit INTEGER",
-        "UPDATE load SET complaint_limit = json_extract(query, '$.limit')",
-        # The columns that all of its parts carried, JSON.
-        "ALTER TABLE load ADD COLUMN carried TEXT",
-        # The last day that it covers.
-        "ALTER TABLE load ADD COLUMN until TEXT",
-        # The first and the last day received among what it read.
-        "ALTER TABLE load ADD COLUMN oldest TEXT",
-        "ALTER TABLE load ADD COLUMN newest TEXT",
-        "ALTER TABLE load ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0",
-        """
-CREATE TABLE load_part (           -- where a load stands: a row for each window of days, or file
-    part_id INTEGER PRIMARY KEY,
-    load_id INTEGER NOT NULL REFERENCES load,
-    key TEXT NOT NULL,             -- the window's first day
-    next TEXT,                     -- where to go on, JSON; NULL when it is whole
-    readings INTEGER NOT NULL DEFAULT 1,
-    counted INTEGER,               -- how many complaints the source counts in it, by its last word
-    moved INTEGER NOT NULL DEFAULT 0, -- by how many that count moved while it was read
-    expected INTEGER,              -- when it was read: how many there had to be
-    kept INTEGER,                  -- and how many distinct ones came
-    UNIQUE (load_id, key)
-)""",
-        """
-CREATE TABLE load_seen (           -- what came of a part that is not whole yet
-    part_id INTEGER NOT NULL REFERENCES load_part,
-    complaint_id INTEGER NOT NULL,
-    PRIMARY KEY (part_id, complaint_id)
-) WITHOUT ROWID""",
-        """
-CREATE TABLE complaint_change (    -- what became another value after it was first stored
-    complaint_id INTEGER NOT NULL REFERENCES complaint,
-    load_id INTEGER NOT NULL REFERENCES load, -- the load that brought the new value
-    column_name TEXT NOT NULL,
-    old TEXT,
-    new TEXT
-)""",
-        "CREATE INDEX complaint_change_complaint ON complaint_change (complaint_id)",
-    ):
-        connection.execute(statement)
-
-
-def _m003_files(connection: sqlite3.Connection) -> None:
-    for statement in (
-        # Complaints that were read and not stored, since the database is a partial pull.
-        "ALTER TABLE load ADD COLUMN left_out INTEGER NOT NULL DEFAULT 0",
-        # Complaints that a file had more than once: so many copies more.
-        "ALTER TABLE load ADD COLUMN repeated INTEGER NOT NULL DEFAULT 0",
-        # Rows of files that cannot be complaints.
-        "ALTER TABLE load ADD COLUMN rejected INTEGER NOT NULL DEFAULT 0",
-        # The first of what was odd in its files, a line each.
-        "ALTER TABLE load ADD COLUMN remarks TEXT",
-        # What its server said that tells this version of a file from the next.
-        "ALTER TABLE load_part ADD COLUMN etag TEXT",
-        "ALTER TABLE load_part ADD COLUMN last_modified TEXT",
-    ):
-        connection.execute(statement)
-
-
-def _m004_known_lines(connection: sqlite3.Connection) -> None:
-    for statement in (
-        """
-CREATE TABLE line_block (          -- the lines of the daily file that was stored last, in its order
-    block INTEGER PRIMARY KEY,
-    fingerprints BLOB NOT NULL     -- of some hundred lines, 8 bytes each
-)""",
-        """
-CREATE TABLE line_outdated (       -- complaints that may not be as in such a line any more
-    complaint_id INTEGER PRIMARY KEY
-)""",
-        # Whoever changes a complaint. An upsert would take OR IGNORE for OR ABORT
-        # (https://www.sqlite.org/lang_createtrigger.html section 2).
-        *(
-            f"""
-CREATE TRIGGER complaint_{event.lower()} AFTER {event} ON complaint BEGIN
-    INSERT INTO line_outdated SELECT OLD.complaint_id WHERE NOT EXISTS
-        (SELECT 1 FROM line_outdated WHERE complaint_id = OLD.complaint_id);
-END"""  # noqa: S608 - words of ours
-            for event in ("UPDATE", "DELETE")
-        ),
-    ):
-        connection.execute(statement)
-
-
-_MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
-    _m001_complaints_and_loads,
-    _m002_windows_and_history,
-    _m003_files,
-    _m004_known_lines,
-)
 
 
 def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
@@ -224,17 +92,17 @@ def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
             raise NotADatabaseError(
                 database, "is another program's SQLite file. Choose another --database."
             )
-        if version > len(_MIGRATIONS):
+        if version > len(MIGRATIONS):
             raise NewerDatabaseError(
                 database,
                 f"has schema {version}, and this cfpb-etl {__version__} knows up to"
-                f" {len(_MIGRATIONS)}. Upgrade cfpb-etl, or choose another --database.",
+                f" {len(MIGRATIONS)}. Upgrade cfpb-etl, or choose another --database.",
             )
-        for migrate in _MIGRATIONS[version:]:
+        for migrate in MIGRATIONS[version:]:
             migrate(connection)
-        if version < len(_MIGRATIONS):
+        if version < len(MIGRATIONS):
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     # The file keeps this. Only now is it known to be ours to change, and no transaction is open.
     connection.execute("PRAGMA journal_mode = WAL")
 
