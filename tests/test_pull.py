@@ -195,6 +195,7 @@ print(json.dumps([[request.at, request.status] for request in emulator.requests]
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_allowance_is_used(tmp_path: Path) -> None:
     """At a fifth of the scale, 20 requests in 12 s with answers of 2.32 s: 90 % of them used."""
     window, latency = 12.0, 2.32
