@@ -144,7 +144,7 @@ def test_an_older_file_gets_what_is_new(tmp_path: Path, monkeypatch: pytest.Monk
     opened(database)
 
     with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
         query = "SELECT complaint_id, event_tag FROM complaint"
         assert connection.execute(query).fetchall() == [(7, None)]
 

@@ -137,6 +137,7 @@ WHERE complaint_what_happened IS NOT NULL""",
 # (https://www.sqlite.org/fts5.html section 4.4.3).
 _LEARN = "INSERT INTO narrative_search (rowid, narrative)"
 _FORGET = "INSERT INTO narrative_search (narrative_search, rowid, narrative)"
+LEARN_NARRATIVE = f"{_LEARN} VALUES (?, ?)"
 SEARCH_TRIGGERS = (
     f"""
 CREATE TRIGGER narrative_insert AFTER INSERT ON complaint

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from cfpb_etl.bulk_file import BulkFile
 from cfpb_etl.loads import Load, begin_load
 from cfpb_etl.run import run
-from cfpb_etl.schema import drop_indexes
+from cfpb_etl.schema import drop_upkeep
 
 if TYPE_CHECKING:
     import sqlite3
@@ -39,10 +39,9 @@ def timed_load(*arguments: Any, **options: Any) -> Iterator[Load]:
     took.append(time.monotonic() - began)
 
 
-def leave_out(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Drop the indexes and the search's trigger for good."""
-    drop_indexes(connection, table)
-    connection.execute("DROP TRIGGER narrative_insert")
+def leave_out(connection: sqlite3.Connection) -> list[str]:
+    """Drop what serves reading for good."""
+    drop_upkeep(connection)
     return []
 
 
@@ -57,7 +56,7 @@ def peak() -> int:
 
 if __name__ == "__main__":
     file, database = sys.argv[1:]
-    bare = patch("cfpb_etl.database.drop_indexes", leave_out)
+    bare = patch("cfpb_etl.database.drop_upkeep", leave_out)
     with (
         patch("cfpb_etl.flow.begin_load", timed_load),
         bare if os.environ.get("WITHOUT_INDEXES") else nullcontext(),
