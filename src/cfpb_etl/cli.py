@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _NEWEST = 1_000
 _LOOKBACK = 60  # days: as long as CFPB's answers and late complaints take (DATA.md section 4)
+_COMPLAINTS, _SAMPLE = Path("complaints.db"), Path("sample.db")
 _GRAPH = Path("complaints-flow.svg")
 _GRAPH_SUFFIXES = (".svg", ".png")
 
@@ -104,7 +105,7 @@ def load(  # noqa: PLR0913 - one parameter an option
         no_graph: Draw nothing.
         verbose: Show Prefect's whole log, and tracebacks.
     """
-    database = database or Path("sample.db" if source == "sample" else "complaints.db")
+    database = database or (_SAMPLE if source == "sample" else _COMPLAINTS)
     _check_place("--database", database)
     if no_graph and graph:
         raise WrongCommandError("--no-graph", "does not go with --graph")
@@ -144,6 +145,28 @@ def load(  # noqa: PLR0913 - one parameter an option
     from cfpb_etl.run import run
 
     return run(asked, database, picture, restart=restart, verbose=verbose)
+
+
+@app.command
+def status(
+    *,
+    database: Path = _COMPLAINTS,
+    as_json: Annotated[bool, Parameter(name="--json", negative="", show_default=False)] = False,
+    api_url: str | None = None,
+) -> ExitCode:
+    """Tell what a database holds, how its last loads ended, and what CFPB counts now.
+
+    Args:
+        database: The SQLite file.
+        as_json: For a program.
+        api_url: Address of the search API; also CFPB_ETL_API_URL.
+    """
+    _check_database(database)
+    from cfpb_etl.status import get_status
+
+    told = get_status(database, api_url or os.environ.get("CFPB_ETL_API_URL"))
+    print(told.as_json() if as_json else told)
+    return ExitCode.DONE
 
 
 @app.command(name="graph")
@@ -202,6 +225,13 @@ def _check_place(option: str, path: Path) -> None:
         raise WrongCommandError(
             option, f"{str(path)!r} is in a folder that does not exist; make it first"
         )
+
+
+def _check_database(path: Path) -> None:
+    _check_place("--database", path)
+    if not path.exists():
+        problem = f"{str(path)!r} does not exist; load something into it first"
+        raise WrongCommandError("--database", problem)
 
 
 def _check_picture(option: str, path: Path, database: Path | None = None) -> None:

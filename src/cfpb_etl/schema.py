@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__
@@ -54,6 +54,20 @@ def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
 
 
 @contextmanager
+def opened_for_reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """Open a file of ours to be read; an older one is brought to the newest schema first.
+
+    Raises:
+        DatabaseError: One of its subclasses, if it is no file of ours or cannot be read.
+    """
+    with named_errors(database), closing(connect(database)) as connection:
+        if _version(connection) != (_APPLICATION_ID, len(MIGRATIONS)):
+            ensure_schema(connection, database)
+        connection.execute("PRAGMA query_only = ON")
+        yield connection
+
+
+@contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Write all that happens within, or none of it."""
     _begin(connection)
@@ -86,8 +100,7 @@ def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
         NewerDatabaseError: If the schema is newer than this program.
     """
     with transaction(connection):
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        application, version = _version(connection)
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
         if application != _APPLICATION_ID and any((application, version, tables)):
             raise NotADatabaseError(
@@ -106,6 +119,12 @@ def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     # The file keeps this. Only now is it known to be ours to change, and no transaction is open.
     connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _version(connection: sqlite3.Connection) -> tuple[int, int]:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application, version
 
 
 def drop_upkeep(connection: sqlite3.Connection) -> list[str]:

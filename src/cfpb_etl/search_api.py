@@ -251,6 +251,18 @@ class SearchApi:
         )
 
 
+def fetch_count(query: Query, url: str = SEARCH_URL) -> int:
+    """Return how many complaints match by the server's own count, by a search for none of them.
+
+    Raises:
+        ServerError: One of its subclasses.
+    """
+    none = [("size", "0"), ("no_aggs", "true"), ("no_highlight", "true")]
+    request = requests.Request("GET", url, params=[*query.parameters(), *none])
+    url = str(request.prepare().url)
+    return _Answer.of(get_json(url), url).matching
+
+
 def read_page(hits: list[msgspec.Raw], name: str) -> Content:
     """Return the complaints of a page, which are all here.
 

@@ -1,0 +1,252 @@
+"""What a database holds, told to a person and to a program, and CFPB's own count beside it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cfpb_etl import schema
+from cfpb_etl.cli import main
+from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.errors import NewerDatabaseError, NotADatabaseError
+from cfpb_etl.migrations import MIGRATIONS
+from cfpb_etl.status import get_status
+from loads import (
+    JANUARY,
+    JUNE,
+    MARCH,
+    break_off,
+    complaint,
+    complaints,
+    load,
+    load_file,
+    part,
+    query,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COMPLAINTS = made_complaints(500, era="deployed")
+NOBODY = "http://127.0.0.1:9/"  # the port "discard", where nothing listens
+
+
+@pytest.fixture(scope="module")
+def api_url() -> Iterator[str]:
+    """Serve 500 complaints as CFPB would."""
+    with serve(Emulator(COMPLAINTS)) as url:
+        yield url
+
+
+def told(path: Path, url: str = NOBODY) -> dict[str, str]:
+    """Return what a person reads, by the words at the left; the loads as one."""
+    lines: dict[str, str] = {}
+    for line in str(get_status(path, url)).splitlines():
+        label, words = line[:11].strip(), line[12:]
+        lines[label] = words
+    return lines
+
+
+def test_what_a_database_holds(path: Path) -> None:
+    """Complaints, their days, narratives, what is withdrawn and what was updated lately."""
+    wrote = complaint(1, date_received="2026-01-02", complaint_what_happened="Why")
+    others = complaints(*range(2, 200), date_received="2026-01-03")
+    load_file(path, wrote, *others, as_of=JANUARY)
+    load_file(path, wrote._replace(state="CA"), *others[:-1], as_of=MARCH)
+
+    status = get_status(path, NOBODY)
+
+    assert (status.complaints, status.narratives, status.withdrawn) == (199, 1, 1)
+    assert (status.oldest, status.newest) == ("2026-01-02", "2026-01-03")
+    assert status.updated_lately == 1
+    assert status.bytes == path.stat().st_size
+    lines = told(path)
+    assert lines["database"].startswith(f"{path}, ")
+    assert lines["complaints"] == "199, received 2026-01-02 to 2026-01-03"
+    assert lines["updated"] == "1 in the last 7 days"
+
+
+def test_the_newest_load_of_each_source(path: Path) -> None:
+    """Each source is told by its newest load, newest first, with what it did or why it failed."""
+    load(path, part(complaint(1), as_of=JANUARY))
+    load_file(path, *complaints(1, 2), as_of=MARCH)
+    load_file(path, *complaints(1, 2, 3), as_of=JUNE)
+    break_off(path, part(complaint(4)), query="{}")
+
+    status = get_status(path, NOBODY)
+
+    assert [(each.load_id, each.source, each.outcome) for each in status.loads] == [
+        (4, "api", "interrupted"),
+        (3, "bulk", "complete"),
+    ]
+    lines = told(path)
+    assert lines["load 3"].startswith("bulk, complete 20")
+    assert lines["load 3"].endswith(f" UTC, data of {JUNE}: 1 inserted, 0 updated, 2 unchanged")
+    assert lines["load 4"].endswith("1 inserted, 0 updated, 0 unchanged; KeyboardInterrupt")
+
+
+def test_a_load_under_way(path: Path) -> None:
+    """One that has not ended is told with the moment at which it began."""
+    load(path, part(complaint(1)))
+    with closing(schema.connect(path)) as connection:
+        connection.execute("UPDATE load SET outcome = 'running', ended_at = NULL")
+
+    assert told(path)["load 1"].startswith("api, running since 20")
+
+
+def test_what_was_updated_long_ago_is_not_lately(path: Path) -> None:
+    """Only loads of the last seven days count."""
+    load(path, part(complaint(1, state="CA")))
+    load(path, part(complaint(1, state="NY")))
+    with closing(schema.connect(path)) as connection:
+        connection.execute("UPDATE load SET ended_at = '2026-01-01T00:00:00+00:00'")
+
+    assert get_status(path, NOBODY).updated_lately == 0
+
+
+# --- CFPB's own count -----------------------------------------------------------------------
+
+
+def ids(*numbers: int) -> list[Any]:
+    """Return complaints of these numbers."""
+    return complaints(*numbers)
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [(499, "1 more than here"), (500, "as many as here"), (502, "2 fewer than here")],
+)
+def test_all_that_cfpb_has(path: Path, api_url: str, held: int, words: str) -> None:
+    """A database of all complaints is held against CFPB's count of all, but for withdrawn ones."""
+    load_file(path, *ids(*range(held + 1)), as_of=JANUARY)
+    load_file(path, *ids(*range(held)), as_of=MARCH)
+
+    status = get_status(path, api_url)
+
+    assert status.drift is not None
+    assert (status.drift.counted, status.drift.known) == (500, held)
+    assert told(path, api_url)["at CFPB"] == f"500 complaints, {words}"
+
+
+def test_a_partial_pull(path: Path, api_url: str) -> None:
+    """What a query matched when it was last asked is held against what it matches now."""
+    matching = sum(each["state"] == "CA" for each in COMPLAINTS)
+    load(path, part(complaint(1), matching=3), query='{"state": ["CA"], "limit": 1}')
+
+    status = get_status(path, api_url)
+
+    assert status.drift is not None
+    assert (status.drift.query, status.drift.counted) == ({"state": ["CA"]}, matching)
+    assert told(path, api_url)["at CFPB"] == (
+        f'{matching} match {{"state": ["CA"]}}, {matching - 3} more than when load 1 asked'
+    )
+
+
+def test_the_load_s_own_server_is_asked(path: Path, api_url: str) -> None:
+    """Where no other is given, the one that the load asked tells the count."""
+    load(path, part(complaint(1), matching=500), query="{}", address=api_url)
+
+    assert told(path, None)["at CFPB"] == "500 complaints, as many as when load 1 asked"  # type: ignore[arg-type]
+
+
+def test_cfpb_out_of_reach(path: Path) -> None:
+    """That CFPB cannot be asked is told, and costs nothing else."""
+    load_file(path, *ids(1))
+
+    status = get_status(path, NOBODY)
+
+    assert status.complaints == 1
+    assert status.drift is not None
+    assert status.drift.counted is None
+    assert told(path)["at CFPB"].startswith("unknown; The search API could not be reached")
+
+
+def test_made_up_complaints_are_not_counted_at_cfpb(path: Path, api_url: str) -> None:
+    """CFPB has no count of the sample's, and of an empty database there is nothing to hold."""
+    load(path, part(complaint(1)), kind="sample")
+
+    assert get_status(path, api_url).drift is None
+    assert "at CFPB" not in told(path, api_url)
+
+
+# --- the command ----------------------------------------------------------------------------
+
+
+def test_json_has_all_of_it(
+    path: Path, api_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program gets every field by its name."""
+    load_file(path, *complaints(1, 2, date_received="2026-01-02"))
+    monkeypatch.setenv("CFPB_ETL_API_URL", api_url)
+
+    with pytest.raises(SystemExit, match="0"):
+        main(["status", "--database", str(path), "--json"])
+
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(json.dumps(asdict(get_status(path, api_url))))
+    assert printed["drift"]["counted"] == 500
+    assert printed["loads"][0]["inserted"] == 2
+
+
+def test_a_person_gets_lines(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command prints what the status says of itself."""
+    load_file(path, *complaints(1, 2))
+
+    with pytest.raises(SystemExit, match="0"):
+        main(["status", "--database", str(path), "--api-url", NOBODY])
+
+    assert capsys.readouterr().out == f"{get_status(path, NOBODY)}\n"
+
+
+def test_no_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is not there is a wrong command, and is not made."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["status", "--database", str(tmp_path / "none.db")])
+
+    assert "does not exist; load something into it first" in capsys.readouterr().err
+    assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [("CREATE TABLE photo (a)", NotADatabaseError), ("", NewerDatabaseError)],
+)
+def test_a_file_that_is_not_ours_is_left_alone(
+    path: Path, statement: str, error: type[Exception]
+) -> None:
+    """Another program's file, and one of a newer version, are refused by name, byte for byte."""
+    if error is NewerDatabaseError:
+        load(path, part(complaint(1)))
+        statement = f"PRAGMA user_version = {len(MIGRATIONS) + 1}"
+    query(path, statement)
+    before = path.read_bytes()
+
+    with pytest.raises(error):
+        get_status(path, NOBODY)
+
+    assert path.read_bytes() == before
+
+
+def test_an_older_file_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database of the first schema is migrated before it is read."""
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", MIGRATIONS[:1])
+        with closing(schema.connect(path, make=True)) as connection:
+            schema.ensure_schema(connection, path)
+            connection.execute("INSERT INTO complaint (complaint_id, load_id) VALUES (1, 1)")
+
+    assert get_status(path, NOBODY).complaints == 1
+
+
+def test_reading_waits_for_nobody(path: Path) -> None:
+    """While a load writes, the state before it is told."""
+    load_file(path, *complaints(1, 2))
+    with closing(schema.connect(path)) as connection, schema.transaction(connection):
+        connection.execute("DELETE FROM complaint")
+
+        assert get_status(path, NOBODY).complaints == 2
