@@ -28,6 +28,7 @@ _NEWEST = 1_000
 _LOOKBACK = 60  # days: as long as CFPB's answers and late complaints take (DATA.md section 4)
 _COMPLAINTS, _SAMPLE = Path("complaints.db"), Path("sample.db")
 _GRAPH = Path("complaints-flow.svg")
+_REPORT = Path("complaints-report.html")
 _GRAPH_SUFFIXES = (".svg", ".png")
 
 app = App(
@@ -166,6 +167,25 @@ def status(
 
     told = get_status(database, api_url or os.environ.get("CFPB_ETL_API_URL"))
     print(told.as_json() if as_json else told)
+    return ExitCode.DONE
+
+
+@app.command
+def report(page: Path = _REPORT, /, *, database: Path = _COMPLAINTS) -> ExitCode:
+    """Draw what a database holds, as one page that opens in any browser.
+
+    Args:
+        page: Where, .html.
+        database: The SQLite file.
+    """
+    _check_database(database)
+    _check_place("PAGE", page)
+    if page.suffix.lower() != ".html":
+        raise WrongCommandError("PAGE", f"{str(page)!r} must end in .html")
+    from cfpb_etl.report import write_report
+
+    write_report(database, page)
+    print(page)
     return ExitCode.DONE
 
 

@@ -596,3 +596,20 @@ class PrefectNotStartedError(CfpbEtlError):
             " If a newer Prefect has run here before, its database is too new for this one:"
             " `pip install -U prefect`, or set PREFECT_HOME to a new folder."
         )
+
+
+class MissingExtraError(CfpbEtlError):
+    """Raised when a command needs a package that comes with an extra, and it is not installed.
+
+    Attributes:
+        package: The package.
+        extra: The extra that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(
+            f"{package} is not installed. Install the extra that brings it:"
+            f' pip install "cfpb-etl[{extra}]"'
+        )

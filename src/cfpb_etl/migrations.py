@@ -161,6 +161,7 @@ def _m005_reading(connection: sqlite3.Connection) -> None:
         "CREATE INDEX complaint_state ON complaint (state, date_received)",
         "CREATE INDEX complaint_withdrawn_on ON complaint (withdrawn_on)"
         " WHERE withdrawn_on IS NOT NULL",
+        "CREATE INDEX complaint_change_load ON complaint_change (load_id)",
         """
 CREATE TABLE product_today (       -- what a product is called today that was renamed since
     product TEXT NOT NULL,         -- as filed

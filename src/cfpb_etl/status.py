@@ -89,7 +89,7 @@ class Status:
         withdrawn: How many CFPB has no more.
         updated_lately: How often a load of the last seven days changed one.
         loads: The newest load of each source, the newest first.
-        drift: CFPB's own count; None where nothing was loaded that it can count.
+        drift: CFPB's own count; None where it was not asked, or has none of what was loaded.
     """
 
     database: str
@@ -101,7 +101,7 @@ class Status:
     withdrawn: int
     updated_lately: int
     loads: tuple[LastLoad, ...]
-    drift: Drift | None
+    drift: Drift | None = None
 
     def as_json(self) -> str:
         """Return all of it for a program."""
@@ -167,27 +167,29 @@ def get_status(database: Path, url: str | None = None) -> Status:
         DatabaseError: One of its subclasses, if the file cannot be read as one of ours.
     """
     with opened_for_reading(database) as connection:
-        counts = _counts(connection)
-        lately = (datetime.now(UTC) - _LATELY).isoformat(timespec="seconds")
-        (updated,) = connection.execute(
-            "SELECT COALESCE(SUM(updated), 0) FROM load WHERE COALESCE(ended_at, started_at) >= ?",
-            (lately,),
-        ).fetchone()
-        names = ", ".join(LastLoad.__dataclass_fields__)
-        loads = connection.execute(
-            f"SELECT {names} FROM load WHERE load_id IN"  # noqa: S608 - names of ours
-            " (SELECT MAX(load_id) FROM load GROUP BY source) ORDER BY load_id DESC"
-        )
-        last = tuple(LastLoad(*row) for row in loads)
-        address, known = _countable(connection, counts["complaints"] - counts["withdrawn"])
-    drift = None if known is None else _fetch_drift(known, url or address)
+        status = read_status(connection, database)
+        address, known = _countable(connection, status.complaints - status.withdrawn)
+    return status if known is None else replace(status, drift=_fetch_drift(known, url or address))
+
+
+def read_status(connection: sqlite3.Connection, database: Path) -> Status:
+    """Read what a database holds."""
+    lately = (datetime.now(UTC) - _LATELY).isoformat(timespec="seconds")
+    (updated,) = connection.execute(
+        "SELECT COALESCE(SUM(updated), 0) FROM load WHERE COALESCE(ended_at, started_at) >= ?",
+        (lately,),
+    ).fetchone()
+    names = ", ".join(LastLoad.__dataclass_fields__)
+    loads = connection.execute(
+        f"SELECT {names} FROM load WHERE load_id IN"  # noqa: S608 - names of ours
+        " (SELECT MAX(load_id) FROM load GROUP BY source) ORDER BY load_id DESC"
+    )
     return Status(
         database=str(database),
         bytes=database.stat().st_size,
-        **counts,
+        **_counts(connection),
         updated_lately=updated,
-        loads=last,
-        drift=drift,
+        loads=tuple(LastLoad(*row) for row in loads),
     )
 
 
