@@ -11,10 +11,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -22,6 +26,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import faults  # noqa: E402 - found only now
 from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve  # noqa: E402
+from cfpb_etl.questions import QUESTIONS  # noqa: E402
 
 
 def run(folder: str, *arguments: str) -> str:
@@ -34,6 +39,30 @@ def run(folder: str, *arguments: str) -> str:
         text=True,
         check=False,
     ).stdout
+
+
+@contextmanager
+def browsing(folder: str, database: str) -> Iterator[str]:
+    """Show a database in Datasette, and give the address."""
+    program = [sys.executable, "-m", "cfpb_etl.flow", "browse", "--database", database]
+    with subprocess.Popen(program, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        yield next(iter(process.stdout or ())).split()[0]
+        process.terminate()
+
+
+def photograph(url: str, picture: Path, width: int, height: int) -> None:
+    """Open a page in Chromium, and keep what it shows."""
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run(
+            [
+                *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+                *("--disable-background-networking", f"--user-data-dir={profile}"),
+                *("--virtual-time-budget=8000", f"--window-size={width},{height}"),
+                *(f"--screenshot={picture}", url),
+            ],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 def boxed(database: Path, question: str) -> str:
@@ -60,7 +89,7 @@ def boxed(database: Path, question: str) -> str:
 
 
 def main() -> None:
-    """Run the sample and a failing load, and put what they gave into the README and docs."""
+    """Run the program, and put what it gave into the README and docs."""
     text = README.read_text("utf-8")
 
     def put(after: str, output: str) -> None:
@@ -82,17 +111,24 @@ def main() -> None:
         with serve(emulator) as url:
             asked = ["--source", "bulk", "--file", urljoin(url, BULK_PATH), "--graph", bulk]
             loaded = run(folder, *asked)
+            run(folder, "report")
+            told = run(folder, "status", "--api-url", url)
         put("daily file ends:", loaded.replace(bulk, "complaints-flow.svg"))
+        put("`cfpb-etl status`", told)
+        report = Path(folder, "complaints-report.html").as_uri()
+        photograph(report, ROOT / "docs" / "report.png", 1000, 1480)
+        with browsing(folder, "sample.db") as url:
+            photograph(f"{url}/identity-theft", ROOT / "docs" / "browse.png", 1000, 480)
         options = run(folder, "--help").splitlines()
         put("## Options", "\n".join(line.rstrip() for line in options))
-        text = re.sub(
-            r"```sql\n([^`]*)```\n```text\n[^`]*```",
-            lambda found: (
-                f"```sql\n{found[1]}```\n```text\n{boxed(Path(folder, 'sample.db'), found[1])}\n```"
-            ),
-            text,
-            flags=re.DOTALL,
-        )
+        asked_of = iter(QUESTIONS)
+
+        def answered(_found: re.Match[str]) -> str:
+            question = next(asked_of).sql
+            answer = boxed(Path(folder, "sample.db"), question)
+            return f"```sql\n{question}\n```\n```text\n{answer}\n```"
+
+        text = re.sub(r"```sql\n[^`]*```\n```text\n[^`]*```", answered, text)
         down = dict.fromkeys(range(2, 7), faults.server_error())
         with serve(faults.Faulty(Emulator(made_complaints(25_000, era="2024")), down)) as url:
             failed = str(ROOT / "docs" / "failed-flow.svg")

@@ -189,6 +189,20 @@ def report(page: Path = _REPORT, /, *, database: Path = _COMPLAINTS) -> ExitCode
     return ExitCode.DONE
 
 
+@app.command
+def browse(*, database: Path = _COMPLAINTS) -> ExitCode:
+    """Open a database in the browser, to look at, to search and to ask.
+
+    Args:
+        database: The SQLite file.
+    """
+    _check_database(database)
+    from cfpb_etl.browse import serve_database
+
+    serve_database(database)
+    return ExitCode.DONE
+
+
 @app.command(name="graph")
 def draw(picture: Path = _GRAPH, /) -> ExitCode:
     """Draw the flow without running it.

@@ -48,15 +48,15 @@ CREATE TABLE load (                -- what each run brought, and how it ended
     program_version TEXT NOT NULL, -- cfpb-etl's
     started_at TEXT NOT NULL,      -- UTC
     ended_at TEXT,                 -- UTC
-    outcome TEXT NOT NULL DEFAULT 'running'
-        CHECK (outcome IN ('running', 'complete', 'failed', 'interrupted')), -- how it ended
+    outcome TEXT NOT NULL DEFAULT 'running' -- how it ended
+        CHECK (outcome IN ('running', 'complete', 'failed', 'interrupted')),
     failure TEXT,                  -- what went wrong, in words
     parts INTEGER NOT NULL DEFAULT 0, -- pages or files stored
     complaints_read INTEGER NOT NULL DEFAULT 0, -- complaints that came
     inserted INTEGER NOT NULL DEFAULT 0, -- of these, not known before
     updated INTEGER NOT NULL DEFAULT 0, -- of these, known with other values
     unchanged INTEGER NOT NULL DEFAULT 0, -- of these, known just so
-    matching INTEGER,              -- how many complaints the source said match the query
+    matching INTEGER /* how many complaints the source said match the query */,
     next_part TEXT                 -- where the walk stands, JSON; NULL at its end
 )""")
 
