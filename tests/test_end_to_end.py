@@ -22,6 +22,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 import faults
+from browser import needs_browser, shown
 from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve
 from faults import Fault, Faulty
 
@@ -139,30 +140,19 @@ def test_several_pages_and_a_png() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("shared_server")
-@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium to look at the picture with")
+@needs_browser
 def test_a_browser_shows_the_picture(tmp_path: Path) -> None:
     """A browser finds the picture well-formed and paints the three boxes in their green."""
     with serve(Emulator(COMPLAINTS[:100])) as url:
         assert run("--api-url", url).returncode == 0
-    picture = Path("complaints-flow.svg").absolute()
 
-    browser = subprocess.run(
-        [
-            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *(f"--user-data-dir={tmp_path / 'browser'}", "--window-size=900,400", "--dump-dom"),
-            picture.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
+    text, console = shown(Path("complaints-flow.svg").absolute().as_uri(), tmp_path)
 
-    assert "parsererror" not in browser.stdout
+    assert console == []
+    assert "parsererror" not in text
     for name in ("get_complaint_data", "parse_complaint_data", "store_complaints"):
-        assert f">{name}</text>" in browser.stdout
-    assert browser.stdout.count("● completed") == 4
+        assert f">{name}</text>" in text
+    assert text.count("● completed") == 4
 
 
 # --- a failure is loud ----------------------------------------------------------------------

@@ -114,4 +114,5 @@ def _listening() -> socket.socket:
                 raise
         else:
             break
+    listening.listen()  # who asks before the server is up waits for it
     return listening

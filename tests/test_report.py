@@ -1,0 +1,205 @@
+"""The page of charts: what it counts, that it is safe, and that a browser shows it alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from browser import needs_browser, shown
+from cfpb_etl.cli import main
+from cfpb_etl.errors import NotWritableFileError
+from cfpb_etl.report import write_report
+from loads import JANUARY, MARCH, complaint, complaints, load, load_file, part, query
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MORTGAGE = {"product": "Mortgage", "company": "A", "state": "CA", "timely": "Yes"}
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """Return where a page may be written."""
+    return tmp_path / "report.html"
+
+
+@pytest.fixture
+def filled(path: Path) -> Path:
+    """Return a database of two loads, after which one complaint has changed and one is gone."""
+    many = complaints(*range(2, 300), date_received="2026-01-03", **MORTGAGE)
+    first = complaint(
+        1, date_received="2025-12-31", company="B", timely="No", product="Payday loan"
+    )
+    load_file(path, first, *many, as_of=JANUARY)
+    load_file(path, first._replace(company_response="Closed"), *many[:-1], as_of=MARCH)
+    return path
+
+
+def charts(page: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return what each chart of a page draws."""
+    found = re.search(r'id="charts">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    assert found
+    return {name: chart["data"]["values"] for name, chart in json.loads(found[1]).items()}
+
+
+def test_what_it_counts(filled: Path, page: Path) -> None:
+    """Every chart has the numbers of the database, products by the names of today."""
+    write_report(filled, page)
+
+    drawn = charts(page)
+    loan = "Payday loan, title loan, personal loan, or advance loan"
+    assert drawn["months"] == [
+        {"month": "2025-12-01", "product": loan, "complaints": 1},
+        {"month": "2026-01-01", "product": "Mortgage", "complaints": 298},
+    ]
+    assert drawn["companies"] == [
+        {"name": "A", "complaints": 298, "label": "298 · 100.0 %"},
+        {"name": "B", "complaints": 1, "label": "1 · 0.0 %"},
+    ]
+    assert drawn["states"] == [{"state": "CA", "complaints": 298}]
+    assert drawn["responses"] == [
+        {"name": "None told", "complaints": 298, "label": "99.7 %"},
+        {"name": "Closed", "complaints": 1, "label": "0.3 %"},
+    ]
+
+
+def test_what_it_says(filled: Path, page: Path) -> None:
+    """Days, totals, the caveat and what changed lately stand in the text."""
+    write_report(filled, page)
+
+    text = page.read_text("utf-8")
+    assert f"Complaints received 2025-12-31 to 2026-01-03, as of {MARCH}" in text
+    assert "<dt>withdrawn by CFPB</dt><dd>1</dd>" in text
+    assert "Unverified complaints, not scaled by size." in text
+    changes = text[text.index("What changed lately") :]
+    assert "<tr><td>withdrawn_on</td><td>there</td><td>gone</td>" in changes
+    assert "<tr><td>company_response</td><td></td><td>Closed</td>" in changes
+
+
+def test_small_products_are_one(path: Path, page: Path) -> None:
+    """The seven largest products have colours of their own, the others share one."""
+    filed = [
+        complaint(10 * product + number, date_received="2026-01-01", product=f"Product {product}")
+        for product in range(10)
+        for number in range(product + 1)
+    ]
+    load_file(path, *filed)
+
+    write_report(path, page)
+
+    months = {each["product"]: each["complaints"] for each in charts(page)["months"]}
+    assert len(months) == 8
+    assert months["All other products"] == 1 + 2 + 3
+    assert sum(months.values()) == len(filed)
+
+
+def test_what_a_company_is_called_does_no_harm(path: Path, page: Path) -> None:
+    """No text of a complaint is taken for a part of the page."""
+    name = "</script><script>alert(1)</script>&<b>"
+    load_file(path, complaint(1, company=name, state=name, product=name, company_response=name))
+
+    write_report(path, page)
+
+    text = page.read_text("utf-8")
+    assert "<script>alert" not in text
+    assert "</script><script>" not in text
+    assert "&lt;/script&gt;" in text
+    assert charts(page)["companies"][0]["name"] == name
+
+
+def test_sample_and_emptiness_are_told(path: Path, page: Path) -> None:
+    """Made-up complaints are called so, and a database without any has a page too."""
+    load(path, part(), kind="sample")
+    write_report(path, page)
+    assert "holds no complaints yet" in page.read_text("utf-8")
+    assert charts(page) == {}
+
+    load(path, part(complaint(1, date_received="2026-01-01")), kind="sample")
+    write_report(path, page)
+    assert "Made-up complaints received 2026-01-01" in page.read_text("utf-8")
+
+
+def test_reading_changes_nothing(filled: Path, page: Path) -> None:
+    """The database is as it was."""
+    before = query(filled, "SELECT * FROM complaint"), query(filled, "SELECT * FROM load")
+
+    write_report(filled, page)
+
+    assert (query(filled, "SELECT * FROM complaint"), query(filled, "SELECT * FROM load")) == before
+
+
+def test_a_page_that_cannot_be_written(filled: Path, tmp_path: Path) -> None:
+    """That is told by name."""
+    with pytest.raises(NotWritableFileError):
+        write_report(filled, tmp_path)
+
+
+def test_the_command(filled: Path, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It writes the page and prints where."""
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", str(page), "--database", str(filled)])
+
+    assert capsys.readouterr().out == f"{page}\n"
+    assert page.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["report"], "'complaints.db' does not exist"),
+        (["report", "x.pdf", "--database", "x.db"], "PAGE 'x.pdf' must end in .html"),
+        (["browse"], "'complaints.db' does not exist"),
+    ],
+)
+def test_wrong_commands(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What cannot be is told before anything is done."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.db").touch()
+
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [("report", "altair"), ("report", "vl_convert"), ("browse", "datasette")],
+)
+def test_without_the_extra(filled: Path, command: str, package: str) -> None:
+    """Where the extra is not installed, one line says which it is."""
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; from cfpb_etl.cli import main;"
+        f" main([{command!r}, '--database', {str(filled)!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"failed: {package}")
+    assert done.stderr.rstrip().endswith('pip install "cfpb-etl[inspect]"')
+
+
+@needs_browser
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1000])
+def test_a_browser_shows_it(filled: Path, page: Path, tmp_path: Path, width: int) -> None:
+    """On a screen and on a phone every chart is drawn, and nothing is complained of."""
+    write_report(filled, page)
+
+    text, console = shown(page.as_uri(), tmp_path, width)
+
+    assert console == []
+    assert len(re.findall('<svg[^>]* class="marks"', text)) == 4
+    for words in ("298 · 100.0 %", "Mortgage", "CA", "99.7 %"):
+        assert f">{words}</text>" in text
