@@ -168,7 +168,7 @@ def test_words_become_what_is_asked(
     path.touch()
     runs: list[tuple[Any, ...]] = []
 
-    def run(*started: Any, **how: bool) -> ExitCode:
+    def run(*started: Any, **how: Any) -> ExitCode:
         runs.append((*started, how))
         return ExitCode.DONE
 
@@ -179,7 +179,7 @@ def test_words_become_what_is_asked(
     with pytest.raises(SystemExit, match="0"):
         main([*arguments, "--database", str(path), "--no-graph"])
 
-    how = {"restart": "--restart" in arguments, "verbose": False}
+    how = {"restart": "--restart" in arguments, "notify": None, "verbose": False}
     assert runs == [(SearchApi(**asked), path, None, how)]
 
 
@@ -189,7 +189,7 @@ def runs_of(
     """Return which sources these words would run."""
     sources: list[SearchApi | BulkFile | Archive] = []
 
-    def run(source: SearchApi | BulkFile | Archive, *_: Any, **__: bool) -> ExitCode:
+    def run(source: SearchApi | BulkFile | Archive, *_: Any, **__: Any) -> ExitCode:
         sources.append(source)
         return ExitCode.DONE
 

@@ -73,6 +73,7 @@ def load(  # noqa: PLR0913 - one parameter an option
     api_url: str | None = None,
     graph: Path | None = None,
     no_graph: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    notify: str | None = None,
     verbose: Annotated[bool, Parameter(negative="", show_default=False)] = False,
 ) -> ExitCode:
     """Bring CFPB's consumer complaints into a SQLite file, and draw how that went.
@@ -104,6 +105,7 @@ def load(  # noqa: PLR0913 - one parameter an option
         api_url: Address of the search API; also CFPB_ETL_API_URL.
         graph: Where to draw the flow, .svg or .png; complaints-flow.svg by default.
         no_graph: Draw nothing.
+        notify: A notification block of Prefect's, TYPE/NAME, to tell when the run fails.
         verbose: Show Prefect's whole log, and tracebacks.
     """
     database = database or (_SAMPLE if source == "sample" else _COMPLAINTS)
@@ -145,7 +147,7 @@ def load(  # noqa: PLR0913 - one parameter an option
         print("Starting", end="\r", file=sys.stderr, flush=True)  # the imports take a second or two
     from cfpb_etl.run import run
 
-    return run(asked, database, picture, restart=restart, verbose=verbose)
+    return run(asked, database, picture, restart=restart, notify=notify, verbose=verbose)
 
 
 @app.command

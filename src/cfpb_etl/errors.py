@@ -613,3 +613,20 @@ class MissingExtraError(CfpbEtlError):
             f"{package} is not installed. Install the extra that brings it:"
             f' pip install "cfpb-etl[{extra}]"'
         )
+
+
+class NoNotificationBlockError(CfpbEtlError):
+    """Raised when the block that is to be told of a failure is not among Prefect's.
+
+    Attributes:
+        name: What was given.
+        detail: What is wrong with it.
+    """
+
+    def __init__(self, name: str, detail: str) -> None:
+        self.name = name
+        self.detail = detail
+        super().__init__(
+            f"--notify {name!r} names no notification block ({detail}). Give TYPE/NAME as"
+            " `prefect block ls` lists them, such as slack-webhook/team; make one in Prefect's UI."
+        )

@@ -32,12 +32,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from cfpb_etl.archive import Archive
+from cfpb_etl.artifacts import record_run, shown_progress
 from cfpb_etl.bulk_file import BulkFile
 from cfpb_etl.database import store_part
 from cfpb_etl.errors import PictureError, RetriableError
 from cfpb_etl.flow_graph import draw_flow
 from cfpb_etl.load_report import LoadReport
 from cfpb_etl.loads import Load, begin_load
+from cfpb_etl.notice import notification_block, notify_of_failure
 from cfpb_etl.run_outcome import observe, observed
 from cfpb_etl.search_api import SearchApi
 from cfpb_etl.source import ParsedPart, Part, RawPart, Source
@@ -178,12 +180,14 @@ def _has_come(future: PrefectFuture[RawPart]) -> bool:
 @flow(
     name="cfpb-complaints",
     task_runner=InterruptibleTaskRunner(),  # type: ignore[arg-type]  # as for Prefect's own pool
+    on_failure=[notify_of_failure],
 )
 def load_complaints(
     source: SearchApi | BulkFile | Archive,
     database: Path = Path("complaints.db"),
     graph: Path | None = Path("complaints-flow.svg"),
     restart: bool = False,  # noqa: FBT001, FBT002 - a parameter of the deployed flow, by its name
+    notify: str | None = None,
 ) -> LoadReport:
     """Bring CFPB's consumer complaints into a SQLite file.
 
@@ -193,12 +197,16 @@ def load_complaints(
         database: The SQLite file; it is made if it is missing.
         graph: Where to draw the flow as the run left it (.svg or .png), or None.
         restart: Begin anew, where a load that asked for the same was interrupted.
+        notify: Prefect's notification block that is told if the run fails, as `TYPE/NAME`.
 
     Raises:
         CfpbEtlError: One of its subclasses, by the situation. What was stored before stays.
     """
+    if notify is not None:
+        notification_block(notify)  # that there is none would else be found out when it is needed
     with (
-        pictured(graph),
+        recorded(database, graph),
+        shown_progress(source.limit),
         begin_load(database, source, flow_run.id, restart=restart) as load,
     ):
         announce(load)
@@ -272,9 +280,13 @@ def conclude(report: LoadReport, missing: int) -> None:
 
 
 @contextmanager
-def pictured(graph: Path | None) -> Iterator[None]:
-    """Draw the flow as this run leaves it, however it ends; a picture never fails the run."""
+def recorded(database: Path, graph: Path | None) -> Iterator[None]:
+    """Draw the flow as this run leaves it, however it ends, and give Prefect its summary.
+
+    Neither fails the run. Who interrupts it does not wait for Prefect's server.
+    """
     log = get_run_logger()
+    picture = None
     try:
         with observed(flow_run.id) as outcome:
             yield
@@ -283,5 +295,8 @@ def pictured(graph: Path | None) -> Iterator[None]:
             try:
                 draw_flow(load_complaints, graph, outcome)
                 log.info("Drew %s", graph, extra={"picture": graph})  # for the screen
+                picture = graph
             except PictureError as error:
                 log.warning("%s", error)
+        if outcome.word != "interrupted":
+            record_run(outcome, database, picture)

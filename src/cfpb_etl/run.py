@@ -39,12 +39,13 @@ SAMPLE_COMPLAINTS = 25_000
 _SECONDS_TO_LET_GO = 30
 
 
-def run(
+def run(  # noqa: PLR0913 - what a person may ask of it
     source: SearchApi | BulkFile | Archive,
     database: Path,
     picture: Path | None,
     *,
     restart: bool = False,
+    notify: str | None = None,
     verbose: bool = False,
 ) -> ExitCode:
     """Run the flow, say how it ended, and return the exit code; interrupted, it does not return."""
@@ -64,7 +65,7 @@ def run(
                     complaints = made_complaints(SAMPLE_COMPLAINTS, era="2024")
                     source = replace(source, url=stack.enter_context(serve(Emulator(complaints))))
                 prefect.wait()
-                report = load_complaints(source, database, picture, restart)
+                report = load_complaints(source, database, picture, restart, notify)
             summary = _summary(report, database, source, screen.picture)
         except (KeyboardInterrupt, TerminationSignal):
             interruption.end()

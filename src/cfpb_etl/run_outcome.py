@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.load_report import LoadReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,7 @@ class RunOutcome:
         word: How it ended.
         error: What ended it, or "".
         tasks: The figures of each task that was reached, by the task's name.
+        report: What its tasks stored, added up.
     """
 
     began: datetime
@@ -74,6 +76,7 @@ class RunOutcome:
     word: Literal["completed", "failed", "interrupted"] = "interrupted"
     error: str = ""
     tasks: dict[str, TaskFigures] = field(default_factory=dict)
+    report: LoadReport = field(default_factory=LoadReport)
 
 
 _lock = threading.Lock()
@@ -124,6 +127,8 @@ def observe(task: AnyTask, task_run: TaskRun, state: State[Any]) -> None:
         figures.spans.append((task_run.start_time or state.timestamp, state.timestamp))
         if state.is_completed():
             figures.completed += 1
+            if isinstance(result, LoadReport):
+                outcome.report += result
             rows = getattr(result, "rows", None)
             if rows is not None:
                 figures.rows = (figures.rows or 0) + rows

@@ -1,0 +1,136 @@
+"""What Prefect's UI shows of a run: a summary, the picture, and how far a long run is."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    update_progress_artifact,
+)
+
+from cfpb_etl.load_report import LoadReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from uuid import UUID
+
+    from cfpb_etl.run_outcome import RunOutcome
+
+SUMMARY, PICTURE, PROGRESS = "cfpb-complaints", "cfpb-complaints-flow", "cfpb-complaints-progress"
+_SECONDS_OF_A_SHORT_RUN = 10
+_SECONDS_BETWEEN_UPDATES = 5
+_MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+log = logging.getLogger(__name__)
+
+
+def record_run(outcome: RunOutcome, database: Path, picture: Path | None) -> None:
+    """Give Prefect's server the summary of a run, and its picture if one was drawn.
+
+    The server cannot reach a file of this machine, so the picture travels in its address. That the
+    server does not take them is a warning.
+    """
+    try:
+        create_markdown_artifact(summary(outcome, database), SUMMARY, f"A run {outcome.word}.")
+        if picture is not None:
+            kind = _MEDIA_TYPES[picture.suffix.lower()]
+            data = base64.b64encode(picture.read_bytes()).decode()
+            create_image_artifact(f"data:{kind};base64,{data}", PICTURE, "The flow, as it ran.")
+    except Exception as error:  # noqa: BLE001 - whatever its server says, the run has ended
+        log.warning("Prefect's server did not take the summary of the run: %s", error)
+
+
+def summary(outcome: RunOutcome, database: Path) -> str:
+    """Return what a run did, and how it ended, in Markdown."""
+    report = outcome.report
+    retries = sum(figures.retries for figures in outcome.tasks.values())
+    facts = {
+        "complaints read": f"{report.rows:,}",
+        "of these": report.counts,
+        "received": f"{report.oldest} to {report.newest}" if report.oldest else "",
+        "proof": f"{report.expected:,} expected, {report.kept:,} came",
+        "database": f"`{database}`",
+        "took": f"{(outcome.ended - outcome.began).total_seconds():,.1f} s",
+        "retries": f"{retries:,}" if retries else "",
+    }
+    lines = [f"# {outcome.word.capitalize()}", ""]
+    if outcome.error:
+        kept = f"{report.rows:,} complaints" if report.rows else "nothing"
+        lines += ["```text", outcome.error, "```", ""]
+        lines += [f"Kept: {kept}. The same run again goes on from there.", ""]
+    lines += ["| | |", "|---|---|"]
+    lines += [f"| {name} | {words} |" for name, words in facts.items() if words]
+    if report.remarks:
+        lines += ["", "## What was odd", "", *(f"- {remark}" for remark in report.remarks)]
+    return "\n".join(lines)
+
+
+@contextmanager
+def shown_progress(limit: int | None) -> Iterator[None]:
+    """Show in Prefect's UI how far a run is, if it is a long one.
+
+    Args:
+        limit: How many complaints were asked for, or None for all that match.
+    """
+    progress = _Progress(limit)
+    # Which records there are of long steps: where nothing else listens, none would be made.
+    logging.getLogger("cfpb_etl").setLevel(logging.INFO)
+    root = logging.getLogger()
+    root.addHandler(progress)
+    try:
+        yield
+        progress.end()
+    finally:
+        root.removeHandler(progress)
+
+
+class _Progress(logging.Handler):
+    """Listens to the run's log, as the screen does, and tells the server how far it is."""
+
+    def __init__(self, limit: int | None) -> None:
+        super().__init__(logging.INFO)
+        self._limit = limit
+        self._report = LoadReport()
+        self._artifact: UUID | None = None
+        self._next = time.monotonic() + _SECONDS_OF_A_SHORT_RUN
+        self._share = self._told = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a record, and tell of it when it is time."""
+        stored = getattr(record, "stored", None)
+        if stored is not None:
+            self._report += stored
+            total = self._report.matching or 0
+            total = total if self._limit is None else min(self._limit, total)
+            self._share = self._report.rows / total if total else self._share
+        else:
+            self._share = getattr(record, "share", None) or self._share
+        if self._share != self._told and time.monotonic() >= self._next:
+            self._tell(self._share)
+
+    def end(self) -> None:
+        """Say that the run is complete, if its progress was shown."""
+        if self._artifact is not None and self._told < 1:
+            self._tell(1.0)
+
+    def _tell(self, share: float) -> None:
+        self._next = time.monotonic() + _SECONDS_BETWEEN_UPDATES
+        self._told = share
+        percent = round(min(share, 1) * 100, 1)
+        try:
+            if self._artifact is None:
+                made = create_progress_artifact(percent, PROGRESS, "How far the run is.")
+                self._artifact = cast("UUID", made)  # in a flow without a loop of its own
+            else:
+                update_progress_artifact(self._artifact, percent)
+        except Exception as error:  # noqa: BLE001 - no reason to end a run, nor to try again
+            self._next = float("inf")
+            log.warning("Prefect's server does not take how far the run is: %s", error)

@@ -1,0 +1,155 @@
+"""Who is told that a run has failed, by a real web hook, and what they are told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
+from pydantic import SecretStr
+
+import faults
+from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.errors import NoNotificationBlockError
+from cfpb_etl.flow import load_complaints
+from cfpb_etl.notice import notification_block
+from cfpb_etl.search_api import SearchApi
+from faults import Faulty
+from prefect_runs import error_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prefect.client.schemas.objects import State
+
+pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
+
+COMPLAINTS = made_complaints(2_000)
+TEAM = "custom-webhook/team"
+
+
+class Hook(BaseHTTPRequestHandler):
+    """Keeps what is posted to it."""
+
+    posted: list[dict[str, str]]
+
+    def do_POST(self) -> None:
+        """Take a message."""
+        length = int(self.headers["Content-Length"])
+        self.posted.append(json.loads(self.rfile.read(length)))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def hook() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Listen, and give the address and what comes."""
+    posted: list[dict[str, str]] = []
+    handler = type("Hook", (Hook,), {"posted": posted})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/", posted
+        server.shutdown()
+
+
+def save_team(url: str) -> None:
+    """Save the block that tells the team, as a person would in Prefect's UI."""
+    block = CustomWebhookNotificationBlock(
+        name="team",
+        url=url,
+        headers=None,
+        cookies=None,
+        json_data={"subject": "{{subject}}", "body": "{{body}}"},
+    )
+    block.save("team", overwrite=True)
+
+
+def load(app: Any, folder: Path, notify: str | None = TEAM) -> State[Any]:
+    """Run the flow, a thousand complaints a page, and tell whom that names."""
+    with serve(app) as url:
+        source = SearchApi(url=url, limit=2_000, allowance=None, page_size=1_000)
+        state: State[Any] = load_complaints(
+            source, folder / "complaints.db", None, notify=notify, return_state=True
+        )
+    return state
+
+
+def broken() -> Faulty:
+    """Return a server that fails after the first page."""
+    return Faulty(Emulator(COMPLAINTS), dict.fromkeys(range(2, 9), faults.server_error()))
+
+
+def test_a_failed_run_is_told(tmp_path: Path) -> None:
+    """They learn what failed, what was kept, what to do, and how to look at the run."""
+    with hook() as (url, posted):
+        save_team(url)
+        state = load(broken(), tmp_path)
+
+    assert state.is_failed()
+    (message,) = posted
+    assert message["subject"] == "cfpb-complaints failed"
+    body = message["body"]
+    assert "failed: The search API failed on its side: 500" in body
+    assert f"Kept: 1,000 complaints in {tmp_path / 'complaints.db'}." in body
+    assert "Run the same command again" in body
+    assert str(state.state_details.flow_run_id) in body
+
+
+def test_nothing_stored_is_said(tmp_path: Path) -> None:
+    """A run that failed before the first page kept nothing."""
+    down = Faulty(Emulator(COMPLAINTS), dict.fromkeys(range(1, 9), faults.server_error()))
+    with hook() as (url, posted):
+        save_team(url)
+        load(down, tmp_path)
+
+    assert "Nothing was stored." in posted[0]["body"]
+
+
+def test_a_good_run_tells_nobody(tmp_path: Path) -> None:
+    """When all goes well there is no word."""
+    with hook() as (url, posted):
+        save_team(url)
+        assert load(Emulator(COMPLAINTS), tmp_path).is_completed()
+
+    assert posted == []
+
+
+@pytest.mark.parametrize("name", ["custom-webhook/nobody", "team", "no-type/team", "a/b/c", ""])
+def test_a_name_of_no_block_is_found_out_first(tmp_path: Path, name: str) -> None:
+    """Before anything is loaded, with a way to find the right name."""
+    error = error_of(load(Emulator(COMPLAINTS), tmp_path, notify=name))
+
+    assert isinstance(error, NoNotificationBlockError)
+    assert error.name == name
+    assert "prefect block ls" in str(error)
+    assert not (tmp_path / "complaints.db").exists()
+
+
+def test_a_block_of_another_kind(tmp_path: Path) -> None:
+    """A block that tells nobody anything is refused by its kind."""
+    Secret(value=SecretStr("x")).save("quiet", overwrite=True)
+
+    with pytest.raises(NoNotificationBlockError, match="it is a Secret"):
+        notification_block("secret/quiet")
+
+
+def test_a_hook_that_does_not_answer_hides_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run has failed as it did, and one warning says that nobody was told."""
+    save_team("http://127.0.0.1:9/")
+
+    error = error_of(load(broken(), tmp_path))
+
+    assert "The search API failed on its side" in str(error)
+    (said,) = [each.message for each in caplog.records if each.name == "cfpb_etl.notice"]
+    assert said.startswith(f"{TEAM} could not be told of the failure: ")
