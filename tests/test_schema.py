@@ -232,6 +232,18 @@ def test_a_file_of_the_first_schema_becomes_one_of_the_newest(first: Path, tmp_p
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+def test_bringing_a_file_up_to_date_is_told(
+    first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, as it may take a while; a new file has nothing to be brought."""
+    with caplog.at_level("INFO", "cfpb_etl"):
+        for path in (tmp_path / "new.db", first, first):
+            opened(path)
+
+    (said,) = caplog.messages
+    assert said.startswith(f"Bringing {first} from schema 1 to {len(MIGRATIONS)}, once")
+
+
 def test_a_file_of_the_first_schema_takes_a_load(first: Path) -> None:
     """What changes in it is remembered; a load that it did not end begins anew."""
     changed = part(complaint(7, timely="No"), complaint(8), columns=["timely"])

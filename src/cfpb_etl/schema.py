@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from contextlib import closing, contextmanager
@@ -20,6 +21,8 @@ from cfpb_etl.migrations import MIGRATIONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_SECONDS = 30  # for another program to end its transaction
 _BUSY_SECONDS = 0.2  # of that, in SQLite at a time
@@ -111,6 +114,12 @@ def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
                 database,
                 f"has schema {version}, and this cfpb-etl {__version__} knows up to"
                 f" {len(MIGRATIONS)}. Upgrade cfpb-etl, or choose another --database.",
+            )
+        if 0 < version < len(MIGRATIONS):
+            log.info(
+                "Bringing %s from schema %s to %s, once; millions of complaints take a while",
+                *(database, version, len(MIGRATIONS)),
+                extra={"notice": True},  # for the screen
             )
         for migrate in MIGRATIONS[version:]:
             migrate(connection)

@@ -1,28 +1,38 @@
 """Time what reading costs and gives: the load with its indexes and without, and every view.
 
 Run `python tests/benchmarks/reading.py [load|views] [PAIRS]`, with the extra `bench`; without a
-word it does both. The data are those of `bulk.py`: a million complaints, zipped.
+word it does both.
 
-load: the first load beside the same without the indexes, and without the search's trigger.
-views: each view and the five questions of the README, the best of three; the counts beside those
-    of a plain scan.
+load: the first load of a million complaints, as in `bulk.py`, beside the same without the indexes,
+    and without the search's trigger.
+views: each view, the five questions of the README and a search, the best of as many, and the
+    report, all on a million complaints of 2024, a third of them with a narrative; the counts beside
+    those of a plain scan.
 """
 
 from __future__ import annotations
 
-import re
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 from bulk import MILLION, load, tell_pairs, today
 from pull import remove, settings
 
-README = Path(__file__).parents[2] / "README.md"
+from cfpb_etl.emulator import made_complaints, write_bulk_file
+from cfpb_etl.questions import QUESTIONS
+
+OF_2024 = date(2024, 11, 6)
+SEARCH = """
+SELECT * FROM complaint
+WHERE complaint_id IN (SELECT rowid FROM narrative_search WHERE narrative_search MATCH '"identity"')
+ORDER BY date_received DESC LIMIT 101"""
 
 
 def cost(folder: Path, pairs: int) -> None:
@@ -44,14 +54,16 @@ def cost(folder: Path, pairs: int) -> None:
 
 def views(folder: Path, pairs: int) -> None:
     """Time each view, and hold its counts against a plain scan's."""
-    file, _ = today(folder)
+    complaints = made_complaints(MILLION, era="2024")
+    file = write_bulk_file(folder, complaints, day=OF_2024, columns=18)
+    del complaints
     database = folder / "ours.db"
     load(file, database, settings(folder))
     with closing(sqlite3.connect(database)) as connection:
-        found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")
+        found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall()
         asked = {name: f"SELECT * FROM {name} LIMIT 10000" for (name,) in found}  # noqa: S608
-        for question in re.findall(r"```sql\n(.*?)```", README.read_text("utf-8"), re.DOTALL):
-            asked[" ".join(question.split())[:50]] = question
+        asked |= {each.words: each.sql for each in QUESTIONS}
+        asked["a search of Datasette's"] = SEARCH
         for name, question in asked.items():
             taken = []
             for _ in range(pairs):
@@ -60,6 +72,10 @@ def views(folder: Path, pairs: int) -> None:
                 taken.append(time.monotonic() - began)
             print(f"{min(taken) * 1_000:6.0f} ms  {name}")
         prove_counts(connection)
+    began = time.monotonic()
+    report = [sys.executable, "-m", "cfpb_etl.flow", "report", str(folder / "report.html")]
+    subprocess.run([*report, "--database", str(database)], check=True, stdout=subprocess.DEVNULL)
+    print(f"{time.monotonic() - began:6.1f} s   the report, its process from beginning to end")
 
 
 def prove_counts(connection: sqlite3.Connection) -> None:
