@@ -34,7 +34,8 @@ RENAMED_PRODUCTS = (
 )
 
 # Each is in the order in which a person wants it, and reads an index from end to end: by the day
-# first, which the index has in order, and by what a day is part of only then.
+# first, which the index has in order, and by what a day is part of only then. HAVING puts its
+# question to each such group, where WHERE would put it to each complaint, which took twice as long.
 VIEWS = (
     """
 CREATE VIEW complaints_by_month AS -- how many came in each month, withdrawn ones too, as in all
@@ -49,9 +50,9 @@ CREATE VIEW complaints_by_day_and_product AS -- how many came on each day, by to
 WITH filed AS (
     SELECT date_received, product, '' AS sub_product, COUNT(*) AS complaints
     FROM complaint
-    WHERE product IS NULL
-        OR product NOT IN (SELECT product FROM product_today WHERE sub_product <> '')
     GROUP BY product, date_received
+    HAVING product IS NULL
+        OR product NOT IN (SELECT product FROM product_today WHERE sub_product <> '')
     UNION ALL
     SELECT date_received, product, sub_product, COUNT(*) AS complaints
     FROM complaint

@@ -27,6 +27,7 @@ from pull import remove, settings
 
 from cfpb_etl.emulator import made_complaints, write_bulk_file
 from cfpb_etl.questions import QUESTIONS
+from cfpb_etl.views import RENAMED_PRODUCTS
 
 OF_2024 = date(2024, 11, 6)
 SEARCH = """
@@ -80,10 +81,13 @@ def views(folder: Path, pairs: int) -> None:
 
 def prove_counts(connection: sqlite3.Connection) -> None:
     """Count every complaint in Python, and compare."""
-    columns = "SUBSTR(date_received, 1, 7), product, company, state"
+    columns = "SUBSTR(date_received, 1, 7), product, company, state, sub_product"
+    today = {(product, sub_product): name for product, sub_product, name in RENAMED_PRODUCTS}
     scanned = [Counter() for _ in range(4)]  # type: ignore[var-annotated]
     for row in connection.execute(f"SELECT {columns} FROM complaint NOT INDEXED"):  # noqa: S608
-        for counter, value in zip(scanned, row, strict=True):
+        month, product, company, state, sub_product = row
+        name = today.get((product, ""), today.get((product, sub_product), product))
+        for counter, value in zip(scanned, (month, name, company, state), strict=True):
             counter[value] += 1
     for by, counter in zip(("month", "product", "company", "state"), scanned, strict=True):
         counted = dict(connection.execute(f"SELECT {by}, complaints FROM complaints_by_{by}"))  # noqa: S608
