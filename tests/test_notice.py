@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.notifications import CustomWebhookNotificationBlock, MattermostWebhook
 from prefect.blocks.system import Secret
+from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr
 
 import faults
@@ -19,7 +25,7 @@ from cfpb_etl.errors import NoNotificationBlockError
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.notice import notification_block
 from cfpb_etl.search_api import SearchApi
-from faults import Faulty
+from faults import Exchange, Faulty
 from prefect_runs import error_of
 
 if TYPE_CHECKING:
@@ -32,18 +38,21 @@ pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
 COMPLAINTS = made_complaints(2_000)
 TEAM = "custom-webhook/team"
+CHAT = "mattermost-webhook/chat"
+NOBODY = "http://127.0.0.1:9/"
 
 
 class Hook(BaseHTTPRequestHandler):
     """Keeps what is posted to it."""
 
     posted: list[dict[str, str]]
+    status = 200
 
     def do_POST(self) -> None:
         """Take a message."""
         length = int(self.headers["Content-Length"])
         self.posted.append(json.loads(self.rfile.read(length)))
-        self.send_response(204)
+        self.send_response(self.status)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
@@ -51,10 +60,10 @@ class Hook(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def hook() -> Iterator[tuple[str, list[dict[str, str]]]]:
+def hook(status: int = 200) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """Listen, and give the address and what comes."""
     posted: list[dict[str, str]] = []
-    handler = type("Hook", (Hook,), {"posted": posted})
+    handler = type("Hook", (Hook,), {"posted": posted, "status": status})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/", posted
@@ -73,10 +82,22 @@ def save_team(url: str) -> None:
     block.save("team", overwrite=True)
 
 
-def load(app: Any, folder: Path, notify: str | None = TEAM) -> State[Any]:
+def save_chat(url: str) -> None:
+    """Save a block that Prefect sends through Apprise, as it does to Slack."""
+    at = urlsplit(url)
+    token = SecretStr("abcdefgh")
+    block = MattermostWebhook(
+        hostname=at.hostname or "", port=at.port or 0, token=token, secure=False
+    )
+    block.save("chat", overwrite=True)
+
+
+def load(
+    app: Any, folder: Path, notify: str | None = TEAM, limit: int | None = 2_000
+) -> State[Any]:
     """Run the flow, a thousand complaints a page, and tell whom that names."""
     with serve(app) as url:
-        source = SearchApi(url=url, limit=2_000, allowance=None, page_size=1_000)
+        source = SearchApi(url=url, limit=limit, allowance=None, page_size=1_000)
         state: State[Any] = load_complaints(
             source, folder / "complaints.db", None, notify=notify, return_state=True
         )
@@ -88,11 +109,14 @@ def broken() -> Faulty:
     return Faulty(Emulator(COMPLAINTS), dict.fromkeys(range(2, 9), faults.server_error()))
 
 
-def test_a_failed_run_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("limit", "goes_on"), [(2_000, "it starts over"), (None, "it goes on from there")]
+)
+def test_a_failed_run_is_told(limit: int | None, goes_on: str, tmp_path: Path) -> None:
     """They learn what failed, what was kept, what to do, and how to look at the run."""
     with hook() as (url, posted):
         save_team(url)
-        state = load(broken(), tmp_path)
+        state = load(broken(), tmp_path, limit=limit)
 
     assert state.is_failed()
     (message,) = posted
@@ -100,7 +124,7 @@ def test_a_failed_run_is_told(tmp_path: Path) -> None:
     body = message["body"]
     assert "failed: The search API failed on its side: 500" in body
     assert f"Kept: 1,000 complaints in {tmp_path / 'complaints.db'}." in body
-    assert "Run the same command again" in body
+    assert f"Run the same command again: {goes_on}" in body
     assert str(state.state_details.flow_run_id) in body
 
 
@@ -142,14 +166,67 @@ def test_a_block_of_another_kind(tmp_path: Path) -> None:
         notification_block("secret/quiet")
 
 
+def test_a_block_that_goes_through_apprise(tmp_path: Path) -> None:
+    """What Prefect sends to Slack, Mattermost and the like has the same words."""
+    with hook() as (url, posted):
+        save_chat(url)
+        load(broken(), tmp_path, notify=CHAT)
+
+    (message,) = posted
+    assert "cfpb-complaints failed" in message["text"]
+    assert "Kept: 1,000 complaints" in message["text"]
+
+
+@pytest.mark.parametrize("name", [TEAM, CHAT])
 def test_a_hook_that_does_not_answer_hides_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The run has failed as it did, and one warning says that nobody was told."""
-    save_team("http://127.0.0.1:9/")
+    save_team(NOBODY)
+    save_chat(NOBODY)
 
-    error = error_of(load(broken(), tmp_path))
+    error = error_of(load(broken(), tmp_path, notify=name))
 
     assert "The search API failed on its side" in str(error)
-    (said,) = [each.message for each in caplog.records if each.name == "cfpb_etl.notice"]
-    assert said.startswith(f"{TEAM} could not be told of the failure: ")
+    (said,) = [each.message for each in caplog.records if each.message.startswith(name)]
+    assert said.startswith(f"{name} could not be told that the run failed: ")
+    assert "\n" not in said
+    assert not [each for each in caplog.records if each.message.startswith("Told")]
+
+
+def test_an_address_is_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who has a web hook's address may post to it, so a refusal is told without."""
+    with hook(status=403) as (url, _):
+        save_team(f"{url}hidden")
+        load(broken(), tmp_path)
+
+    assert f"{TEAM} could not be told that the run failed: it answered 403" in caplog.messages
+    assert not [line for line in caplog.messages if line.startswith(TEAM) and "hidden" in line]
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(signal.SIGTERM, ["cfpb-complaints crashed"]), (signal.SIGINT, [])],
+    ids=["SIGTERM", "SIGINT"],
+)
+def test_a_run_that_is_ended_from_outside(
+    number: int, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that the system ends has crashed, which is told; who presses Ctrl-C knows of it."""
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    started: list[subprocess.Popen[str]] = []
+
+    async def ending(exchange: Exchange) -> None:
+        os.kill(started[0].pid, number)
+        await faults.stalled()(exchange)
+
+    with hook() as (address, posted), serve(Faulty(Emulator(COMPLAINTS), {1: ending})) as url:
+        save_team(address)
+        program = [sys.executable, "-m", "cfpb_etl.flow", "--notify", TEAM, "--api-url", url]
+        with subprocess.Popen(program, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+            started.append(process)
+            _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 130, said
+    assert [message["subject"] for message in posted] == told
+    assert all("crashed: Execution was aborted by" in message["body"] for message in posted)

@@ -628,5 +628,8 @@ class NoNotificationBlockError(CfpbEtlError):
         self.detail = detail
         super().__init__(
             f"--notify {name!r} names no notification block ({detail}). Give TYPE/NAME as"
-            " `prefect block ls` lists them, such as slack-webhook/team; make one in Prefect's UI."
+            " `prefect block ls` lists them, such as slack-webhook/team. To make that one:"
+            " `prefect block create slack-webhook` tells the page of your Prefect server, and"
+            " without a server, in Python: from prefect.blocks.notifications import SlackWebhook;"
+            " SlackWebhook(url=ADDRESS).save('team')"
         )

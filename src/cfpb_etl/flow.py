@@ -181,6 +181,7 @@ def _has_come(future: PrefectFuture[RawPart]) -> bool:
     name="cfpb-complaints",
     task_runner=InterruptibleTaskRunner(),  # type: ignore[arg-type]  # as for Prefect's own pool
     on_failure=[notify_of_failure],
+    on_crashed=[notify_of_failure],
 )
 def load_complaints(
     source: SearchApi | BulkFile | Archive,
@@ -197,7 +198,8 @@ def load_complaints(
         database: The SQLite file; it is made if it is missing.
         graph: Where to draw the flow as the run left it (.svg or .png), or None.
         restart: Begin anew, where a load that asked for the same was interrupted.
-        notify: Prefect's notification block that is told if the run fails, as `TYPE/NAME`.
+        notify: Prefect's notification block that is told if the run fails or crashes,
+            as `TYPE/NAME`.
 
     Raises:
         CfpbEtlError: One of its subclasses, by the situation. What was stored before stays.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOST_REMARKS = 20
 
@@ -103,3 +107,20 @@ class LoadReport:
             unknown=self.unknown | later.unknown,
             missing=self.missing | later.missing,
         )
+
+
+def what_is_kept(
+    rows: int, database: Path, *, limited: bool, again: str = "Run the same command again"
+) -> str:
+    """Return what a load that did not end well leaves, and what the next run does.
+
+    Args:
+        rows: How many complaints it stored.
+        database: Where.
+        limited: Whether only so many of the newest were asked for: these are always read anew.
+        again: How a run is repeated.
+    """
+    if not rows:
+        return "Nothing was stored."
+    goes_on = "it starts over" if limited else "it goes on from there"
+    return f"Kept: {rows:,} complaints in {database}. {again}: {goes_on}, and stores nothing twice."

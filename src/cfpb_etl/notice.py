@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
+from prefect.logging.loggers import flow_run_logger
 from prefect.utilities.urls import url_for
 
 from cfpb_etl.errors import NoNotificationBlockError
+from cfpb_etl.load_report import what_is_kept
 from cfpb_etl.schema import connect
 
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.schemas.objects import FlowRun, State
-
-log = logging.getLogger(__name__)
 
 
 def notification_block(name: str) -> Any:  # noqa: ANN401 - its methods are typed as coroutines
@@ -34,43 +34,63 @@ def notification_block(name: str) -> Any:  # noqa: ANN401 - its methods are type
     try:
         block = Block.load(name)
     except (ValueError, KeyError, RuntimeError) as error:
-        raise NoNotificationBlockError(name, " ".join(str(error).split())) from error
+        raise NoNotificationBlockError(name, _in_one_line(str(error))) from error
     if not isinstance(block, NotificationBlock):
         raise NoNotificationBlockError(name, f"it is a {type(block).__name__}")
     return block
 
 
 def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Tell whom the run's parameter `notify` names that it has failed: a hook for `on_failure`.
+    """Tell whom the run's parameter `notify` names that it has failed, or crashed.
 
-    That it cannot be told is a warning: the failure itself is what matters.
+    It is a hook for a flow's `on_failure` and `on_crashed`. Of a served run whose process is killed
+    Prefect calls it where the flow is served. That nobody can be told is a warning: the failure
+    itself is what matters.
     """
     name = flow_run.parameters.get("notify")
     # Read directly: `state.result()` would wait for a result that is already here.
     error = getattr(state.data, "result", state.data)
-    if not name or isinstance(error, NoNotificationBlockError):
+    # A name that is none can tell nobody; who interrupts a run need not be told.
+    if not name or isinstance(error, (NoNotificationBlockError, KeyboardInterrupt)):
         return
-    said = " ".join(str(error if isinstance(error, Exception) else state.message).split())
-    database = Path(str(flow_run.parameters.get("database")))
+    log = flow_run_logger(flow_run, flow)
+    word = "crashed" if state.is_crashed() else "failed"
+    said = str(error if isinstance(error, Exception) else state.message)
     look = url_for("flow-run", obj_id=flow_run.id) or f"prefect flow-run logs {flow_run.id}"
     lines = (
-        f"The run {flow_run.name} of {flow.name} failed: {said}",
-        f"{_kept(database, flow_run)} Run the same command again: it goes on from there.",
+        f"The run {flow_run.name} of {flow.name} {word}: {_in_one_line(said)}",
+        _kept(flow_run),
         f"To look at the run: {look}",
     )
     try:
-        notification_block(name).notify("\n\n".join(lines), f"{flow.name} failed")
+        block = notification_block(name)
+        with block.raise_on_failure():  # most blocks would say nothing
+            block.notify("\n\n".join(lines), f"{flow.name} {word}")
     except Exception as problem:  # noqa: BLE001 - each block has errors of its own
-        log.warning("%s could not be told of the failure: %s", name, problem)
+        log.warning("%s could not be told that the run %s: %s", name, word, _described(problem))
     else:
-        log.info("Told %s of the failure", name)
+        log.info("Told %s that the run %s", name, word)
 
 
-def _kept(database: Path, flow_run: FlowRun) -> str:
+def _kept(flow_run: FlowRun) -> str:
+    database = Path(str(flow_run.parameters.get("database")))
+    again = "Run the same command again"
+    if flow_run.deployment_id is not None:
+        again = f"Run it again with `prefect flow-run retry {flow_run.id}`"
+    rows, limit = 0, None
     with suppress(sqlite3.Error), closing(connect(database)) as connection:
-        row = connection.execute(
-            "SELECT complaints_read FROM load WHERE flow_run_id = ?", (str(flow_run.id),)
-        ).fetchone()
-        if row and row[0]:
-            return f"Kept: {row[0]:,} complaints in {database}."
-    return "Nothing was stored."
+        rows, limit = connection.execute(
+            "SELECT complaints_read, complaint_limit FROM load WHERE flow_run_id = ?",
+            (str(flow_run.id),),
+        ).fetchone() or (0, None)
+    return what_is_kept(rows, database, limited=limit is not None, again=again)
+
+
+def _described(problem: Exception) -> str:
+    if isinstance(problem, httpx.HTTPStatusError):  # its words hold the address, which is a secret
+        return f"it answered {problem.response.status_code}"
+    return _in_one_line(str(problem)) or type(problem).__name__
+
+
+def _in_one_line(words: str) -> str:
+    return " ".join(words.split())

@@ -22,6 +22,7 @@ from cfpb_etl.emulator import Emulator, made_complaints, serve
 from cfpb_etl.errors import CfpbEtlError, ExitCode, PrefectUnreachableError
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.interruption import Interruption
+from cfpb_etl.load_report import what_is_kept
 from cfpb_etl.prefect_server import prefect_api
 from cfpb_etl.screen import Screen
 from cfpb_etl.search_api import SearchApi
@@ -117,15 +118,10 @@ def _let_go(code: ExitCode) -> None:
 
 
 def _kept(stored: LoadReport, database: Path, source: Source) -> str:
-    if not stored.rows:
-        if not isinstance(source, SearchApi) and downloads_beside(database):
-            return "Nothing was stored. The download is kept, for the next run to go on with."
-        return "Nothing was stored."
-    goes_on = "it goes on from there" if source.limit is None else "it starts over"
-    return (
-        f"Kept: {stored.rows:,} complaints in {database}."
-        f" Run the same command again: {goes_on}, and stores nothing twice."
-    )
+    kept = what_is_kept(stored.rows, database, limited=source.limit is not None)
+    if not stored.rows and not isinstance(source, SearchApi) and downloads_beside(database):
+        kept += " The download is kept, for the next run to go on with."
+    return kept
 
 
 def _summary(report: LoadReport, database: Path, source: Source, picture: Path | None) -> str:
