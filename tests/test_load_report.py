@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add
+from pathlib import Path
 
 import pytest
 
-from cfpb_etl.load_report import LoadReport
+from cfpb_etl.load_report import LoadReport, what_is_kept
 
 FIRST = LoadReport(
     parts=1,
@@ -88,3 +89,35 @@ def test_a_report_is_told_in_words() -> None:
     assert report.counts == "1,234 inserted, 1 updated, 8,765 unchanged"
     withdrawn = report + LoadReport(withdrawn=2345)
     assert withdrawn.counts == "1,234 inserted, 1 updated, 8,765 unchanged, 2,345 withdrawn"
+
+
+def test_what_a_person_should_know() -> None:
+    """Names are sorted, and there is a line for each thing, in a report of nothing none."""
+    report = LoadReport(
+        left_out=1_200,
+        nameless=3,
+        remarks=("line 7 is odd",),
+        unknown=frozenset("ba"),
+        missing=frozenset(["tags"]),
+    )
+
+    assert LoadReport().warnings == []
+    assert [line.partition(",")[0] for line in report.warnings] == [
+        "CFPB sends what this version has no column for: a",
+        "CFPB no longer sends",
+        "1",
+        "line 7 is odd",
+        "Nothing was marked as withdrawn: rejected rows that do not tell their complaint",
+    ]
+    assert report.warnings[1] == "CFPB no longer sends, so that new complaints lack: tags"
+
+
+@pytest.mark.parametrize(("limited", "goes_on"), [(True, "starts over"), (False, "goes on from")])
+def test_what_is_kept(goes_on: str, *, limited: bool) -> None:
+    """What is stored is told, and what the same command makes of it."""
+    kept = what_is_kept(1_000, Path("x.db"), limited=limited)
+
+    assert kept.startswith(
+        f"Kept: 1,000 complaints in x.db. Run the same command again: it {goes_on}"
+    )
+    assert what_is_kept(0, Path("x.db"), limited=limited) == "Nothing was stored."

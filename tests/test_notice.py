@@ -229,4 +229,6 @@ def test_a_run_that_is_ended_from_outside(
 
     assert process.returncode == 130, said
     assert [message["subject"] for message in posted] == told
-    assert all("crashed: Execution was aborted by" in message["body"] for message in posted)
+    for message in posted:
+        assert "crashed: Execution was aborted by a termination signal" in message["body"]
+        assert "Nothing was stored. Run the same command again." in message["body"]

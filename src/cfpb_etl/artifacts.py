@@ -14,8 +14,9 @@ from prefect.artifacts import (
     create_progress_artifact,
     update_progress_artifact,
 )
+from prefect.logging import get_run_logger
 
-from cfpb_etl.load_report import LoadReport
+from cfpb_etl.load_report import LoadReport, what_is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,48 +30,57 @@ _SECONDS_OF_A_SHORT_RUN = 10
 _SECONDS_BETWEEN_UPDATES = 5
 _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
-log = logging.getLogger(__name__)
 
-
-def record_run(outcome: RunOutcome, database: Path, picture: Path | None) -> None:
+def record_run(outcome: RunOutcome, database: Path, picture: Path | None, *, limited: bool) -> None:
     """Give Prefect's server the summary of a run, and its picture if one was drawn.
 
-    The server cannot reach a file of this machine, so the picture travels in its address. That the
-    server does not take them is a warning.
+    The server cannot reach a file of this machine, so the picture travels in its address, which
+    both of Prefect's UIs show. That the server does not take them is a warning.
     """
     try:
-        create_markdown_artifact(summary(outcome, database), SUMMARY, f"A run {outcome.word}.")
+        words = summary(outcome, database, limited=limited)
+        create_markdown_artifact(words, SUMMARY, f"A run {outcome.word}.")
         if picture is not None:
             kind = _MEDIA_TYPES[picture.suffix.lower()]
             data = base64.b64encode(picture.read_bytes()).decode()
             create_image_artifact(f"data:{kind};base64,{data}", PICTURE, "The flow, as it ran.")
     except Exception as error:  # noqa: BLE001 - whatever its server says, the run has ended
-        log.warning("Prefect's server did not take the summary of the run: %s", error)
+        get_run_logger().warning("Prefect's server did not take the summary of the run: %s", error)
 
 
-def summary(outcome: RunOutcome, database: Path) -> str:
+def summary(outcome: RunOutcome, database: Path, *, limited: bool) -> str:
     """Return what a run did, and how it ended, in Markdown."""
-    report = outcome.report
+    report, known = outcome.report, outcome.report.known_files
     retries = sum(figures.retries for figures in outcome.tasks.values())
     facts = {
+        "asked for": _code(outcome.asked) if outcome.asked else "",
+        "files not read": f"{known:,}, not changed since the last load" if known else "",
         "complaints read": f"{report.rows:,}",
         "of these": report.counts,
         "received": f"{report.oldest} to {report.newest}" if report.oldest else "",
-        "proof": f"{report.expected:,} expected, {report.kept:,} came",
-        "database": f"`{database}`",
+        "proof": f"{report.expected:,} expected, {report.kept:,} came" if report.windows else "",
+        "database": _code(str(database)),
         "took": f"{(outcome.ended - outcome.began).total_seconds():,.1f} s",
         "retries": f"{retries:,}" if retries else "",
     }
     lines = [f"# {outcome.word.capitalize()}", ""]
     if outcome.error:
-        kept = f"{report.rows:,} complaints" if report.rows else "nothing"
-        lines += ["```text", outcome.error, "```", ""]
-        lines += [f"Kept: {kept}. The same run again goes on from there.", ""]
+        kept = what_is_kept(report.rows, database, limited=limited)
+        lines += [*map(_verbatim, (outcome.message, kept)), ""]
     lines += ["| | |", "|---|---|"]
     lines += [f"| {name} | {words} |" for name, words in facts.items() if words]
-    if report.remarks:
-        lines += ["", "## What was odd", "", *(f"- {remark}" for remark in report.remarks)]
+    if report.warnings:
+        lines += ["", "## What to know", "", *map(_verbatim, report.warnings)]
     return "\n".join(lines)
+
+
+def _code(words: str) -> str:
+    return "`" + words.replace("`", "'").replace("|", r"\|") + "`"
+
+
+def _verbatim(line: str) -> str:
+    # By its indent a line is shown as it is: what comes from a file or a server may hold markup.
+    return "    " + " ".join(line.split())
 
 
 @contextmanager
@@ -81,15 +91,26 @@ def shown_progress(limit: int | None) -> Iterator[None]:
         limit: How many complaints were asked for, or None for all that match.
     """
     progress = _Progress(limit)
-    # Which records there are of long steps: where nothing else listens, none would be made.
-    logging.getLogger("cfpb_etl").setLevel(logging.INFO)
-    root = logging.getLogger()
+    package, root = logging.getLogger("cfpb_etl"), logging.getLogger()
+    before, level = package.level, package.getEffectiveLevel()
+    others = root.handlers[:]
+
+    def was_heard_before(record: logging.LogRecord) -> bool:
+        return record.levelno >= level or not record.name.startswith("cfpb_etl.")
+
+    for handler in others:
+        handler.addFilter(was_heard_before)
+    # Which records there are of long steps, several a second: these are for nobody else.
+    package.setLevel(min(level, logging.INFO))
     root.addHandler(progress)
     try:
         yield
         progress.end()
     finally:
         root.removeHandler(progress)
+        package.setLevel(before)
+        for handler in others:
+            handler.removeFilter(was_heard_before)
 
 
 class _Progress(logging.Handler):
@@ -111,8 +132,10 @@ class _Progress(logging.Handler):
             total = self._report.matching or 0
             total = total if self._limit is None else min(self._limit, total)
             self._share = self._report.rows / total if total else self._share
-        else:
-            self._share = getattr(record, "share", None) or self._share
+        elif share := getattr(record, "share", None):
+            self._share = share
+        else:  # others may come from threads that know of no run
+            return
         if self._share != self._told and time.monotonic() >= self._next:
             self._tell(self._share)
 
@@ -132,5 +155,5 @@ class _Progress(logging.Handler):
             else:
                 update_progress_artifact(self._artifact, percent)
         except Exception as error:  # noqa: BLE001 - no reason to end a run, nor to try again
-            self._next = float("inf")
-            log.warning("Prefect's server does not take how far the run is: %s", error)
+            self._artifact, self._next = None, float("inf")
+            get_run_logger().warning("Prefect's server does not take how far the run is: %s", error)

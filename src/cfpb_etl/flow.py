@@ -40,7 +40,7 @@ from cfpb_etl.flow_graph import draw_flow
 from cfpb_etl.load_report import LoadReport
 from cfpb_etl.loads import Load, begin_load
 from cfpb_etl.notice import notification_block, notify_of_failure
-from cfpb_etl.run_outcome import observe, observed
+from cfpb_etl.run_outcome import RunOutcome, observe, observed
 from cfpb_etl.search_api import SearchApi
 from cfpb_etl.source import ParsedPart, Part, RawPart, Source
 
@@ -207,11 +207,11 @@ def load_complaints(
     if notify is not None:
         notification_block(notify)  # that there is none would else be found out when it is needed
     with (
-        recorded(database, graph),
+        recorded(source, database, graph) as outcome,
         shown_progress(source.limit),
         begin_load(database, source, flow_run.id, restart=restart) as load,
     ):
-        announce(load)
+        announce(load, outcome)
         while parts := load.parts_left():
             fetching = Fetching(load.source, parts)
             for raw in fetching:
@@ -225,8 +225,10 @@ def load_complaints(
     return load.report
 
 
-def announce(load: Load) -> None:
+def announce(load: Load, outcome: RunOutcome) -> None:
     """Say which load this run brings up to date, or goes on with."""
+    outcome.asked = f"{load.source.kind} {load.source.described()}"
+    outcome.report = load.report  # what the load has from earlier runs counts
     log = get_run_logger()
     if load.source.updates is not None:
         log.info(
@@ -259,30 +261,12 @@ def conclude(report: LoadReport, missing: int) -> None:
         log.warning(
             "%s complaints came or went while these were read; run again to have them", missing
         )
-    for what, names in (
-        ("CFPB sends what this version has no column for", report.unknown),
-        ("CFPB no longer sends, so that new complaints lack", report.missing),
-    ):
-        if names:
-            log.warning("%s: %s", what, ", ".join(sorted(names)))
-    if report.left_out:
-        log.warning(
-            "%s complaints that only the archive has were left out, since the database is a partial"
-            " pull; load --source bulk before the archive to have them",
-            f"{report.left_out:,}",
-        )
-    for remark in report.remarks or ():
-        log.warning("%s", remark)
-    if report.nameless:
-        log.warning(
-            "Nothing was marked as withdrawn: rejected rows that do not tell their complaint, %s,"
-            " may be of any that seems to be gone",
-            f"{report.nameless:,}",
-        )
+    for line in report.warnings:
+        log.warning("%s", line)
 
 
 @contextmanager
-def recorded(database: Path, graph: Path | None) -> Iterator[None]:
+def recorded(source: Source, database: Path, graph: Path | None) -> Iterator[RunOutcome]:
     """Draw the flow as this run leaves it, however it ends, and give Prefect its summary.
 
     Neither fails the run. Who interrupts it does not wait for Prefect's server.
@@ -291,7 +275,7 @@ def recorded(database: Path, graph: Path | None) -> Iterator[None]:
     picture = None
     try:
         with observed(flow_run.id) as outcome:
-            yield
+            yield outcome
     finally:
         if graph is not None:
             try:
@@ -301,4 +285,4 @@ def recorded(database: Path, graph: Path | None) -> Iterator[None]:
             except PictureError as error:
                 log.warning("%s", error)
         if outcome.word != "interrupted":
-            record_run(outcome, database, picture)
+            record_run(outcome, database, picture, limited=source.limit is not None)

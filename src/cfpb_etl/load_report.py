@@ -83,6 +83,30 @@ class LoadReport:
             counts += f", {number:,} {what}" if number else ""
         return counts
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know of it, a line each."""
+        lines = [
+            f"{what}: {', '.join(sorted(names))}"
+            for what, names in (
+                ("CFPB sends what this version has no column for", self.unknown),
+                ("CFPB no longer sends, so that new complaints lack", self.missing),
+            )
+            if names
+        ]
+        if self.left_out:
+            lines.append(
+                f"{self.left_out:,} complaints that only the archive has were left out, since the"
+                " database is a partial pull; load --source bulk before the archive to have them"
+            )
+        lines += self.remarks or ()
+        if self.nameless:
+            lines.append(
+                "Nothing was marked as withdrawn: rejected rows that do not tell their complaint,"
+                f" {self.nameless:,}, may be of any that seems to be gone"
+            )
+        return lines
+
     def __add__(self, later: LoadReport) -> LoadReport:
         return LoadReport(
             parts=self.parts + later.parts,

@@ -11,7 +11,7 @@ import httpx
 from prefect.logging.loggers import flow_run_logger
 from prefect.utilities.urls import url_for
 
-from cfpb_etl.errors import NoNotificationBlockError
+from cfpb_etl.errors import CfpbEtlError, NoNotificationBlockError
 from cfpb_etl.load_report import what_is_kept
 from cfpb_etl.schema import connect
 
@@ -59,7 +59,7 @@ def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
     look = url_for("flow-run", obj_id=flow_run.id) or f"prefect flow-run logs {flow_run.id}"
     lines = (
         f"The run {flow_run.name} of {flow.name} {word}: {_in_one_line(said)}",
-        _kept(flow_run),
+        _kept(flow_run, error),
         f"To look at the run: {look}",
     )
     try:
@@ -72,7 +72,7 @@ def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
         log.info("Told %s that the run %s", name, word)
 
 
-def _kept(flow_run: FlowRun) -> str:
+def _kept(flow_run: FlowRun, error: object) -> str:
     database = Path(str(flow_run.parameters.get("database")))
     again = "Run the same command again"
     if flow_run.deployment_id is not None:
@@ -83,7 +83,9 @@ def _kept(flow_run: FlowRun) -> str:
             "SELECT complaints_read, complaint_limit FROM load WHERE flow_run_id = ?",
             (str(flow_run.id),),
         ).fetchone() or (0, None)
-    return what_is_kept(rows, database, limited=limit is not None, again=again)
+    kept = what_is_kept(rows, database, limited=limit is not None, again=again)
+    # An error of ours says itself what to do.
+    return kept if rows or isinstance(error, CfpbEtlError) else f"{kept} {again}."
 
 
 def _described(problem: Exception) -> str:

@@ -68,7 +68,9 @@ class RunOutcome:
         word: How it ended.
         error: What ended it, or "".
         tasks: The figures of each task that was reached, by the task's name.
-        report: What its tasks stored, added up.
+        message: What ended it and what to do about it, or "".
+        asked: What was asked of which source, or "" if it did not come to that.
+        report: What its load has stored.
     """
 
     began: datetime
@@ -76,6 +78,8 @@ class RunOutcome:
     word: Literal["completed", "failed", "interrupted"] = "interrupted"
     error: str = ""
     tasks: dict[str, TaskFigures] = field(default_factory=dict)
+    message: str = ""
+    asked: str = ""
     report: LoadReport = field(default_factory=LoadReport)
 
 
@@ -97,6 +101,7 @@ def observed(flow_run_id: str) -> Iterator[RunOutcome]:
         yield outcome
     except Exception as error:
         outcome.word, outcome.error = "failed", _said(error)
+        outcome.message = str(error) or outcome.error
         raise
     else:
         outcome.word = "completed"
