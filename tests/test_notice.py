@@ -13,9 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock, MattermostWebhook
 from prefect.blocks.system import Secret
+from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr
 
@@ -46,6 +48,7 @@ class Hook(BaseHTTPRequestHandler):
     """Keeps what is posted to it."""
 
     posted: list[dict[str, str]]
+    arrived: threading.Event
     status = 200
 
     def do_POST(self) -> None:
@@ -54,16 +57,20 @@ class Hook(BaseHTTPRequestHandler):
         self.posted.append(json.loads(self.rfile.read(length)))
         self.send_response(self.status)
         self.end_headers()
+        self.arrived.set()
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def hook(status: int = 200) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def hook(
+    status: int = 200, arrived: threading.Event | None = None
+) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """Listen, and give the address and what comes."""
     posted: list[dict[str, str]] = []
-    handler = type("Hook", (Hook,), {"posted": posted, "status": status})
+    told = {"posted": posted, "arrived": arrived or threading.Event(), "status": status}
+    handler = type("Hook", (Hook,), told)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/", posted
@@ -232,3 +239,61 @@ def test_a_run_that_is_ended_from_outside(
     for message in posted:
         assert "crashed: Execution was aborted by a termination signal" in message["body"]
         assert "Nothing was stored. Run the same command again." in message["body"]
+
+
+SERVED = """
+import sys
+from dataclasses import asdict
+from prefect.types.entrypoint import EntrypointType
+from cfpb_etl.flow import load_complaints
+from cfpb_etl.search_api import SearchApi
+
+name, url, notify = sys.argv[1:]
+load_complaints.serve(
+    name=name,
+    entrypoint_type=EntrypointType.MODULE_PATH,
+    parameters={
+        "source": asdict(SearchApi(url=url, allowance=None)),
+        "database": "complaints.db",
+        "graph": None,
+        "notify": notify,
+    },
+)
+"""
+
+
+@pytest.mark.slow
+def test_a_served_run_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that serves the flow tells what the killed one could not."""
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    monkeypatch.setenv("PREFECT_RUNNER_POLL_FREQUENCY", "1")
+    started: list[subprocess.Popen[str]] = []
+    arrived = threading.Event()
+
+    async def killing(exchange: Exchange) -> None:
+        for child in psutil.Process(started[0].pid).children(recursive=True):
+            if "--multiprocessing-fork" in child.cmdline():
+                child.kill()
+        await faults.stalled()(exchange)
+
+    with (
+        hook(arrived=arrived) as (address, posted),
+        serve(Faulty(Emulator(COMPLAINTS), {1: killing})) as url,
+    ):
+        save_team(address)
+        program = [sys.executable, "-c", SERVED, tmp_path.name, url, TEAM]
+        with subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as served:
+            started.append(served)
+            try:
+                for line in served.stdout or ():
+                    if "prefect deployment run" in line:  # it is served from now on
+                        break
+                made: Any = run_deployment(f"cfpb-complaints/{tmp_path.name}", timeout=0)
+                arrived.wait(60)
+            finally:
+                served.kill()
+
+    (message,) = posted
+    assert message["subject"] == "cfpb-complaints crashed"
+    again = f"Nothing was stored. Run it again with `prefect flow-run retry {made.id}`."
+    assert again in message["body"]
