@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import textwrap
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SUMMARY, PICTURE, PROGRESS = "cfpb-complaints", "cfpb-complaints-flow", "cfpb-complaints-progress"
 _SECONDS_OF_A_SHORT_RUN = 10
 _SECONDS_BETWEEN_UPDATES = 5
+_WIDTH = 90  # characters, of which the UI shows a hundred
 _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
@@ -80,7 +82,15 @@ def _code(words: str) -> str:
 
 def _verbatim(line: str) -> str:
     # By its indent a line is shown as it is: what comes from a file or a server may hold markup.
-    return "    " + " ".join(line.split())
+    # The UI does not wrap such lines.
+    return textwrap.fill(
+        " ".join(line.split()),
+        _WIDTH,
+        initial_indent=" " * 4,
+        subsequent_indent=" " * 6,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 @contextmanager
