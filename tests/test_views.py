@@ -229,6 +229,21 @@ def test_every_load_keeps_the_search_right(path: Path) -> None:
         prove_sound(connection)
 
 
+@pytest.mark.parametrize("before", [0, 1], ids=["empty", "known"])
+def test_a_complaint_twice_in_a_first_file(path: Path, before: int) -> None:
+    """The search has the words of the later copy only, though its trigger is away meanwhile."""
+    if before:
+        load_file(path, complaint(1, complaint_what_happened="They lost it"), as_of=JANUARY)
+    between = complaints(*range(2, 1_200), complaint_what_happened="A letter")
+    first = complaint(1, complaint_what_happened="My payment")
+    load_file(path, first, *between, first._replace(complaint_what_happened="My refund"))
+
+    assert (found(path, "refund"), found(path, "payment OR lost")) == ([1], [])
+    assert held(path) == 1_199
+    with closing(sqlite3.connect(path)) as connection:
+        prove_sound(connection)
+
+
 def test_what_has_no_narrative_is_not_in_the_search(path: Path) -> None:
     """A file without narratives adds nothing to it."""
     load_file(path, *complaints(*range(1_000), company="A"))
