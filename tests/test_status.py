@@ -212,6 +212,17 @@ def test_no_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert not (tmp_path / "none.db").exists()
 
 
+@pytest.mark.parametrize("address", ["nonsense", "ftp://example.org/", "http://[::1/"])
+def test_no_address(path: Path, capsys: pytest.CaptureFixture[str], address: str) -> None:
+    """What cannot be the address of a search API is a wrong command."""
+    load_file(path, *complaints(1))
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["status", "--database", str(path), "--api-url", address])
+
+    assert f"--api-url {address!r} is no address" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("statement", "error"),
     [("CREATE TABLE photo (a)", NotADatabaseError), ("", NewerDatabaseError)],

@@ -33,12 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-COUNTING = {
-    "complaints_by_month": "SUBSTR(date_received, 1, 7)",
-    "complaints_by_company": "company",
-    "complaints_by_state": "state",
-    "timeliness_by_company": "company",
-}
 CARDS = "Credit card or prepaid card"
 
 
@@ -184,7 +178,7 @@ def test_every_view_reads_an_index(connection: sqlite3.Connection) -> None:
             "SELECT name FROM sqlite_schema WHERE type = 'view' AND name <> 'narratives'"
         )
     ]
-    assert set(views) > set(COUNTING)
+    assert len(views) == 7
     for view in views:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN SELECT * FROM {view}")]  # noqa: S608
         read = [step for step in plan if " complaint " in step]

@@ -165,9 +165,13 @@ def status(
         api_url: Address of the search API; also CFPB_ETL_API_URL.
     """
     _check_database(database)
+    url = api_url or os.environ.get("CFPB_ETL_API_URL") or None
+    if url is not None and not is_sound_address(url):
+        problem = f"{url[:60]!r} is no address that begins with https:// or http://"
+        raise WrongCommandError("--api-url", f"{problem}, without a password")
     from cfpb_etl.status import get_status
 
-    told = get_status(database, api_url or os.environ.get("CFPB_ETL_API_URL"))
+    told = get_status(database, url)
     print(told.as_json() if as_json else told)
     return ExitCode.DONE
 

@@ -416,7 +416,7 @@ class NotWritableFileError(FileError):
         self.detail = detail
         super().__init__(
             path,
-            f"cannot be written: {detail}. See who may write there, or put --database elsewhere,"
+            f"cannot be written: {detail}. See who may write there, or choose another place,"
             " and run the same command again.",
         )
 
