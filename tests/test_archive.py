@@ -13,7 +13,7 @@ import pytest
 from starlette.responses import HTMLResponse
 
 import faults
-from cfpb_etl import errors
+from cfpb_etl import file_errors, server_errors
 from cfpb_etl.archive import ARCHIVE_URL, Archive, ArchivePage
 from cfpb_etl.bulk_file import BulkFile
 from cfpb_etl.complaint import Complaint
@@ -105,7 +105,7 @@ def test_other_links_are_left_alone() -> None:
 
 def test_a_page_without_files_is_told() -> None:
     """CFPB may have moved its archive; the message says what to look for."""
-    with pytest.raises(errors.NoArchiveError, match="--file") as raised:
+    with pytest.raises(file_errors.NoArchiveError, match="--file") as raised:
         files_on(OTHERS)
 
     assert raised.value.url.endswith("/a/page/")
@@ -114,20 +114,22 @@ def test_a_page_without_files_is_told() -> None:
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        (faults.forbidden_html(), errors.AccessDeniedError),
-        (None, errors.NotFoundError),
-        (faults.unavailable_html(), errors.ServerFailureError),
+        (faults.forbidden_html(), server_errors.AccessDeniedError),
+        (None, server_errors.NotFoundError),
+        (faults.unavailable_html(), server_errors.ServerFailureError),
     ],
     ids=["403", "404", "503"],
 )
-def test_a_page_that_does_not_come(fault: Fault | None, kind: type[errors.ServerError]) -> None:
+def test_a_page_that_does_not_come(
+    fault: Fault | None, kind: type[server_errors.ServerError]
+) -> None:
     """Its failure has a name, and is said to be the page's."""
     with serve(Faulty(Emulator([]), otherwise=fault)) as url:
         page = ArchivePage(urljoin(url, ARCHIVE_PATH))
         with pytest.raises(kind) as raised:
             Archive().fetch(page)
 
-    assert raised.value.server is errors.ARCHIVE_PAGE
+    assert raised.value.server is server_errors.ARCHIVE_PAGE
 
 
 # --- the source itself ----------------------------------------------------------------------
@@ -355,7 +357,7 @@ def test_a_load_that_broke_off_is_gone_on_with(site: Site) -> None:
     """Neither the page nor the files that are stored are asked for again."""
     site.faulty.faults = {4: faults.forbidden_html()}
 
-    assert isinstance(error_of(site.run()), errors.AccessDeniedError)
+    assert isinstance(error_of(site.run()), server_errors.AccessDeniedError)
 
     of_two_files = len(rows(site.folder))
     assert 0 < of_two_files < 3_000
@@ -376,7 +378,7 @@ def test_a_load_that_broke_off_is_gone_on_with(site: Site) -> None:
 def test_a_page_that_fails_leaves_nothing_to_go_on_with(site: Site) -> None:
     """The next run begins with the page."""
     site.faulty.faults = {1: faults.forbidden_html()}
-    assert isinstance(error_of(site.run()), errors.AccessDeniedError)
+    assert isinstance(error_of(site.run()), server_errors.AccessDeniedError)
 
     assert site.archive().inserted == 3_000
     assert last_load(site.folder)["load_id"] == 2
@@ -548,7 +550,7 @@ def test_one_of_the_files_is_broken(site: Site) -> None:
 
     error = error_of(site.run(*site.zips))
 
-    assert isinstance(error, errors.UnreadableFileError)
+    assert isinstance(error, file_errors.UnreadableFileError)
     assert error.path == site.zips[3]
     assert last_load(site.folder)["outcome"] == "failed"
     stored = len(rows(site.folder))

@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 import faults
-from cfpb_etl import errors, transport
+from cfpb_etl import errors, file_errors, server_errors, transport
 from cfpb_etl.bulk_file import BULK_URL, BulkFile
 from cfpb_etl.complaint import Complaint
 from cfpb_etl.complaint_file import downloads_beside
@@ -239,7 +239,7 @@ def test_a_file_that_lacks_too_much_is_refused(loaded: Daily) -> None:
 
     assert state.is_failed()
     error = error_of(state)
-    assert isinstance(error, errors.TooManyWithdrawnError)
+    assert isinstance(error, file_errors.TooManyWithdrawnError)
     assert (error.withdrawn, error.stored) == (31, 3_000)
     assert by_id(loaded.folder) == before
     assert rows(loaded.folder, CHANGES) == []
@@ -317,7 +317,7 @@ def test_a_disk_without_room_is_told_before_the_download(
 
     error = error_of(published.load())
 
-    assert isinstance(error, errors.NotEnoughSpaceError)
+    assert isinstance(error, file_errors.NotEnoughSpaceError)
     assert error.free == 1_000_000
     assert error.needed > published.zip.stat().st_size
     assert by_id(published.folder) == {}
@@ -349,7 +349,7 @@ def test_the_next_run_goes_on_with_a_cut_download(tmp_path: Path) -> None:
     cut = {number: faults.cut_download(10_000) for number in range(1, 6)}
     with daily(tmp_path, faults=cut) as server:
         server.emulator.publish(TODAY)
-        assert isinstance(error_of(server.load()), errors.CutBodyError)
+        assert isinstance(error_of(server.load()), server_errors.CutBodyError)
         assert server.statuses == [200, 206, 206, 206, 206]
         assert downloads_beside(tmp_path / "complaints.db")
 
@@ -388,7 +388,7 @@ def test_a_corrupt_download_is_told_by_name(tmp_path: Path) -> None:
 
         error = error_of(server.load())
 
-        assert isinstance(error, errors.DamagedDownloadError)
+        assert isinstance(error, file_errors.DamagedDownloadError)
         assert by_id(tmp_path) == {}
         assert server.downloads == []
         assert server.statuses == [200]
@@ -399,12 +399,12 @@ def test_a_corrupt_download_is_told_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (faults.forbidden_html(), errors.AccessDeniedError),
-        (faults.html_page(), errors.NotAFileError),
+        (faults.forbidden_html(), server_errors.AccessDeniedError),
+        (faults.html_page(), server_errors.NotAFileError),
     ],
 )
 def test_what_is_no_file_is_told_by_name(
-    fault: faults.Fault, error: type[errors.ServerError], tmp_path: Path
+    fault: faults.Fault, error: type[server_errors.ServerError], tmp_path: Path
 ) -> None:
     """After one request: to ask again would not help."""
     app = Faulty(Emulator([]), otherwise=fault)
@@ -424,7 +424,7 @@ def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     with daily(tmp_path) as server:
         error = error_of(server.load())
 
-    assert type(error) is errors.NotFoundError
+    assert type(error) is server_errors.NotFoundError
     assert server.statuses == [404]
 
 
@@ -517,7 +517,7 @@ def test_a_local_file_that_is_not_there(tmp_path: Path) -> None:
     """It is told by name."""
     error = error_of(load(str(tmp_path / "nowhere.zip"), tmp_path))
 
-    assert isinstance(error, errors.UnreadableFileError)
+    assert isinstance(error, file_errors.UnreadableFileError)
 
 
 def test_an_older_file_changes_nothing(loaded: Daily) -> None:

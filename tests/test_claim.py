@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl import claim
-from cfpb_etl.errors import (
-    DatabaseInUseError,
-    NotADatabaseError,
-    NotWritableError,
-)
+from cfpb_etl.errors import DatabaseInUseError, NotADatabaseError, NotWritableError
 from loads import Following, complaint, fail, load, loading_elsewhere, outcomes, part, stored
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from cfpb_etl.complaint import (
     parse_hit,
     parse_page,
 )
-from cfpb_etl.errors import InvalidHitError
+from cfpb_etl.server_errors import InvalidHitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

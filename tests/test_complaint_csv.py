@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from cfpb_etl import complaint_csv
 from cfpb_etl.complaint import OF_EVERY_RELEASE, Complaint, parse_fields
 from cfpb_etl.complaint_csv import COLUMNS, ComplaintRows, newest_day
-from cfpb_etl.errors import InvalidFieldError, UnexpectedColumnsError, UnreadableFileError
+from cfpb_etl.errors import InvalidFieldError
+from cfpb_etl.file_errors import UnexpectedColumnsError, UnreadableFileError
 from cfpb_etl.load_report import MOST_REMARKS
 from cfpb_etl.source import Reading
 

@@ -21,7 +21,7 @@ from cfpb_etl.complaint_file import (
     read_nothing,
 )
 from cfpb_etl.emulator import made_complaints, write_bulk_file
-from cfpb_etl.errors import NotEnoughSpaceError, UnexpectedColumnsError, UnreadableFileError
+from cfpb_etl.file_errors import NotEnoughSpaceError, UnexpectedColumnsError, UnreadableFileError
 from cfpb_etl.schema import connect, ensure_schema
 from cfpb_etl.source import Version
 

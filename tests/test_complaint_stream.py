@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from cfpb_etl import complaint_stream, errors
+from cfpb_etl import complaint_stream, errors, file_errors
 from cfpb_etl.complaint_csv import COLUMNS, ComplaintRows
 from cfpb_etl.complaint_stream import _next_frame, _streamed, _write_frames, read_file
 from cfpb_etl.known_lines import LineKeeper
@@ -230,15 +230,15 @@ def test_the_folder_that_it_is_called_in_is_not_searched(
 def test_a_wrong_header_shows_at_once(path: Path) -> None:
     """Before a complaint is asked for, and before there is a process."""
     write(path, "a,b\r\n")
-    with pytest.raises(errors.UnexpectedColumnsError):
+    with pytest.raises(file_errors.UnexpectedColumnsError):
         read_file(path, NAME)
 
     write(path, "")
-    with pytest.raises(errors.UnreadableFileError, match="it is empty"):
+    with pytest.raises(file_errors.UnreadableFileError, match="it is empty"):
         read_file(path, NAME)
 
     path.unlink()
-    with pytest.raises(errors.UnreadableFileError, match="No such file"):
+    with pytest.raises(file_errors.UnreadableFileError, match="No such file"):
         read_file(path, NAME)
 
 
@@ -248,7 +248,7 @@ def test_an_error_of_the_process_is_ours(path: Path) -> None:
     content = read_file(path, NAME)
     ids: list[int] = []
 
-    with pytest.raises(errors.UnreadableFileError) as caught:
+    with pytest.raises(file_errors.UnreadableFileError) as caught:
         ids.extend(each.complaint_id for each in content.complaints)
 
     assert ids == [*range(1, 601)]
@@ -263,7 +263,7 @@ def test_damage_shows_while_it_is_read(path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
-    with pytest.raises(errors.UnreadableFileError, match="damaged"):
+    with pytest.raises(file_errors.UnreadableFileError, match="damaged"):
         read(path)
 
 
@@ -273,7 +273,7 @@ def test_a_file_that_goes_away(path: Path) -> None:
     content = read_file(path, NAME)
     path.unlink()
 
-    with pytest.raises(errors.UnreadableFileError, match="No such file"):
+    with pytest.raises(file_errors.UnreadableFileError, match="No such file"):
         next(iter(content.complaints))
 
 
@@ -294,7 +294,7 @@ def test_more_rejected_rows_refuse_the_file(path: Path, good: int, bad: int) -> 
     """Just above one in a thousand, the file is in doubt; the first of them are told."""
     write(path, content_of(*range(good), *["x"] * bad))
 
-    with pytest.raises(errors.TooManyRejectedError) as caught:
+    with pytest.raises(file_errors.TooManyRejectedError) as caught:
         read(path)
 
     error = caught.value
@@ -320,7 +320,7 @@ def test_a_process_that_is_killed(path: Path) -> None:
     stream, process = begun(path)
     process.kill()
 
-    with pytest.raises(errors.ReaderDiedError) as caught:
+    with pytest.raises(file_errors.ReaderDiedError) as caught:
         list(stream)
 
     assert (caught.value.path, caught.value.code) == (path, -signal.SIGKILL)
@@ -339,7 +339,7 @@ def test_the_last_words_of_a_process(path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(complaint_stream, "_reader", start)
 
-    with pytest.raises(errors.ReaderDiedError) as caught:
+    with pytest.raises(file_errors.ReaderDiedError) as caught:
         list(_streamed(path, Reading()))
 
     assert (caught.value.code, caught.value.said) == (1, "MemoryError: two")
@@ -469,5 +469,5 @@ def test_an_error_is_a_frame_as_well(path: Path) -> None:
     letter, frame = _next_frame(pipe)
     assert letter == b"X"
     error = pickle.loads(frame)  # noqa: S301 - written just now
-    assert (type(error), error.path) == (errors.UnreadableFileError, path)
+    assert (type(error), error.path) == (file_errors.UnreadableFileError, path)
     assert _next_frame(pipe)[0] == b""

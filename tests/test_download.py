@@ -19,7 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
-from cfpb_etl import __version__, download, errors, transport
+from cfpb_etl import __version__, download, file_errors, server_errors, transport
 from cfpb_etl.download import discard, fetch_file
 from cfpb_etl.emulator import serve
 from cfpb_etl.source import Version
@@ -213,7 +213,7 @@ def fetched(files: Files, path: Path) -> Download:
 def broken_off(files: Files, path: Path, after: int = 2 * PIECE) -> Version:
     """Fetch the file and break off, forget what was asked for that, and return its version."""
     files.faults.append(cut(after))
-    with pytest.raises(errors.CutBodyError):
+    with pytest.raises(server_errors.CutBodyError):
         fetch(files, path)
     assert part(path).read_bytes() == BODY[:after]
     files.requests.clear()
@@ -554,7 +554,7 @@ def test_a_416_to_no_range_is_told(files: Files, path: Path) -> None:
     broken_off(files, path)
     files.faults += [status(416)] * 3
 
-    with pytest.raises(errors.UnexpectedStatusError, match="416"):
+    with pytest.raises(server_errors.UnexpectedStatusError, match="416"):
         fetch(files, path)
 
     assert len(files.requests) == 2
@@ -591,10 +591,10 @@ def test_another_piece_than_the_rest_is_refused(files: Files, path: Path, fault:
     broken_off(files, path)
     files.faults.append(fault)
 
-    with pytest.raises(errors.WrongRangeError) as wrong:
+    with pytest.raises(server_errors.WrongRangeError) as wrong:
         fetch(files, path)
 
-    assert isinstance(wrong.value, errors.RetriableError)
+    assert isinstance(wrong.value, server_errors.RetriableError)
     assert wrong.value.status == 206
     assert beside(path) == []
     fetch(files, path)
@@ -606,7 +606,7 @@ def test_a_piece_that_nobody_asked_for(files: Files, path: Path) -> None:
     files.faults += [piece(0, BODY, len(BODY)), status(304)]
 
     for code in ("206", "304"):
-        with pytest.raises(errors.UnexpectedStatusError, match=code):
+        with pytest.raises(server_errors.UnexpectedStatusError, match=code):
             fetch(files, path)
     assert beside(path) == []
 
@@ -643,7 +643,7 @@ def test_an_old_file_never_passes_for_the_new(files: Files, path: Path) -> None:
     files.publish(newer, MODIFIED + 86_400)
     files.faults.append(cut(PIECE))
 
-    with pytest.raises(errors.CutBodyError):
+    with pytest.raises(server_errors.CutBodyError):
         fetch(files, path)
 
     assert beside(path) == [f"{NAME}.json", f"{NAME}.part"]
@@ -685,7 +685,7 @@ def test_a_file_that_is_gone_from_the_server_is_told(files: Files, path: Path) -
     fetched(files, path)
     files.faults.append(status(404))
 
-    with pytest.raises(errors.NotFoundError):
+    with pytest.raises(server_errors.NotFoundError):
         fetch(files, path)
 
     assert path.read_bytes() == BODY
@@ -721,24 +721,39 @@ def test_what_is_discarded_is_gone(files: Files, path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "code", "said"),
     [
-        (status(400), errors.UnexpectedStatusError, 400, "Check --file"),
-        (status(403), errors.AccessDeniedError, 403, "CFPB's network refuses"),
-        (status(404), errors.NotFoundError, 404, "no file at this address (404). Check --file."),
-        (status(410), errors.UnexpectedStatusError, 410, "CFPB's file server answered"),
-        (status(424), errors.UnexpectedStatusError, 424, "Check --file"),
-        (status(408), errors.ServerFailureError, 408, "CFPB's file server failed on its side"),
-        (status(500), errors.ServerFailureError, 500, "CFPB's file server failed on its side"),
-        (status(503), errors.ServerFailureError, 503, "The answer began: 'so it is'"),
-        (status(429), errors.ThrottledError, 429, "CFPB's file server asks"),
+        (status(400), server_errors.UnexpectedStatusError, 400, "Check --file"),
+        (status(403), server_errors.AccessDeniedError, 403, "CFPB's network refuses"),
+        (
+            status(404),
+            server_errors.NotFoundError,
+            404,
+            "no file at this address (404). Check --file.",
+        ),
+        (status(410), server_errors.UnexpectedStatusError, 410, "CFPB's file server answered"),
+        (status(424), server_errors.UnexpectedStatusError, 424, "Check --file"),
+        (
+            status(408),
+            server_errors.ServerFailureError,
+            408,
+            "CFPB's file server failed on its side",
+        ),
+        (
+            status(500),
+            server_errors.ServerFailureError,
+            500,
+            "CFPB's file server failed on its side",
+        ),
+        (status(503), server_errors.ServerFailureError, 503, "The answer began: 'so it is'"),
+        (status(429), server_errors.ThrottledError, 429, "CFPB's file server asks"),
         (
             answering(HTMLResponse("<!DOCTYPE html><title>Log in</title>")),
-            errors.NotAFileError,
+            server_errors.NotAFileError,
             200,
             "A web page came where a file was due. Check --file",
         ),
         (
             answering(RedirectResponse("/elsewhere")),
-            errors.UnexpectedStatusError,
+            server_errors.UnexpectedStatusError,
             307,
             "307 /elsewhere. Check --file.",
         ),
@@ -749,7 +764,7 @@ def test_each_situation_has_its_error(
     files: Files,
     path: Path,
     fault: Fault,
-    error: type[errors.ServerError],
+    error: type[server_errors.ServerError],
     code: int,
     said: str,
     *,
@@ -766,7 +781,7 @@ def test_each_situation_has_its_error(
 
     assert type(failed.value) is error
     assert failed.value.status == code
-    assert failed.value.server is errors.FILE_SERVER
+    assert failed.value.server is server_errors.FILE_SERVER
     assert said in str(failed.value)
     assert files.url in str(failed.value)
     assert beside(path) == before
@@ -776,7 +791,7 @@ def test_a_server_says_when_to_come_again(files: Files, path: Path) -> None:
     """The seconds of a 429 are told with it."""
     files.faults.append(status(429, **{"Retry-After": "7"}))
 
-    with pytest.raises(errors.ThrottledError) as refused:
+    with pytest.raises(server_errors.ThrottledError) as refused:
         fetch(files, path)
 
     assert refused.value.retry_after == 7
@@ -786,7 +801,9 @@ def test_an_address_where_nobody_listens(files: Files, path: Path) -> None:
     """Without a file here, no connection is an error that is worth a retry."""
     away = replace(files, url="http://127.0.0.1:1/")
 
-    with pytest.raises(errors.UnreachableError, match="CFPB's file server could not be reached: C"):
+    with pytest.raises(
+        server_errors.UnreachableError, match="CFPB's file server could not be reached: C"
+    ):
         fetch(away, path)
 
 
@@ -804,7 +821,7 @@ def test_a_server_that_falls_silent(
 
     files.faults.append(lambda _app: silent)
 
-    with pytest.raises(errors.UnreachableError):
+    with pytest.raises(server_errors.UnreachableError):
         fetch(files, path)
 
     assert part(path).read_bytes() == BODY[:PIECE]
@@ -815,7 +832,7 @@ def test_a_short_piece_is_cut(files: Files, path: Path) -> None:
     version = broken_off(files, path)
     files.faults.append(piece(2 * PIECE, BODY[2 * PIECE : 3 * PIECE], len(BODY)))
 
-    with pytest.raises(errors.CutBodyError, match=r"after 786,432 of 1,000,000 bytes"):
+    with pytest.raises(server_errors.CutBodyError, match=r"after 786,432 of 1,000,000 bytes"):
         fetch(files, path)
     assert fetch(files, path).version == version
 
@@ -828,7 +845,7 @@ def test_a_piece_that_is_too_long_is_refused(files: Files, path: Path) -> None:
     broken_off(files, path)
     files.faults.append(piece(2 * PIECE, BODY[2 * PIECE :] + b"more", len(BODY)))
 
-    with pytest.raises(errors.OverlongFileError, match="of 1,000,000"):
+    with pytest.raises(server_errors.OverlongFileError, match="of 1,000,000"):
         fetch(files, path)
 
     assert beside(path) == []
@@ -838,15 +855,15 @@ def test_a_file_that_is_not_what_it_should_be_is_removed(files: Files, path: Pat
     """A retry would go on with a part that is corrupt; so nothing of it stays."""
 
     def refuse(part: Path) -> None:
-        raise errors.UnreadableFileError(part, "its bytes are wrong")
+        raise file_errors.UnreadableFileError(part, "its bytes are wrong")
 
-    with pytest.raises(errors.UnreadableFileError):
+    with pytest.raises(file_errors.UnreadableFileError):
         fetch(files, path, verify=refuse)
     assert beside(path) == []
 
     broken_off(files, path)
     part(path).write_bytes(BODY[::-1])
-    with pytest.raises(errors.UnreadableFileError):
+    with pytest.raises(file_errors.UnreadableFileError):
         fetch(files, path, verify=refuse)
     assert beside(path) == []
 
@@ -859,7 +876,9 @@ def test_a_file_without_bounds(
     monkeypatch.setattr(download, "LARGEST_FILE", 2 * PIECE)
     files.faults.append(fault)
 
-    with pytest.raises(errors.FileTooLargeError, match=r"where 524,288 are the most.*--file"):
+    with pytest.raises(
+        server_errors.FileTooLargeError, match=r"where 524,288 are the most.*--file"
+    ):
         fetch(files, path)
 
     assert beside(path) == []
@@ -873,9 +892,9 @@ def test_without_room_nothing_is_written(files: Files, path: Path, *, begun: boo
     before = beside(path)
 
     def refuse(length: int, to_come: int) -> None:
-        raise errors.NotEnoughSpaceError(path, to_come, length)
+        raise file_errors.NotEnoughSpaceError(path, to_come, length)
 
-    with pytest.raises(errors.NotEnoughSpaceError) as full:
+    with pytest.raises(file_errors.NotEnoughSpaceError) as full:
         fetch(files, path, ensure_room=refuse)
 
     assert full.value.needed == len(BODY) - (2 * PIECE if begun else 0)
@@ -899,7 +918,7 @@ def test_a_disk_that_is_full(
     if not announced:
         files.faults.append(unannounced())
 
-    with pytest.raises(errors.NotEnoughSpaceError, match=r"needs 0\.01 GB.* GB free") as full:
+    with pytest.raises(file_errors.NotEnoughSpaceError, match=r"needs 0\.01 GB.* GB free") as full:
         fetch(files, path)
 
     assert full.value.path == path
@@ -909,7 +928,9 @@ def test_a_disk_that_is_full(
 
 def test_a_folder_that_is_not_there(files: Files, tmp_path: Path) -> None:
     """What cannot be written is told with its path and the system's word."""
-    with pytest.raises(errors.NotWritableFileError, match="No such file or directory") as refused:
+    with pytest.raises(
+        file_errors.NotWritableFileError, match="No such file or directory"
+    ) as refused:
         fetch(files, tmp_path / "nowhere" / NAME)
 
     assert refused.value.path == tmp_path / "nowhere" / NAME
@@ -917,7 +938,7 @@ def test_a_folder_that_is_not_there(files: Files, tmp_path: Path) -> None:
 
 def test_the_room_that_is_missing_is_told() -> None:
     """The numbers never read as if there were enough."""
-    error = errors.NotEnoughSpaceError(Path(NAME), 350_000_001, 350_000_000)
+    error = file_errors.NotEnoughSpaceError(Path(NAME), 350_000_001, 350_000_000)
 
     assert "needs 0.36 GB, and its disk has 0.35 GB free. Make room" in str(error)
     assert (error.needed, error.free) == (350_000_001, 350_000_000)
@@ -959,7 +980,7 @@ def test_whatever_happens_meanwhile_the_file_is_the_servers(
             files.publish(bodies[number % 3], MODIFIED + number)
         elif event == "foreign":
             note(path).write_text("{}")
-        with suppress(errors.RetriableError, Killed):
+        with suppress(server_errors.RetriableError, Killed):
             fetch(files, path, tell=kill if event == "kill" else nothing)
         files.faults.clear()
     fetch(files, path)

@@ -1,4 +1,4 @@
-"""Tests of the errors themselves."""
+"""Tests of the errors themselves, of all three rooms."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cfpb_etl import errors
+from cfpb_etl import errors, file_errors, server_errors
 
 CLASSES = [
     kind
-    for kind in vars(errors).values()
+    for room in (errors, file_errors, server_errors)
+    for kind in vars(room).values()
     if inspect.isclass(kind) and issubclass(kind, errors.CfpbEtlError)
+    if kind.__module__ == room.__name__
 ]
 ARGUMENTS = {
     "url": "http://127.0.0.1/?size=1",
@@ -65,7 +67,9 @@ def test_an_error_says_when_it_is_raised(kind: type[errors.CfpbEtlError]) -> Non
 
 def test_the_message_leaves_the_parameters_to_the_attribute() -> None:
     """An address is shown without its parameters, which may be long; the attribute has them."""
-    error = errors.NotFoundError("http://127.0.0.1/api/?state=CA", status=404, body_start="gone")
+    error = server_errors.NotFoundError(
+        "http://127.0.0.1/api/?state=CA", status=404, body_start="gone"
+    )
 
     assert str(error) == (
         "There is no search API at this address (404). Check --api-url."

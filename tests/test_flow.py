@@ -20,7 +20,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
 import faults
-from cfpb_etl import errors, schema, transport
+from cfpb_etl import errors, schema, server_errors, transport
 from cfpb_etl.complaint import Complaint, parse_date
 from cfpb_etl.emulator import Emulator, made_complaints, recorded_complaints, serve
 from cfpb_etl.flow import load_complaints
@@ -227,12 +227,12 @@ def test_a_stalled_answer_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 LASTING: dict[str, tuple[Fault, type[Exception], int]] = {
-    "500": (faults.server_error(), errors.ServerFailureError, 5),
-    "424": (faults.backend_trouble(), errors.SearchBackendError, 3),
-    "403 HTML": (faults.forbidden_html(), errors.AccessDeniedError, 1),
-    "200 HTML": (faults.html_page(), errors.NotJsonError, 1),
-    "invalid JSON": (faults.invalid_json(), errors.UnexpectedBodyError, 1),
-    "repeated page": (faults.repeated_page(), errors.NoAdvanceError, 1),
+    "500": (faults.server_error(), server_errors.ServerFailureError, 5),
+    "424": (faults.backend_trouble(), server_errors.SearchBackendError, 3),
+    "403 HTML": (faults.forbidden_html(), server_errors.AccessDeniedError, 1),
+    "200 HTML": (faults.html_page(), server_errors.NotJsonError, 1),
+    "invalid JSON": (faults.invalid_json(), server_errors.UnexpectedBodyError, 1),
+    "repeated page": (faults.repeated_page(), server_errors.NoAdvanceError, 1),
 }
 
 
@@ -273,8 +273,8 @@ HOLDERS: list[sqlite3.Connection] = []
 @pytest.mark.parametrize(
     ("broken", "error"),
     [
-        ("get_complaint_data", errors.AccessDeniedError),
-        ("parse_complaint_data", errors.InvalidHitError),
+        ("get_complaint_data", server_errors.AccessDeniedError),
+        ("parse_complaint_data", server_errors.InvalidHitError),
         ("store_complaints", errors.DatabaseInUseError),
     ],
 )
@@ -326,7 +326,7 @@ def test_fewer_than_counted_fails_the_run(tmp_path: Path) -> None:
     state = run(faulty, tmp_path)
 
     error = error_of(state)
-    assert isinstance(error, errors.IncompleteLoadError)
+    assert isinstance(error, server_errors.IncompleteLoadError)
     assert (error.expected, error.read) == (2_500, 1_010)
     assert last_load(tmp_path)["outcome"] == "failed"
     assert len(rows(tmp_path)) == 1_010

@@ -20,7 +20,7 @@ from cfpb_etl import complaint_csv, complaint_stream, known_lines
 from cfpb_etl.bulk_file import BulkFile
 from cfpb_etl.complaint_csv import COLUMNS, ComplaintRows
 from cfpb_etl.database import store_part
-from cfpb_etl.errors import UnreadableFileError
+from cfpb_etl.file_errors import UnreadableFileError
 from cfpb_etl.known_lines import KnownLines, LineKeeper
 from cfpb_etl.loads import begin_load
 from cfpb_etl.schema import connect, ensure_schema

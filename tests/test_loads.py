@@ -13,11 +13,12 @@ import pytest
 
 from cfpb_etl import __version__, schema
 from cfpb_etl.database import count_complaints
-from cfpb_etl.errors import IncompleteLoadError, NothingToUpdateError, OtherKindError
+from cfpb_etl.errors import NothingToUpdateError, OtherKindError
 from cfpb_etl.load_report import LoadReport
 from cfpb_etl.loads import begin_load
 from cfpb_etl.query import Query
 from cfpb_etl.search_api import SearchApi
+from cfpb_etl.server_errors import IncompleteLoadError
 from cfpb_etl.walk import Page
 from loads import (
     WINDOW,

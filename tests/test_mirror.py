@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfpb_etl.database import store_part
-from cfpb_etl.errors import TooManyWithdrawnError
+from cfpb_etl.file_errors import TooManyWithdrawnError
 from cfpb_etl.loads import begin_load
 from loads import (
     ALL,

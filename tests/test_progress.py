@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.errors import IncompleteLoadError
 from cfpb_etl.loads import begin_load
+from cfpb_etl.server_errors import IncompleteLoadError
 from cfpb_etl.walk import Page
 from loads import Asked, break_off, complaints, outcomes, part, seen, store, stored
 

@@ -12,7 +12,7 @@ import pytest
 
 from browser import needs_browser, shown
 from cfpb_etl.cli import main
-from cfpb_etl.errors import NotWritableFileError
+from cfpb_etl.file_errors import NotWritableFileError
 from cfpb_etl.report import write_report
 from loads import JANUARY, MARCH, complaint, complaints, load, load_file, part, query
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from starlette.responses import RedirectResponse, Response
 
 import faults
-from cfpb_etl import __version__, errors, transport
+from cfpb_etl import __version__, errors, server_errors, transport
 from cfpb_etl.emulator import Emulator, made_complaints, serve
 from cfpb_etl.pace import Allowance
 from cfpb_etl.query import Query
@@ -524,7 +524,7 @@ def test_retry_after_is_waited_for() -> None:
         source = SearchApi(limit=10, url=url, allowance=None)
         first = source.parts()[0]
         source.fetch(first)
-        with pytest.raises(errors.ThrottledError) as refused:
+        with pytest.raises(server_errors.ThrottledError) as refused:
             source.fetch(first)
         source.fetch(first)
 
@@ -546,7 +546,7 @@ def test_an_odd_retry_after_is_the_whole_window(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(b"{}", 429, {"Retry-After": header})(scope, receive, send)
 
-    with pytest.raises(errors.ThrottledError):
+    with pytest.raises(server_errors.ThrottledError):
         walk(app)
 
     assert held == [seconds]
@@ -564,7 +564,7 @@ def test_a_smaller_window_is_found_on_the_first_page(emulator: Emulator) -> None
 def test_a_424_later_is_not_about_the_window(emulator: Emulator) -> None:
     """A 424 on a later page is an error of its own."""
     faulty = Faulty(emulator, {2: faults.backend_trouble()})
-    with pytest.raises(errors.SearchBackendError):
+    with pytest.raises(server_errors.SearchBackendError):
         walk(faulty, page_size=1_001)
 
     assert len(faulty.requests) == 2
@@ -573,17 +573,17 @@ def test_a_424_later_is_not_about_the_window(emulator: Emulator) -> None:
 # --- what can go wrong ----------------------------------------------------------------------
 
 SITUATIONS = [
-    (faults.throttled(2), errors.ThrottledError, 429, "throttled"),
-    (faults.backend_trouble(), errors.SearchBackendError, 424, "OpenSearch"),
-    (faults.server_error(), errors.ServerFailureError, 500, "problem"),
-    (faults.unavailable_html(), errors.ServerFailureError, 503, "503 Service Unavailable"),
-    (faults.forbidden_html(), errors.AccessDeniedError, 403, "Access Denied"),
-    (faults.html_page(), errors.NotJsonError, 200, "<!DOCTYPE html>"),
-    (faults.invalid_json(), errors.UnexpectedBodyError, None, '{"took":'),
-    (faults.wrong_shape(), errors.UnexpectedBodyError, None, ""),
-    (faults.wrong_shape({"timed_out": True}), errors.PartialAnswerError, None, ""),
-    (faults.wrong_shape({"_shards": {"failed": 2}}), errors.PartialAnswerError, None, ""),
-    (faults.cut_body(), errors.CutBodyError, None, ""),
+    (faults.throttled(2), server_errors.ThrottledError, 429, "throttled"),
+    (faults.backend_trouble(), server_errors.SearchBackendError, 424, "OpenSearch"),
+    (faults.server_error(), server_errors.ServerFailureError, 500, "problem"),
+    (faults.unavailable_html(), server_errors.ServerFailureError, 503, "503 Service Unavailable"),
+    (faults.forbidden_html(), server_errors.AccessDeniedError, 403, "Access Denied"),
+    (faults.html_page(), server_errors.NotJsonError, 200, "<!DOCTYPE html>"),
+    (faults.invalid_json(), server_errors.UnexpectedBodyError, None, '{"took":'),
+    (faults.wrong_shape(), server_errors.UnexpectedBodyError, None, ""),
+    (faults.wrong_shape({"timed_out": True}), server_errors.PartialAnswerError, None, ""),
+    (faults.wrong_shape({"_shards": {"failed": 2}}), server_errors.PartialAnswerError, None, ""),
+    (faults.cut_body(), server_errors.CutBodyError, None, ""),
 ]
 
 
@@ -591,7 +591,7 @@ SITUATIONS = [
 def test_each_situation_has_its_error(
     emulator: Emulator,
     fault: faults.Fault,
-    error: type[errors.ServerError],
+    error: type[server_errors.ServerError],
     status: int | None,
     beginning: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -645,7 +645,7 @@ def page_like(
 )
 def test_a_body_of_another_shape_is_named(emulator: Emulator, body: object, named: str) -> None:
     """A body that is not as the contract says is an error that says where."""
-    with pytest.raises(errors.UnexpectedBodyError, match=named):
+    with pytest.raises(server_errors.UnexpectedBodyError, match=named):
         walk(Faulty(emulator, otherwise=faults.wrong_shape(body)), limit=10)
 
 
@@ -655,13 +655,13 @@ def test_a_status_that_nobody_knows() -> None:
     async def teapot(scope: Scope, receive: Receive, send: Send) -> None:
         await Response("short and stout", 418)(scope, receive, send)
 
-    with pytest.raises(errors.UnexpectedStatusError, match="418"):
+    with pytest.raises(server_errors.UnexpectedStatusError, match="418"):
         walk(teapot)
 
 
 def test_a_query_that_the_server_refuses(emulator: Emulator) -> None:
     """A 400 carries the server's own words: here of a size beyond its validation."""
-    with pytest.raises(errors.RefusedQueryError) as refused:
+    with pytest.raises(server_errors.RefusedQueryError) as refused:
         walk(emulator, limit=100_001, page_size=100_001)
 
     assert refused.value.status == 400
@@ -670,7 +670,7 @@ def test_a_query_that_the_server_refuses(emulator: Emulator) -> None:
 
 def test_a_host_that_can_have_no_address() -> None:
     """A host name that cannot be one is told like one that does not resolve."""
-    with pytest.raises(errors.UnreachableError, match="label"):
+    with pytest.raises(server_errors.UnreachableError, match="label"):
         list(walked(SearchApi(url="http://a..b/", allowance=None)))
 
 
@@ -681,19 +681,24 @@ def test_only_json_is_json(kind: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(b"{}", headers={"Content-Type": kind})(scope, receive, send)
 
-    with pytest.raises(errors.NotJsonError):
+    with pytest.raises(server_errors.NotJsonError):
         walk(app)
 
 
 def test_a_wrong_address_sends_the_website(emulator: Emulator) -> None:
     """Without its trailing slash the address sends a web page, and the error says so."""
-    with serve(emulator) as url, pytest.raises(errors.NotJsonError, match="last slash included"):
+    with (
+        serve(emulator) as url,
+        pytest.raises(server_errors.NotJsonError, match="last slash included"),
+    ):
         list(walked(SearchApi(url=url.rstrip("/"), allowance=None)))
 
 
 def test_an_address_where_nobody_listens() -> None:
     """No connection is worth a retry, and says why."""
-    with pytest.raises(errors.UnreachableError, match=r"Connection refused.*--source sample"):
+    with pytest.raises(
+        server_errors.UnreachableError, match=r"Connection refused.*--source sample"
+    ):
         list(walked(SearchApi(url="http://127.0.0.1:1/", allowance=None)))
 
 
@@ -707,7 +712,7 @@ def test_a_server_that_hangs_up() -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), HangUp) as server:
         threading.Thread(target=server.handle_request).start()
         source = SearchApi(url=f"http://127.0.0.1:{server.server_address[1]}/", allowance=None)
-        with pytest.raises(errors.UnreachableError) as hung_up:
+        with pytest.raises(server_errors.UnreachableError) as hung_up:
             list(walked(source))
 
     assert hung_up.value.detail == "Remote end closed connection without response"
@@ -719,7 +724,7 @@ def test_a_redirect_is_not_followed() -> None:
     async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
         await RedirectResponse("/elsewhere")(scope, receive, send)
 
-    with pytest.raises(errors.UnexpectedStatusError, match="307 /elsewhere"):
+    with pytest.raises(server_errors.UnexpectedStatusError, match="307 /elsewhere"):
         walk(elsewhere)
 
 
@@ -727,7 +732,7 @@ def test_an_answer_that_never_comes(emulator: Emulator, monkeypatch: pytest.Monk
     """A silent server is given up after the read timeout."""
     monkeypatch.setattr(transport, "READ_TIMEOUT", 0.05)
 
-    with pytest.raises(errors.UnreachableError, match=r"within 0\.05 s"):
+    with pytest.raises(server_errors.UnreachableError, match=r"within 0\.05 s"):
         walk(Faulty(emulator, otherwise=faults.stalled()))
 
 
@@ -735,7 +740,7 @@ def test_an_answer_that_trickles(emulator: Emulator, monkeypatch: pytest.MonkeyP
     """A body that keeps coming without an end is given up as well."""
     monkeypatch.setattr(transport, "LONGEST_ANSWER", -1)
 
-    with pytest.raises(errors.UnreachableError, match="no end within"):
+    with pytest.raises(server_errors.UnreachableError, match="no end within"):
         walk(emulator)
 
 
@@ -743,7 +748,7 @@ def test_a_body_without_bounds(emulator: Emulator, monkeypatch: pytest.MonkeyPat
     """A body beyond what a page can be is refused while it comes."""
     monkeypatch.setattr(transport, "LARGEST_BODY", 100_000)
 
-    with pytest.raises(errors.TooLargeError) as refused:
+    with pytest.raises(server_errors.TooLargeError) as refused:
         walk(emulator)
 
     assert refused.value.status == 200
@@ -752,14 +757,14 @@ def test_a_body_without_bounds(emulator: Emulator, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("limit", [None, 2_000])
 def test_a_page_again_is_no_walk(emulator: Emulator, limit: int | None) -> None:
     """A page that comes again ends the walk with an error, in either order."""
-    with pytest.raises(errors.NoAdvanceError):
+    with pytest.raises(server_errors.NoAdvanceError):
         walk(Faulty(emulator, {2: faults.repeated_page()}), limit=limit, page_size=500)
 
 
 def test_a_page_in_the_wrong_order_is_no_walk() -> None:
     """A page whose last complaint comes before its first is refused."""
     backwards = page_like([{"sort": [2, "7"]}, {"sort": [1, "8"]}])
-    with pytest.raises(errors.NoAdvanceError):
+    with pytest.raises(server_errors.NoAdvanceError):
         walk(Faulty(Emulator(COMPLAINTS), otherwise=faults.wrong_shape(backwards)))
 
 
@@ -773,7 +778,7 @@ def test_a_hit_that_is_no_complaint_is_named(
     """A hit that cannot be a complaint is found when the page is read, by place and field."""
     (page,) = walk(Faulty(emulator, otherwise=fault), limit=10)
 
-    with pytest.raises(errors.InvalidHitError) as invalid:
+    with pytest.raises(server_errors.InvalidHitError) as invalid:
         page.parsed()
 
     assert (invalid.value.hit, invalid.value.field) == (1, field)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfpb_etl import schema
-from cfpb_etl.errors import TooManyWithdrawnError
+from cfpb_etl.file_errors import TooManyWithdrawnError
 from cfpb_etl.migrations import MIGRATIONS
 from cfpb_etl.schema import connect, ensure_schema
 from cfpb_etl.views import RENAMED_PRODUCTS

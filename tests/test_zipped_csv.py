@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cfpb_etl import zipped_csv
-from cfpb_etl.errors import FileError, UnreadableFileError
+from cfpb_etl.file_errors import FileError, UnreadableFileError
 from cfpb_etl.zipped_csv import is_zip, opened, unzipped_size, verify, zipped_on
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from cfpb_etl.complaint_file import FilePart, fetch_complaint_file, read_nothing
-from cfpb_etl.errors import ARCHIVE_PAGE, NoArchiveError
+from cfpb_etl.file_errors import NoArchiveError
+from cfpb_etl.server_errors import ARCHIVE_PAGE
 from cfpb_etl.source import Facts, RawPart, Version
 from cfpb_etl.transport import get_page
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from cfpb_etl.errors import InvalidFieldError, InvalidHitError
+from cfpb_etl.errors import InvalidFieldError
+from cfpb_etl.server_errors import InvalidHitError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

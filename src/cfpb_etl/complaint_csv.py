@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from pyroaring import BitMap64
 
 from cfpb_etl.complaint import OF_EVERY_RELEASE, parse_columns, parse_date, parse_fields, parse_id
-from cfpb_etl.errors import InvalidFieldError, UnexpectedColumnsError, UnreadableFileError
+from cfpb_etl.errors import InvalidFieldError
+from cfpb_etl.file_errors import UnexpectedColumnsError, UnreadableFileError
 from cfpb_etl.known_lines import DAY, KnownLines, UnknownLines
 from cfpb_etl.load_report import MOST_REMARKS
 from cfpb_etl.source import Reading

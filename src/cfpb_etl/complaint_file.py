@@ -20,7 +20,7 @@ from cfpb_etl.complaint import Complaint
 from cfpb_etl.complaint_csv import newest_day
 from cfpb_etl.complaint_stream import read_file
 from cfpb_etl.download import discard, fetch_file
-from cfpb_etl.errors import DamagedDownloadError, NotEnoughSpaceError, UnreadableFileError
+from cfpb_etl.file_errors import DamagedDownloadError, NotEnoughSpaceError, UnreadableFileError
 from cfpb_etl.source import Content, Facts, RawPart, Reading, Version
 from cfpb_etl.zipped_csv import is_zip, opened, unzipped_size, verify, zipped_on
 

@@ -24,7 +24,8 @@ from pyroaring import BitMap64
 
 from cfpb_etl.complaint import Complaint
 from cfpb_etl.complaint_csv import ComplaintRows
-from cfpb_etl.errors import CfpbEtlError, ReaderDiedError, TooManyRejectedError
+from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.file_errors import ReaderDiedError, TooManyRejectedError
 from cfpb_etl.known_lines import KnownLines
 from cfpb_etl.schema import connect, named_errors
 from cfpb_etl.source import Content, Reading

@@ -14,7 +14,7 @@ from pyroaring import BitMap64
 
 from cfpb_etl import progress
 from cfpb_etl.complaint import OF_EVERY_RELEASE, Complaint
-from cfpb_etl.errors import TooManyWithdrawnError
+from cfpb_etl.file_errors import TooManyWithdrawnError
 from cfpb_etl.known_lines import LineKeeper
 from cfpb_etl.load_report import LoadReport
 from cfpb_etl.precedence import (

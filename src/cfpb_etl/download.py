@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import requests
 
-from cfpb_etl.errors import (
+from cfpb_etl.file_errors import NotEnoughSpaceError, NotWritableFileError
+from cfpb_etl.server_errors import (
     FILE_SERVER,
     CutBodyError,
     FileTooLargeError,
     NotAFileError,
-    NotEnoughSpaceError,
-    NotWritableFileError,
     OverlongFileError,
     RetriableError,
     WrongRangeError,

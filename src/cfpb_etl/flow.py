@@ -35,13 +35,14 @@ from cfpb_etl.archive import Archive
 from cfpb_etl.artifacts import record_run, shown_progress
 from cfpb_etl.bulk_file import BulkFile
 from cfpb_etl.database import store_part
-from cfpb_etl.errors import PictureError, RetriableError
+from cfpb_etl.errors import PictureError
 from cfpb_etl.flow_graph import draw_flow
 from cfpb_etl.load_report import LoadReport
 from cfpb_etl.loads import Load, begin_load
 from cfpb_etl.notice import notification_block, notify_of_failure
 from cfpb_etl.run_outcome import RunOutcome, observe, observed
 from cfpb_etl.search_api import SearchApi
+from cfpb_etl.server_errors import RetriableError
 from cfpb_etl.source import ParsedPart, Part, RawPart, Source
 
 BULK_IS_BETTER = 500_000  # complaints: 50 requests, two and a half minutes at CFPB's pace

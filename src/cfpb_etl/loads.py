@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__, progress
 from cfpb_etl.claim import sole_writer
-from cfpb_etl.errors import IncompleteLoadError, OtherKindError
+from cfpb_etl.errors import OtherKindError
 from cfpb_etl.load_report import LoadReport
 from cfpb_etl.precedence import MIRROR
 from cfpb_etl.schema import connect, ensure_schema, named_errors, transaction
+from cfpb_etl.server_errors import IncompleteLoadError
 from cfpb_etl.source import Reached
 
 if TYPE_CHECKING:

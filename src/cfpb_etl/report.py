@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cfpb_etl import __version__
 from cfpb_etl.charts import bar_chart, chart_library, column_chart, month_chart
-from cfpb_etl.errors import NotWritableFileError
+from cfpb_etl.file_errors import NotWritableFileError
 from cfpb_etl.schema import opened_for_reading
 from cfpb_etl.status import Status, read_status
 

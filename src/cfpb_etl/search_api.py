@@ -17,17 +17,16 @@ import msgspec
 import requests
 
 from cfpb_etl.complaint import parse_date, parse_page
-from cfpb_etl.errors import (
-    InvalidQueryError,
+from cfpb_etl.errors import InvalidQueryError, NothingToUpdateError
+from cfpb_etl.pace import CFPB_SEARCHES, Allowance, pace_of
+from cfpb_etl.query import Query
+from cfpb_etl.server_errors import (
     NoAdvanceError,
-    NothingToUpdateError,
     PartialAnswerError,
     SearchBackendError,
     ThrottledError,
     UnexpectedBodyError,
 )
-from cfpb_etl.pace import CFPB_SEARCHES, Allowance, pace_of
-from cfpb_etl.query import Query
 from cfpb_etl.source import Content, Facts, RawPart, Reading
 from cfpb_etl.transport import get_json, is_sound_address, start_of
 from cfpb_etl.walk import Page

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import requests
 
 from cfpb_etl import __version__
-from cfpb_etl.errors import (
+from cfpb_etl.pace import CFPB_SEARCHES
+from cfpb_etl.server_errors import (
     SEARCH_API,
     AccessDeniedError,
     CutBodyError,
@@ -26,12 +27,11 @@ from cfpb_etl.errors import (
     UnexpectedStatusError,
     UnreachableError,
 )
-from cfpb_etl.pace import CFPB_SEARCHES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cfpb_etl.errors import Server, ServerError
+    from cfpb_etl.server_errors import Server, ServerError
 
 LARGEST_BODY = 256 * 2**20  # bytes; 10,000 complaints of today are 6.6 MB
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; 10,000 complaints were seen to take 11.6 s

@@ -10,7 +10,7 @@ from datetime import date
 from functools import partial
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 
-from cfpb_etl.errors import UnreadableFileError
+from cfpb_etl.file_errors import UnreadableFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
