@@ -122,14 +122,14 @@ def today(product: str | None, sub_product: str | None) -> str | None:
 
 
 def test_shares_and_days(connection: sqlite3.Connection) -> None:
-    """Late answers are told in percent of all, and the first and last day of each company."""
+    """Late answers are in percent of those told of; each company has a first and a last day."""
     for number, (day, timely) in enumerate(
         (("2024-03-01", "No"), ("2023-01-01", "Yes"), ("2024-01-01", None))
     ):
         insert(connection, number, company="A", date_received=day, timely=timely)
 
     assert connection.execute("SELECT * FROM timeliness_by_company").fetchall() == [
-        ("A", 3, 1, 33.3)
+        ("A", 3, 1, 50.0)
     ]
     assert connection.execute("SELECT * FROM complaints_by_company").fetchall() == [
         ("A", 3, "2023-01-01", "2024-03-01")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cfpb_etl.views import RENAMED_PRODUCTS, SEARCH_TRIGGERS, VIEWS
+from cfpb_etl.views import SEARCH_TRIGGERS, VIEWS, fill_product_today, make_views_anew
 
 if TYPE_CHECKING:
     import sqlite3
@@ -178,7 +178,81 @@ CREATE VIRTUAL TABLE narrative_search
         " SELECT complaint_id, narrative FROM narratives",
     ):
         connection.execute(statement)
-    connection.executemany("INSERT INTO product_today VALUES (?, ?, ?)", RENAMED_PRODUCTS)
+    fill_product_today(connection)
+
+
+def _m006_plain_words(connection: sqlite3.Connection) -> None:
+    """Shares of what CFPB tells only; the loads' tables in lines, where they had grown to one."""
+    make_views_anew(connection)
+    _make_anew(
+        connection,
+        "load",
+        """
+CREATE TABLE load (                -- what each run brought, and how it ended
+    load_id INTEGER PRIMARY KEY,   -- the number of the load
+    source TEXT NOT NULL,          -- api, bulk or archive, or sample for made-up complaints
+    address TEXT NOT NULL,         -- where the source was
+    query TEXT NOT NULL,           -- what was asked of it, JSON
+    as_of TEXT,                    -- the day of the source's data, YYYY-MM-DD
+    flow_run_id TEXT,              -- the number that Prefect gave the run
+    program_version TEXT NOT NULL, -- of the cfpb-etl that ran
+    started_at TEXT NOT NULL,      -- when it began, UTC
+    ended_at TEXT,                 -- when it ended, UTC
+    outcome TEXT NOT NULL DEFAULT 'running' -- how it ended
+        CHECK (outcome IN ('running', 'complete', 'failed', 'interrupted')),
+    failure TEXT,                  -- what went wrong, in words
+    parts INTEGER NOT NULL DEFAULT 0, -- pages or files stored
+    complaints_read INTEGER NOT NULL DEFAULT 0, -- complaints that came
+    inserted INTEGER NOT NULL DEFAULT 0, -- of these, not known before
+    updated INTEGER NOT NULL DEFAULT 0, -- of these, known with other values
+    unchanged INTEGER NOT NULL DEFAULT 0, -- of these, known just so
+    matching INTEGER,              -- how many complaints the source said match the query
+    updates INTEGER REFERENCES load, -- the load whose query it repeated, to bring it up to date
+    complaint_limit INTEGER,       -- how many were asked for, the newest; NULL for all that match
+    carried TEXT,                  -- the columns that all of its parts carried, JSON
+    until TEXT,                    -- the last day that it covers
+    oldest TEXT,                   -- the first day received in what it read
+    newest TEXT,                   -- the last day received in what it read
+    withdrawn INTEGER NOT NULL DEFAULT 0, -- complaints first seen to be gone from its source
+    left_out INTEGER NOT NULL DEFAULT 0, -- read and not stored, as the database is a partial pull
+    repeated INTEGER NOT NULL DEFAULT 0, -- copies of complaints that a file had more than once
+    rejected INTEGER NOT NULL DEFAULT 0, -- rows of files that cannot be complaints
+    remarks TEXT                   -- the first of what was odd in its files, a line each
+)""",
+    )
+    _make_anew(
+        connection,
+        "load_part",
+        """
+CREATE TABLE load_part (           -- where a load stands: a row for each window of days, or file
+    part_id INTEGER PRIMARY KEY,   -- the number of the part
+    load_id INTEGER NOT NULL REFERENCES load, -- the load that it is a part of
+    key TEXT NOT NULL,             -- the window's first day, or the file's name
+    next TEXT,                     -- where to go on, JSON; NULL when it is whole
+    readings INTEGER NOT NULL DEFAULT 1, -- how often it was begun
+    counted INTEGER,               -- how many complaints the source counts in it, by its last word
+    moved INTEGER NOT NULL DEFAULT 0, -- by how many that count moved while it was read
+    expected INTEGER,              -- how many complaints there had to be, once it is whole
+    kept INTEGER,                  -- how many distinct complaints came, once it is whole
+    etag TEXT,                     -- what its server said that tells this version from the next
+    last_modified TEXT,            -- when its server says that the file was last changed
+    UNIQUE (load_id, key)
+)""",
+    )
+
+
+def _make_anew(connection: sqlite3.Connection, table: str, statement: str) -> None:
+    """Make a table of the same columns anew, since SQLite keeps a table's text as it grew."""
+    hung_on = connection.execute(  # by a user
+        "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND type <> 'table' AND sql IS NOT NULL",
+        (table,),
+    ).fetchall()
+    connection.execute(statement.replace(f"CREATE TABLE {table}", "CREATE TABLE made_anew", 1))
+    connection.execute(f"INSERT INTO made_anew SELECT * FROM {table}")  # noqa: S608 - a word of ours
+    connection.execute(f"DROP TABLE {table}")
+    connection.execute(f"ALTER TABLE made_anew RENAME TO {table}")
+    for (made,) in hung_on:
+        connection.execute(made)
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
@@ -187,4 +261,5 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _m003_files,
     _m004_known_lines,
     _m005_reading,
+    _m006_plain_words,
 )

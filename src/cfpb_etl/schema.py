@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__
@@ -20,12 +22,12 @@ from cfpb_etl.migrations import MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_SECONDS = 30  # for another program to end its transaction
 _BUSY_SECONDS = 0.2  # of that, in SQLite at a time
+_READER_MILLISECONDS = 5_000  # who reads waits only for what has the file for itself alone
 # With SQLite's own 4,096 a million complaints took a fifth longer; it holds for a new file only.
 _PAGE_BYTES = 8_192
 _LOG_PAGES = 10_000  # 80 MB of log before it is emptied; after 1,000 a pull took a tenth longer
@@ -40,9 +42,7 @@ def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: If it cannot be opened, or is no database.
     """
-    # As a URI a name such as `:memory:` is a file like any other.
-    address = f"{database.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
-    connection = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection = _opened(database, f"mode={'rwc' if make else 'rw'}")
     try:
         # Safe against a killed process; a power cut may cost the newest parts, never the file
         # (https://www.sqlite.org/pragma.html#pragma_synchronous).
@@ -56,6 +56,12 @@ def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def _opened(database: Path, mode: str) -> sqlite3.Connection:
+    # As a URI a name such as `:memory:` is a file like any other.
+    address = f"{database.absolute().as_uri()}?{mode}"
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+
+
 @contextmanager
 def opened_for_reading(database: Path) -> Iterator[sqlite3.Connection]:
     """Open a file of ours to be read; an older one is brought to the newest schema first.
@@ -63,11 +69,32 @@ def opened_for_reading(database: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         DatabaseError: One of its subclasses, if it is no file of ours or cannot be read.
     """
-    with named_errors(database), closing(connect(database)) as connection:
-        if _version(connection) != (_APPLICATION_ID, len(MIGRATIONS)):
+    with (
+        named_errors(database),
+        closing(
+            _opened(database, "mode=ro&immutable=1")
+            if is_immutable(database)
+            else connect(database)
+        ) as connection,
+    ):
+        connection.execute(f"PRAGMA busy_timeout = {_READER_MILLISECONDS}")
+        application, version = _version(connection)
+        if not application and not database.stat().st_size:
+            raise NotADatabaseError(database, "is empty. Load something into it first.")
+        if (application, version) != (_APPLICATION_ID, len(MIGRATIONS)):
             ensure_schema(connection, database)
         connection.execute("PRAGMA query_only = ON")
         yield connection
+
+
+def is_immutable(database: Path) -> bool:
+    """Say whether a file must be read as one that nobody changes, as on a disk that is read only.
+
+    SQLite must be told, since it would first write beside the file
+    (https://www.sqlite.org/wal.html section 5). Who writes to it has a log there.
+    """
+    has_log = Path(f"{database}-wal").exists()
+    return not has_log and not os.access(database.parent, os.W_OK)
 
 
 @contextmanager
@@ -181,7 +208,9 @@ def named_errors(database: Path) -> Iterator[None]:
 
 
 def _named(error: sqlite3.DatabaseError, database: Path) -> DatabaseError:
-    primary = error.sqlite_errorcode & 0xFF  # extended codes keep the primary one in the low byte
+    # Text that is none has no code: Python itself refuses it.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    primary = code & 0xFF  # extended codes keep the primary one in the low byte
     if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return NotADatabaseError(
             database, f"is not a sound SQLite file ({error}). Choose another --database."
@@ -189,8 +218,8 @@ def _named(error: sqlite3.DatabaseError, database: Path) -> DatabaseError:
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return DatabaseInUseError(
             database,
-            f"was locked by another program for {BUSY_TIMEOUT_SECONDS} s."
-            " Close what writes to it and run again.",
+            "is locked by another program, and was so for a while. Close what writes to it and run"
+            " again.",
         )
     if primary == sqlite3.SQLITE_ERROR:  # the file is sound, but a table is not as it was left
         return NotADatabaseError(

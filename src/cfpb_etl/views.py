@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
 _REPORTING = "Credit reporting or other personal consumer reports"
 _BANKING = "Checking or savings account"
 _MONEY = "Money transfer, virtual currency, or money service"
 _LOAN = "Payday loan, title loan, personal loan, or advance loan"
 _CARDS = "Credit card or prepaid card"
+
+# Who changes this, or a view, adds a migration that makes them anew in the files of before.
 
 # As filed: product, and sub-product where only that tells; and as called today (DATA.md, 5).
 # "Credit card" and "Prepaid card" were one product from 2017 to 2023, with both's sub-products.
@@ -104,12 +111,14 @@ FROM complaint
 GROUP BY state
 ORDER BY complaints DESC, state""",
     """
-CREATE VIEW timeliness_by_company AS -- how often each company answered late
+CREATE VIEW timeliness_by_company AS -- how often each company has answered late so far
 SELECT
     company,                              -- as CFPB spells it
     COUNT(*) AS complaints,               -- how many
-    COUNT(*) FILTER (WHERE timely = 'No') AS late, -- of these, answered late
-    ROUND(100.0 * COUNT(*) FILTER (WHERE timely = 'No') / COUNT(*), 1) AS late_percent -- in percent
+    COUNT(*) FILTER (WHERE timely = 'No') AS late, -- of these, not answered in time
+    ROUND(
+        100.0 * COUNT(*) FILTER (WHERE timely = 'No') / NULLIF(COUNT(timely), 0), 1
+    ) AS late_percent -- percent of those of which CFPB tells it; in progress counts as timely
 FROM complaint
 GROUP BY company
 ORDER BY complaints DESC, company""",
@@ -133,6 +142,22 @@ SELECT
 FROM complaint
 WHERE complaint_what_happened IS NOT NULL""",
 )
+
+
+def make_views_anew(connection: sqlite3.Connection) -> None:
+    """Make the views and the names of products as they are now, in a file that had them before."""
+    for statement in VIEWS:
+        _, _, name, *_ = statement.split(maxsplit=3)
+        connection.execute(f"DROP VIEW {name}")
+        connection.execute(statement)
+    connection.execute("DELETE FROM product_today")
+    fill_product_today(connection)
+
+
+def fill_product_today(connection: sqlite3.Connection) -> None:
+    """Write what each product that was renamed is called today."""
+    connection.executemany("INSERT INTO product_today VALUES (?, ?, ?)", RENAMED_PRODUCTS)
+
 
 # An index whose text is elsewhere is told what to forget by the text that it learnt
 # (https://www.sqlite.org/fts5.html section 4.4.3).
