@@ -226,6 +226,19 @@ def stalled(until: threading.Event | None = None) -> Fault:
     return fault
 
 
+def trickling() -> Fault:
+    """A body that comes a byte at a time, and never to its end."""
+
+    async def fault(exchange: Exchange) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"1000000")]
+        await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+        while True:  # the server cancels it when the client has gone
+            await exchange.send({"type": "http.response.body", "body": b" ", "more_body": True})
+            await asyncio.sleep(0.005)
+
+    return fault
+
+
 def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -> Fault:
     async def fault(exchange: Exchange) -> None:
         content = msgspec.json.encode(body)

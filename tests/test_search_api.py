@@ -738,10 +738,10 @@ def test_an_answer_that_never_comes(emulator: Emulator, monkeypatch: pytest.Monk
 
 def test_an_answer_that_trickles(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that keeps coming without an end is given up as well."""
-    monkeypatch.setattr(transport, "LONGEST_ANSWER", -1)
+    monkeypatch.setattr(transport, "LONGEST_ANSWER", 0.2)
 
-    with pytest.raises(server_errors.UnreachableError, match="no end within"):
-        walk(emulator)
+    with pytest.raises(server_errors.UnreachableError, match=r"no end within 0\.2 s"):
+        walk(Faulty(emulator, otherwise=faults.trickling()))
 
 
 def test_a_body_without_bounds(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:

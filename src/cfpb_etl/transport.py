@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -72,15 +73,35 @@ def get_page(url: str, server: Server) -> str:
 def _whole_answer(url: str, server: Server) -> tuple[requests.Response, bytearray]:
     deadline = time.monotonic() + LONGEST_ANSWER
     body = bytearray()
-    with answer_of(url, server) as response:
-        for chunk in chunks_of(response, url, server):
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                raise TooLargeError(url, status=response.status_code, server=server)
-            if time.monotonic() > deadline:
-                detail = f"no end within {LONGEST_ANSWER} s"
-                raise UnreachableError(url, detail=detail, server=server)
+    with answer_of(url, server) as response, _cut_off(response, LONGEST_ANSWER):
+        try:
+            for chunk in chunks_of(response, url, server):
+                body += chunk
+                if len(body) > LARGEST_BODY:
+                    raise TooLargeError(url, status=response.status_code, server=server)
+        except CutBodyError:
+            if time.monotonic() < deadline:
+                raise
+    if time.monotonic() >= deadline:
+        raise UnreachableError(url, detail=f"no end within {LONGEST_ANSWER} s", server=server)
     return response, body
+
+
+@contextmanager
+def _cut_off(response: requests.Response, seconds: float) -> Iterator[None]:
+    """End an answer that takes longer: a read waits for all of a chunk, however it trickles."""
+
+    def shut() -> None:
+        with suppress(RuntimeError, ValueError, OSError):  # it has come to its end meanwhile
+            response.raw.shutdown()
+
+    timer = threading.Timer(seconds, shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager
