@@ -20,6 +20,8 @@ def test_two_processes_do_not_load_at_once(path: Path, tmp_path: Path) -> None:
     alias = tmp_path / "alias.db"
     alias.symlink_to(path)
     with loading_elsewhere(path) as child:
+        assert claim.is_claimed(path)
+        assert claim.is_claimed(alias)
         for name in (path, alias, tmp_path / "." / path.name):
             with pytest.raises(DatabaseInUseError, match="being loaded by another run") as caught:
                 load(name)
@@ -29,6 +31,7 @@ def test_two_processes_do_not_load_at_once(path: Path, tmp_path: Path) -> None:
         child.communicate(timeout=60)
 
     assert outcomes(path) == [("complete", None)]
+    assert not claim.is_claimed(path)
     assert load(alias) == []
 
 
@@ -38,6 +41,7 @@ def test_the_claim_is_let_go_by_sigkill(path: Path) -> None:
         child.kill()
         child.wait(60)
 
+    assert not claim.is_claimed(path)
     assert load(path, part(complaint(2))) == [(1, 0, 0)]
     assert outcomes(path) == [("complete", None)]
     assert stored(path) == {1: {}, 2: {}}
@@ -105,11 +109,12 @@ def test_a_claim_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_claim_that_is_somebody_elses_file(path: Path) -> None:
     """A file of another kind in the claim's place is not removed, nor the load begun."""
-    claim = path.with_name("complaints.db-loading")
-    claim.write_bytes(b"notes\n" * 100)
+    other = path.with_name("complaints.db-loading")
+    other.write_bytes(b"notes\n" * 100)
 
+    assert not claim.is_claimed(path)
     with pytest.raises(NotADatabaseError):
         load(path)
 
-    assert claim.read_bytes() == b"notes\n" * 100
+    assert other.read_bytes() == b"notes\n" * 100
     assert not path.exists()

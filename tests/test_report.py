@@ -40,11 +40,16 @@ def filled(path: Path) -> Path:
     return path
 
 
-def charts(page: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return what each chart of a page draws."""
+def drawings(page: Path) -> dict[str, Any]:
+    """Return the charts of a page, each as it is told to Vega."""
     found = re.search(r'id="charts">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
     assert found
-    return {name: chart["data"]["values"] for name, chart in json.loads(found[1]).items()}
+    return dict(json.loads(found[1]))
+
+
+def charts(page: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return what each chart of a page draws."""
+    return {name: chart["data"]["values"] for name, chart in drawings(page).items()}
 
 
 def test_what_it_counts(filled: Path, page: Path) -> None:
@@ -54,17 +59,17 @@ def test_what_it_counts(filled: Path, page: Path) -> None:
     drawn = charts(page)
     loan = "Payday loan, title loan, personal loan, or advance loan"
     assert drawn["months"] == [
-        {"month": "2025-12-01", "product": loan, "complaints": 1},
-        {"month": "2026-01-01", "product": "Mortgage", "complaints": 298},
+        {"month": "2025-12", "product": loan, "complaints": 1},
+        {"month": "2026-01", "product": "Mortgage", "complaints": 298},
     ]
     assert drawn["companies"] == [
-        {"name": "A", "complaints": 298, "label": "298 · 100.0 %"},
-        {"name": "B", "complaints": 1, "label": "1 · 0.0 %"},
+        {"name": "A", "complaints": 298, "label": "298 · 100.0 % timely"},
+        {"name": "B", "complaints": 1, "label": "1 · 0.0 % timely"},
     ]
-    assert drawn["states"] == [{"state": "CA", "complaints": 298}]
+    assert drawn["states"] == [{"name": "CA", "complaints": 298, "label": "298 · 99.7 %"}]
     assert drawn["responses"] == [
-        {"name": "None told", "complaints": 298, "label": "99.7 %"},
-        {"name": "Closed", "complaints": 1, "label": "0.3 %"},
+        {"name": "Nothing told", "complaints": 298, "label": "298 · 99.7 %"},
+        {"name": "Closed", "complaints": 1, "label": "1 · 0.3 %"},
     ]
 
 
@@ -73,11 +78,15 @@ def test_what_it_says(filled: Path, page: Path) -> None:
     write_report(filled, page)
 
     text = page.read_text("utf-8")
-    assert f"Complaints received 2025-12-31 to 2026-01-03, as of {MARCH}" in text
+    assert f"Received 2025-12-31 to 2026-01-03, as of {MARCH}" in text
     assert "<dt>withdrawn by CFPB</dt><dd>1</dd>" in text
     assert "Unverified complaints, not scaled by size." in text
     changes = text[text.index("What changed lately") :]
-    assert "<tr><td>withdrawn_on</td><td>there</td><td>gone</td>" in changes
+    assert "<tr><td>withdrawn by CFPB</td><td>no</td><td>yes</td>" in changes
+    months = text[text.index("Complaints by month") : text.index("Companies with")]
+    assert '<th class="number">Mortgage</th>' in months
+    number = '<td class="number">'
+    assert f"<tr><td>2025-12</td>{number}0</td>{number}1</td>{number}1</td></tr>" in months
     assert "<tr><td>company_response</td><td></td><td>Closed</td>" in changes
 
 
@@ -121,7 +130,65 @@ def test_sample_and_emptiness_are_told(path: Path, page: Path) -> None:
 
     load(path, part(complaint(1, date_received="2026-01-01")), kind="sample")
     write_report(path, page)
-    assert "Made-up complaints received 2026-01-01" in page.read_text("utf-8")
+    text = page.read_text("utf-8")
+    assert "<h1>Made-up consumer complaints</h1>" in text
+    assert "Made-up complaints, for trying cfpb-etl out." in text
+    assert "public domain" not in text
+
+
+def test_of_a_part_it_says_of_which(path: Path, page: Path) -> None:
+    """Who reads the numbers of a partial pull is told that they are of no more than that."""
+    load(path, part(complaint(1), as_of=JANUARY), query='{"state": ["CA"]}')
+    load(path, part(complaint(2), as_of=None), query='{"limit": 1000}')
+
+    write_report(path, page)
+
+    text = page.read_text("utf-8")
+    assert "A part of CFPB&#x27;s complaints." in text
+    assert "what was asked for: the newest 1,000; state CA. Counts are of these." in text
+    assert f"<p>As of {JANUARY}</p>" in text  # no day is known of these complaints
+
+    load(path, part(complaint(3, date_received="2026-01-01")), query='{"limit": 1000}')
+    write_report(path, page)
+    assert "2 without a day are left out." in page.read_text("utf-8")
+
+
+def test_timely_is_of_what_cfpb_tells(path: Path, page: Path) -> None:
+    """Of a complaint whose company's time CFPB does not tell, nothing is said."""
+    one = complaint(1, company="A", timely="Yes")
+    load_file(path, one, complaint(2, company="A"), complaint(3, company="B"))
+
+    write_report(path, page)
+
+    labels = {each["name"]: each["label"] for each in charts(page)["companies"]}
+    assert labels == {"A": "2 · 100.0 % timely", "B": "1"}
+
+
+def test_a_small_share_is_not_none(path: Path, page: Path) -> None:
+    """What is less than a tenth of a percent does not read as nothing."""
+    many = complaints(*range(2, 2_500), company_response="Closed")
+    load_file(path, complaint(1, company_response="Untimely response"), *many)
+
+    write_report(path, page)
+
+    assert [each["label"] for each in charts(page)["responses"]] == [
+        "2,498 · 100.0 %",
+        "1 · < 0.1 %",
+    ]
+
+
+@pytest.mark.parametrize("months", [3, 30])
+def test_every_month_has_its_place(path: Path, page: Path, months: int) -> None:
+    """Also one without complaints; of many months the years are named."""
+    last = f"{2024 + (months - 1) // 12}-{(months - 1) % 12 + 1:02}-15"
+    load_file(path, complaint(1, date_received="2024-01-31"), complaint(2, date_received=last))
+
+    write_report(path, page)
+
+    axis = drawings(page)["months"]["encoding"]["x"]
+    assert len(axis["scale"]["domain"]) == months
+    assert axis["scale"]["domain"][:2] == ["2024-01", "2024-02"]
+    assert len(axis["axis"]["values"]) == 3
 
 
 def test_reading_changes_nothing(filled: Path, page: Path) -> None:
@@ -134,9 +201,28 @@ def test_reading_changes_nothing(filled: Path, page: Path) -> None:
 
 
 def test_a_page_that_cannot_be_written(filled: Path, tmp_path: Path) -> None:
-    """That is told by name."""
+    """That is told by name, and nothing of it is left behind."""
+    before = set(tmp_path.iterdir())
+
     with pytest.raises(NotWritableFileError):
         write_report(filled, tmp_path)
+
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_the_page_is_not_the_database(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody loses a database to a report of it, by whatever name."""
+    database = filled.rename(filled.with_suffix(".html"))
+    alias = filled.with_name("alias.html")
+    alias.symlink_to(database)
+    before = database.read_bytes()
+
+    for page in (database, alias):
+        with pytest.raises(SystemExit, match="2"):
+            main(["report", str(page), "--database", str(database)])
+        assert "PAGE is the same file as the database" in capsys.readouterr().err
+
+    assert database.read_bytes() == before
 
 
 def test_the_command(filled: Path, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,5 +287,5 @@ def test_a_browser_shows_it(filled: Path, page: Path, tmp_path: Path, width: int
 
     assert console == []
     assert len(re.findall('<svg[^>]* class="marks"', text)) == 4
-    for words in ("298 · 100.0 %", "Mortgage", "CA", "99.7 %"):
+    for words in ("298 · 100.0 % timely", "Mortgage", "CA", "99.7 %"):
         assert f">{words}</text>" in text

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cfpb_etl import schema
+from cfpb_etl.claim import sole_writer
 from cfpb_etl.cli import main
 from cfpb_etl.emulator import Emulator, made_complaints, serve
 from cfpb_etl.errors import NewerDatabaseError, NotADatabaseError
@@ -65,14 +66,16 @@ def test_what_a_database_holds(path: Path) -> None:
     assert (status.oldest, status.newest) == ("2026-01-02", "2026-01-03")
     assert status.updated_lately == 1
     assert status.bytes == path.stat().st_size
+    assert (status.as_of, status.is_everything, status.is_made_up) == (MARCH, True, False)
     lines = told(path)
     assert lines["database"].startswith(f"{path}, ")
+    assert lines["asked for"] == "CFPB's daily file"
     assert lines["complaints"] == "199, received 2026-01-02 to 2026-01-03"
     assert lines["updated"] == "1 in the last 7 days"
 
 
 def test_the_newest_load_of_each_source(path: Path) -> None:
-    """Each source is told by its newest load, newest first, with what it did or why it failed."""
+    """Each source is told by its newest load and its newest good one, with what became of them."""
     load(path, part(complaint(1), as_of=JANUARY))
     load_file(path, *complaints(1, 2), as_of=MARCH)
     load_file(path, *complaints(1, 2, 3), as_of=JUNE)
@@ -83,6 +86,7 @@ def test_the_newest_load_of_each_source(path: Path) -> None:
     assert [(each.load_id, each.source, each.outcome) for each in status.loads] == [
         (4, "api", "interrupted"),
         (3, "bulk", "complete"),
+        (1, "api", "complete"),
     ]
     lines = told(path)
     assert lines["load 3"].startswith("bulk, complete 20")
@@ -96,7 +100,45 @@ def test_a_load_under_way(path: Path) -> None:
     with closing(schema.connect(path)) as connection:
         connection.execute("UPDATE load SET outcome = 'running', ended_at = NULL")
 
-    assert told(path)["load 1"].startswith("api, running since 20")
+    with closing(sole_writer(path)):
+        assert told(path)["load 1"].startswith("api, running since 20")
+
+    # A load that was killed could not write how it ended.
+    words = told(path)["load 1"]
+    assert words.startswith("api, interrupted 20")
+    assert words.endswith("; ended without a word")
+
+
+def test_what_was_asked_for(path: Path) -> None:
+    """Each query stands once, in words, the newest first, and what updated it not at all."""
+    load(path, part(complaint(1)), query='{"limit": 1000}')
+    load(path, part(complaint(1)), query='{"limit": 1000}')
+    load(path, part(complaint(2)), query='{"since": "2026-01-01", "state": ["CA", "NY"]}')
+    load(path, part(), query='{"search": "nothing came"}')
+    assert get_status(path, NOBODY).asked == (
+        "since 2026-01-01, state CA or NY",
+        "the newest 1,000",
+    )
+    assert not get_status(path, NOBODY).is_everything
+
+    for state in ("AK", "AL"):
+        load(path, part(complaint(3)), query=f'{{"state": ["{state}"]}}')
+    load_file(path, complaint(4, complaint_what_happened="Why"), kind="archive")
+    assert told(path)["asked for"] == (
+        "CFPB's archive of narratives; state AL; state AK; and 2 more"
+    )
+
+
+def test_what_would_steer_a_terminal(path: Path, api_url: str) -> None:
+    """A server's word, or a name, is shown with its control characters spelled out."""
+    load(path, part(complaint(1)), query='{"company": ["\\u001b[31mA"]}')
+    with closing(schema.connect(path)) as connection:
+        connection.execute("UPDATE load SET outcome = 'failed', failure = '\x1b]0;x\x07é'")
+
+    lines = told(path, api_url)
+
+    assert lines["asked for"] == r"company \x1b[31mA"
+    assert lines["load 1"].endswith(r"\x1b]0;x\x07é")
 
 
 def test_what_was_updated_long_ago_is_not_lately(path: Path) -> None:
@@ -119,7 +161,11 @@ def ids(*numbers: int) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("held", "words"),
-    [(499, "1 more than here"), (500, "as many as here"), (502, "2 fewer than here")],
+    [
+        (499, "1 more than the 499 here that are not withdrawn"),
+        (500, "as many as here"),
+        (502, "2 fewer than the 502 here that are not withdrawn"),
+    ],
 )
 def test_all_that_cfpb_has(path: Path, api_url: str, held: int, words: str) -> None:
     """A database of all complaints is held against CFPB's count of all, but for withdrawn ones."""
@@ -143,7 +189,7 @@ def test_a_partial_pull(path: Path, api_url: str) -> None:
     assert status.drift is not None
     assert (status.drift.query, status.drift.counted) == ({"state": ["CA"]}, matching)
     assert told(path, api_url)["at CFPB"] == (
-        f'{matching} match {{"state": ["CA"]}}, {matching - 3} more than when load 1 asked'
+        f"{matching} match state CA, {matching - 3} more than when load 1 asked"
     )
 
 
@@ -171,6 +217,7 @@ def test_made_up_complaints_are_not_counted_at_cfpb(path: Path, api_url: str) ->
     load(path, part(complaint(1)), kind="sample")
 
     assert get_status(path, api_url).drift is None
+    assert told(path)["asked for"] == "state CA, made up"
     assert "at CFPB" not in told(path, api_url)
 
 
@@ -241,6 +288,16 @@ def test_a_file_that_is_not_ours_is_left_alone(
         get_status(path, NOBODY)
 
     assert path.read_bytes() == before
+
+
+def test_an_empty_file(path: Path) -> None:
+    """A file of no bytes is not made a database by who only looks."""
+    path.touch()
+
+    with pytest.raises(NotADatabaseError, match="is empty"):
+        get_status(path, NOBODY)
+
+    assert path.read_bytes() == b""
 
 
 def test_an_older_file_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Who may load into a database: one run at a time."""
 
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from cfpb_etl.errors import DatabaseInUseError
@@ -24,7 +24,7 @@ def sole_writer(database: Path) -> sqlite3.Connection:
     Raises:
         DatabaseInUseError: If another load holds it.
     """
-    claim = Path(f"{database.resolve()}-loading")
+    claim = _claim_on(database)
     connection = _Claim(claim, timeout=0, isolation_level=None)
     connection.path = claim
     try:
@@ -42,6 +42,22 @@ def sole_writer(database: Path) -> sqlite3.Connection:
             ) from None
         raise
     return connection
+
+
+def is_claimed(database: Path) -> bool:
+    """Say whether a load has the database, and is not one that was killed."""
+    with suppress(sqlite3.Error):
+        address = f"{_claim_on(database).as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+            try:
+                connection.execute("PRAGMA user_version")
+            except sqlite3.OperationalError as error:
+                return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+    return False
+
+
+def _claim_on(database: Path) -> Path:
+    return Path(f"{database.resolve()}-loading")
 
 
 class _Claim(sqlite3.Connection):

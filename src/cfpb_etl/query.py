@@ -71,6 +71,12 @@ class Query:
         """Say whether it narrows anything down."""
         return any(asdict(self).values())
 
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{name} {value if isinstance(value, str) else ' or '.join(value)}"
+            for name, value in self.described().items()
+        )
+
     @property
     def narrows(self) -> bool:
         """Say whether anything but days is asked for."""

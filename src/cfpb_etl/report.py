@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from cfpb_etl import __version__
-from cfpb_etl.charts import bar_chart, chart_library, column_chart, month_chart
+from cfpb_etl.charts import COLOURS, bar_chart, chart_library, month_chart
 from cfpb_etl.file_errors import NotWritableFileError
 from cfpb_etl.schema import opened_for_reading
 from cfpb_etl.status import Status, read_status
@@ -22,12 +25,9 @@ if TYPE_CHECKING:
 
 _PRODUCTS = 7  # with a colour of their own; the others share one
 _OTHERS = "All other products"
-_COMPANIES, _STATES, _CHANGES = 15, 25, 15
+_COMPANIES, _STATES, _CHANGES = 15, 15, 15
 _CHANGED_DAYS = 30
-_CAVEAT = (
-    "<strong>Unverified complaints, not scaled by size.</strong> CFPB does not check what consumers"
-    " tell, and large companies and states naturally have more complaints than small ones."
-)
+_LICENCE = " CFPB's data are in the public domain (CC0)."
 
 Rows = list[tuple[Any, ...]]
 
@@ -43,6 +43,7 @@ class Section:
         columns: The heads of its table; none for no table.
         rows: The rows of its table.
         chart: Its chart, a Vega-Lite specification, or None.
+        colours: What each colour of the chart stands for, as (name, colour).
         is_open: Whether the table shows at once.
     """
 
@@ -52,10 +53,13 @@ class Section:
     columns: tuple[str, ...] = ()
     rows: Sequence[tuple[Any, ...]] = ()
     chart: dict[str, Any] | None = None
+    colours: tuple[tuple[str, str], ...] = ()
     is_open: bool = False
 
     def __str__(self) -> str:
         chart = f'<div class="chart" id="{self.name}"></div>' if self.chart else ""
+        for name, colour in self.colours:
+            chart += f'<span class="key"><i style="background:{colour}"></i>{escape(name)}</span> '
         table = _table(self.columns, self.rows) if self.rows else ""
         if table and not self.is_open:
             table = f"<details><summary>The numbers</summary>{table}</details>"
@@ -63,8 +67,11 @@ class Section:
         return f"<section>\n{words}\n{chart}{table}\n</section>"
 
 
-def write_report(database: Path, page: Path) -> None:
+def write_report(database: Path, page: Path) -> int:
     """Write the page for a database.
+
+    Returns:
+        How many complaints it is of.
 
     Raises:
         DatabaseError: One of its subclasses, if the database cannot be read.
@@ -74,40 +81,52 @@ def write_report(database: Path, page: Path) -> None:
         connection.execute("BEGIN")  # one state, whatever a load does meanwhile
         status = read_status(connection, database)
         sections = [
-            _months(connection),
+            _months(connection, status.complaints),
             _companies(connection),
-            _states(connection),
+            _states(connection, status.complaints),
             _responses(connection, status.complaints),
             _changes(connection),
         ]
     shown = [section for section in sections if section.rows or section.chart]
     charts = {section.name: section.chart for section in shown if section.chart}
     template = Template(resources.files(__package__).joinpath("report.html").read_text("utf-8"))
+    now = datetime.now(UTC)
     text = template.substitute(
-        title="CFPB consumer complaints",
+        title=status.title,
         subtitle=escape(_subtitle(status)),
         figures="\n".join(_figures(status)),
-        caveat=_CAVEAT,
+        notes="\n".join(
+            f"<p><strong>{escape(headline)}</strong> {escape(words)}</p>"
+            for headline, words in status.notes
+        ),
         sections="\n".join(map(str, shown)),
-        footer=f"Made by cfpb-etl {__version__} from {escape(database.name)}. CFPB's data are in"
-        " the public domain (CC0). Products have the names of today, whatever they were filed as.",
+        footer=f"Made by cfpb-etl {__version__} from {escape(database.name)} on {now:%Y-%m-%d},"
+        f" {now:%H:%M} UTC.{_LICENCE * (not status.is_made_up)} Products have the names of today,"
+        " whatever they were filed as.",
         library=chart_library(),
         # Whatever a company is called, it does not end the script.
         charts=json.dumps(charts, ensure_ascii=False).replace("<", "\\u003c"),
     )
+    unfinished = page.with_name(f".{page.name}.{uuid4().hex}")
     try:
-        page.write_text(text, "utf-8")
+        unfinished.write_text(text, "utf-8")
+        unfinished.replace(page)
     except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
         raise NotWritableFileError(page, str(error)) from error
+    return status.complaints
 
 
 def _subtitle(status: Status) -> str:
-    if not status.oldest:
+    if not status.complaints:
         return "The database holds no complaints yet."
-    made_up = any(load.source == "sample" for load in status.loads)
-    days = next((load.as_of for load in status.loads if load.as_of), None)
-    kind = "Made-up complaints" if made_up else "Complaints"
-    return f"{kind} received {status.oldest} to {status.newest}, as of {days}"
+    known = {
+        "received": f"{status.oldest} to {status.newest}" if status.oldest else None,
+        "as of": status.as_of,
+    }
+    said = ", ".join(f"{name} {words}" for name, words in known.items() if words)
+    return f"{said[:1].upper()}{said[1:]}"
 
 
 def _figures(status: Status) -> Iterable[str]:
@@ -120,46 +139,53 @@ def _figures(status: Status) -> Iterable[str]:
         yield f"<div><dt>{label}</dt><dd>{number:,}</dd></div>"
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    def cell(value: object, tag: str = "td") -> str:
-        if isinstance(value, int | float):
-            return f'<{tag} class="number">{value:,}</{tag}>'
-        return f"<{tag}>{escape('' if value is None else str(value))}</{tag}>"
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    def cell(value: object, tag: str, like: object) -> str:
+        words = f"{value:,}" if isinstance(value, int | float) else str(value or "")
+        kind = ' class="number"' if isinstance(like, int | float) else ""
+        return f"<{tag}{kind}>{escape(words)}</{tag}>"
 
-    head = "".join(cell(column, "th") for column in columns)
-    body = "\n".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
+    head = "".join(cell(name, "th", like) for name, like in zip(columns, rows[0], strict=True))
+    body = "\n".join(
+        f"<tr>{''.join(cell(value, 'td', value) for value in row)}</tr>" for row in rows
+    )
     return f'<div class="table"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'
 
 
 # --- the sections ---------------------------------------------------------------------------
 
 
-def _months(connection: sqlite3.Connection) -> Section:
+def _months(connection: sqlite3.Connection, complaints: int) -> Section:
     rows: Rows = connection.execute(
         "SELECT month, COALESCE(product, 'No product'), complaints"
         " FROM complaints_by_month_and_product WHERE month IS NOT NULL"
     ).fetchall()
     totals: dict[str, int] = {}
-    for _, product, complaints in rows:
-        totals[product] = totals.get(product, 0) + complaints
+    for _, product, count in rows:
+        totals[product] = totals.get(product, 0) + count
     largest = sorted(totals, key=lambda product: -totals[product])
     shown = largest if len(largest) <= _PRODUCTS + 1 else [*largest[:_PRODUCTS], _OTHERS]
-    folded: dict[tuple[str, str], int] = {}
-    for month, product, complaints in rows:
-        key = month, product if product in shown else _OTHERS
-        folded[key] = folded.get(key, 0) + complaints
+    undated = complaints - sum(totals.values())
+    folded: dict[str, dict[str, int]] = {}
+    for month, product, count in rows:
+        of_month = folded.setdefault(month, dict.fromkeys(shown, 0))
+        of_month[product if product in shown else _OTHERS] += count
     values = [
-        {"month": f"{month}-01", "product": product, "complaints": complaints}
-        for (month, product), complaints in folded.items()
+        {"month": month, "product": product, "complaints": count}
+        for month, of_month in folded.items()
+        for product, count in of_month.items()
+        if count
     ]
     return Section(
         "months",
         "Complaints by month and product",
         "When complaints were received. The newest months still grow: CFPB publishes a complaint"
-        " when the company has answered, or after 15 days.",
-        ("product", "complaints"),
-        [(product, totals[product]) for product in largest],
+        " when the company has answered, or after 15 days."
+        f"{f' {undated:,} without a day are left out.' * bool(undated)}",
+        ("month", *shown, "all"),
+        [(month, *of_month.values(), sum(of_month.values())) for month, of_month in folded.items()],
         month_chart(values, shown) if values else None,
+        tuple(zip(shown, COLOURS, strict=False)),
     )
 
 
@@ -173,74 +199,88 @@ def _companies(connection: sqlite3.Connection) -> Section:
         {
             "name": company,
             "complaints": complaints,
-            "label": f"{complaints:,} · {timely} %",
+            "label": f"{complaints:,}" if timely is None else f"{complaints:,} · {timely} % timely",
         }
         for company, complaints, timely in rows
     ]
     return Section(
         "companies",
-        f"The {len(rows)} companies with the most complaints",
-        "How many complaints each has, and the share of them that it answered in time.",
+        "Companies with the most complaints",
+        "How many complaints each has, and the share of them that CFPB calls timely: answered in"
+        " time, or not due yet.",
         ("company", "complaints", "% timely"),
         rows,
         bar_chart(values, "Company") if values else None,
     )
 
 
-def _states(connection: sqlite3.Connection) -> Section:
-    rows: Rows = connection.execute(
-        "SELECT state, complaints FROM complaints_by_state WHERE state IS NOT NULL LIMIT ?",
-        (_STATES,),
+def _states(connection: sqlite3.Connection, complaints: int) -> Section:
+    counted = connection.execute(
+        "SELECT state, complaints FROM complaints_by_state WHERE state IS NOT NULL"
     ).fetchall()
-    values = [{"state": state, "complaints": complaints} for state, complaints in rows]
+    rows, values = _shares(counted, complaints)
+    values = values[:_STATES]
     return Section(
         "states",
-        f"The {len(rows)} states with the most complaints",
-        "Where the consumers live, territories and military addresses too.",
-        ("state", "complaints"),
+        "States with the most complaints",
+        "Where the consumers live, and the share of all complaints; territories and military"
+        " addresses count as states.",
+        ("state", "complaints", "%"),
         rows,
-        column_chart(values) if values else None,
+        bar_chart(values, "State") if values else None,
     )
 
 
 def _responses(connection: sqlite3.Connection, complaints: int) -> Section:
-    counted: Rows = connection.execute(
-        "SELECT COALESCE(company_response, 'None told'), COUNT(*) FROM complaint"
+    counted = connection.execute(
+        "SELECT COALESCE(company_response, 'Nothing told'), COUNT(*) FROM complaint"
         " GROUP BY 1 ORDER BY 2 DESC"
     ).fetchall()
-    rows = [(answer, number, round(100 * number / complaints, 1)) for answer, number in counted]
-    values = [
-        {"name": answer, "complaints": number, "label": f"{percent} %"}
-        for answer, number, percent in rows
-    ]
+    rows, values = _shares(counted, complaints)
     return Section(
         "responses",
-        "How companies answered",
-        "The answer to the consumer, of all complaints.",
+        "What became of the complaints",
+        "The company's answer to the consumer, of all complaints.",
         ("answer", "complaints", "%"),
         rows,
         bar_chart(values, "Answer") if values else None,
     )
 
 
+def _shares(counted: Rows, complaints: int) -> tuple[Rows, list[dict[str, Any]]]:
+    """Return each count with its share of all complaints: for a table, and for a chart."""
+    rows: Rows = [(name, number, round(100 * number / complaints, 1)) for name, number in counted]
+    values = [
+        {
+            "name": name,
+            "complaints": number,
+            "label": f"{number:,} · {f'{percent} %' if percent else '< 0.1 %'}",
+        }
+        for name, number, percent in rows
+    ]
+    return rows, values
+
+
 def _changes(connection: sqlite3.Connection) -> Section:
+    (since,) = connection.execute(
+        "SELECT DATE(MAX(started_at), ?) FROM load", (f"-{_CHANGED_DAYS} days",)
+    ).fetchone()
     rows: Rows = connection.execute(
-        "SELECT column_name,"
-        " CASE column_name WHEN 'withdrawn_on' THEN IIF(old IS NULL, 'there', 'gone') ELSE old END,"
-        " CASE column_name WHEN 'withdrawn_on' THEN IIF(new IS NULL, 'there', 'gone') ELSE new END,"
+        "SELECT IIF(column_name = 'withdrawn_on', 'withdrawn by CFPB', column_name),"
+        " CASE column_name WHEN 'withdrawn_on' THEN IIF(old IS NULL, 'no', 'yes') ELSE old END,"
+        " CASE column_name WHEN 'withdrawn_on' THEN IIF(new IS NULL, 'no', 'yes') ELSE new END,"
         " COUNT(*) FROM complaint_change"
         " WHERE column_name <> 'complaint_what_happened' AND load_id IN"
-        " (SELECT load_id FROM load WHERE started_at >="
-        "  (SELECT DATETIME(MAX(started_at), ?) FROM load))"
+        " (SELECT load_id FROM load WHERE started_at >= ?)"
         " GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT ?",
-        (f"-{_CHANGED_DAYS} days", _CHANGES),
+        (since, _CHANGES),
     ).fetchall()
     return Section(
         "changes",
         "What changed lately",
-        f"The most frequent changes that the loads of the last {_CHANGED_DAYS} days brought to"
-        " complaints known before.",
-        ("column", "before", "after", "complaints"),
+        f"The most frequent changes that the loads since {since} brought to complaints known"
+        " before.",
+        ("column", "before", "after", "changes"),
         rows,
         is_open=True,
     )

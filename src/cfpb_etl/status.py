@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cfpb_etl.claim import is_claimed
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.precedence import MIRROR
 from cfpb_etl.query import Query
@@ -16,10 +18,34 @@ from cfpb_etl.search_api import SEARCH_URL, fetch_count
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
-    from pathlib import Path
 
 _LATELY = timedelta(days=7)
+_MOST_ASKED = 3  # in the words for a person
+_FILES = {MIRROR: "CFPB's daily file", "archive": "CFPB's archive of narratives"}
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+class Note(NamedTuple):
+    """What a reader of the numbers must know.
+
+    Attributes:
+        headline: In a few words.
+        words: In a sentence.
+    """
+
+    headline: str
+    words: str
+
+
+_MADE_UP = Note(
+    "Made-up complaints, for trying cfpb-etl out.",
+    "None of this happened, whichever company it names.",
+)
+_UNVERIFIED = Note(
+    "Unverified complaints, not scaled by size.",
+    "CFPB does not check what consumers tell, and large companies and states naturally have more"
+    " complaints than small ones.",
+)
 
 
 @dataclass(frozen=True)
@@ -81,19 +107,27 @@ class Status:
 
     Attributes:
         database: The file.
-        bytes: How large it is, its log not counted.
+        bytes: How large it is, with its log.
+        is_made_up: Whether they are the sample's.
+        as_of: The newest day of a source's data that came, or None.
+        is_everything: Whether it holds all that CFPB's daily file had.
+        asked: What was asked for, in words, the newest first.
         complaints: How many it holds, withdrawn ones too.
         oldest: The first day received, `YYYY-MM-DD`, or None.
         newest: The last day received, or None.
         narratives: How many have what the consumer wrote.
         withdrawn: How many CFPB has no more.
         updated_lately: How often a load of the last seven days changed one.
-        loads: The newest load of each source, the newest first.
+        loads: The newest load of each source, and its newest complete one, the newest first.
         drift: CFPB's own count; None where it was not asked, or has none of what was loaded.
     """
 
     database: str
     bytes: int
+    is_made_up: bool
+    as_of: str | None
+    is_everything: bool
+    asked: tuple[str, ...]
     complaints: int
     oldest: str | None
     newest: str | None
@@ -105,13 +139,42 @@ class Status:
 
     def as_json(self) -> str:
         """Return all of it for a program."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return json.dumps(asdict(self), indent=2)
+
+    @property
+    def asked_for(self) -> str:
+        """Return what was asked for, in words for a person."""
+        more = len(self.asked) - _MOST_ASKED
+        words = [*self.asked[:_MOST_ASKED], *([f"and {more:,} more"] if more > 0 else ())]
+        return "; ".join(words) + ", made up" * self.is_made_up
+
+    @property
+    def title(self) -> str:
+        """Return what its complaints are, in a few words."""
+        return f"{'Made-up' if self.is_made_up else 'CFPB'} consumer complaints"
+
+    @property
+    def notes(self) -> Iterator[Note]:
+        """Return what a reader of its numbers must know."""
+        if self.is_made_up:
+            yield _MADE_UP
+            return
+        yield _UNVERIFIED
+        if self.asked and not self.is_everything:
+            yield Note(
+                "A part of CFPB's complaints.",
+                f"The database holds what was asked for: {self.asked_for}. Counts are of these.",
+            )
 
     def __str__(self) -> str:
-        return "\n".join(f"{label:<11} {words}".rstrip() for label, words in self._lines())
+        return "\n".join(
+            f"{label:<11} {_printable(words)}".rstrip() for label, words in self._lines()
+        )
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         yield "database", f"{self.database}, {_size(self.bytes)}"
+        if self.asked:
+            yield "asked for", self.asked_for
         days = f", received {self.oldest} to {self.newest}" if self.oldest else ""
         yield "complaints", f"{self.complaints:,}{days}"
         yield "narratives", f"{self.narratives:,}"
@@ -121,6 +184,11 @@ class Status:
             yield "at CFPB", _in_words(self.drift)
         for load in self.loads:
             yield f"load {load.load_id}", _outcome(load)
+
+
+def _printable(words: str) -> str:
+    """Return words without what would steer a terminal: a server or a path may hold such."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
 
 
 def _size(count: float) -> str:
@@ -134,16 +202,20 @@ def _size(count: float) -> str:
 def _in_words(drift: Drift) -> str:
     if drift.counted is None:
         return f"unknown; {drift.failure}"
-    what = f"match {json.dumps(drift.query, ensure_ascii=False)}" if drift.query else "complaints"
-    where = "here" if drift.load_id is None else f"when load {drift.load_id} asked"
+    query = str(Query.of_description(drift.query))
+    what = f"match {query}" if query else "complaints"
     moved = drift.counted - drift.known
     than = f"{abs(moved):,} {'more' if moved > 0 else 'fewer'} than" if moved else "as many as"
+    if drift.load_id is not None:
+        where = f"when load {drift.load_id} asked"
+    else:
+        where = f"the {drift.known:,} here that are not withdrawn" if moved else "here"
     return f"{drift.counted:,} {what}, {than} {where}"
 
 
 def _outcome(load: LastLoad) -> str:
     moment = (load.ended_at or load.started_at)[:16].replace("T", " ")
-    said = f"{load.source}, {load.outcome} {'since ' * (load.ended_at is None)}{moment} UTC"
+    said = f"{load.source}, {load.outcome} {'since ' * (load.outcome == 'running')}{moment} UTC"
     if load.as_of:
         said += f", data of {load.as_of}"
     if load.complaints_read:
@@ -167,8 +239,9 @@ def get_status(database: Path, url: str | None = None) -> Status:
         DatabaseError: One of its subclasses, if the file cannot be read as one of ours.
     """
     with opened_for_reading(database) as connection:
+        connection.execute("BEGIN")  # one state, whatever a load does meanwhile
         status = read_status(connection, database)
-        address, known = _countable(connection, status.complaints - status.withdrawn)
+        address, known = _countable(connection, status)
     return status if known is None else replace(status, drift=_fetch_drift(known, url or address))
 
 
@@ -179,18 +252,35 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
         "SELECT COALESCE(SUM(updated), 0) FROM load WHERE COALESCE(ended_at, started_at) >= ?",
         (lately,),
     ).fetchone()
+    log = Path(f"{database}-wal")
     names = ", ".join(LastLoad.__dataclass_fields__)
     loads = connection.execute(
         f"SELECT {names} FROM load WHERE load_id IN"  # noqa: S608 - names of ours
-        " (SELECT MAX(load_id) FROM load GROUP BY source) ORDER BY load_id DESC"
+        " (SELECT MAX(load_id) FROM load GROUP BY source, outcome = 'complete')"
+        " AND NOT EXISTS (SELECT 1 FROM load AS later WHERE later.source = load.source"
+        " AND later.load_id > load.load_id AND later.outcome = 'complete')"
+        " ORDER BY load_id DESC"
     )
     return Status(
         database=str(database),
-        bytes=database.stat().st_size,
+        bytes=sum(each.stat().st_size for each in (database, log) if each.exists()),
+        as_of=connection.execute("SELECT MAX(as_of) FROM load").fetchone()[0],
+        is_made_up=_has_load(connection, "source = 'sample'"),
+        is_everything=_has_load(
+            connection, f"source = '{MIRROR}' AND outcome = 'complete' AND complaints_read > 0"
+        ),
+        asked=_asked(connection),
         **_counts(connection),
         updated_lately=updated,
-        loads=tuple(LastLoad(*row) for row in loads),
+        loads=tuple(_as_it_ended(LastLoad(*row), database) for row in loads),
     )
+
+
+def _as_it_ended(load: LastLoad, database: Path) -> LastLoad:
+    # One that was killed could not write that it ended; the next load will.
+    if load.outcome == "running" and not is_claimed(database):
+        return replace(load, outcome="interrupted", failure="ended without a word")
+    return load
 
 
 def _counts(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -208,14 +298,35 @@ def _counts(connection: sqlite3.Connection) -> dict[str, Any]:
     }
 
 
-def _countable(connection: sqlite3.Connection, present: int) -> tuple[str, Drift | None]:
-    """Return what CFPB can count that the database knows too, and where it was asked."""
-    mirrored = connection.execute(
-        "SELECT 1 FROM load WHERE source = ? AND outcome = 'complete' AND complaints_read > 0",
-        (MIRROR,),
+def _has_load(connection: sqlite3.Connection, condition: str) -> bool:
+    (there,) = connection.execute(
+        f"SELECT EXISTS (SELECT 1 FROM load WHERE {condition})"  # noqa: S608 - words of ours
     ).fetchone()
-    if mirrored:
-        return SEARCH_URL, Drift({}, present)
+    return bool(there)
+
+
+def _asked(connection: sqlite3.Connection) -> tuple[str, ...]:
+    loads = connection.execute(
+        "SELECT source, query FROM load WHERE complaints_read > 0 AND updates IS NULL"
+        " GROUP BY source, query ORDER BY MAX(load_id) DESC"
+    )
+    return tuple(
+        dict.fromkeys(_query_in_words(source, json.loads(query)) for source, query in loads)
+    )
+
+
+def _query_in_words(source: str, asked: dict[str, Any]) -> str:
+    if source in _FILES:
+        return _FILES[source]
+    limit = asked.pop("limit", None)
+    newest = () if limit is None else (f"the newest {limit:,}",)
+    return ", ".join((*newest, *filter(None, [str(Query.of_description(asked))]))) or "everything"
+
+
+def _countable(connection: sqlite3.Connection, status: Status) -> tuple[str, Drift | None]:
+    """Return what CFPB can count that the database knows too, and where it was asked."""
+    if status.is_everything:
+        return SEARCH_URL, Drift({}, status.complaints - status.withdrawn)
     asked = connection.execute(
         "SELECT load_id, address, query, matching FROM load"
         " WHERE source = 'api' AND outcome = 'complete' AND matching IS NOT NULL"
