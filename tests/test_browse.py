@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import socket
+import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager, suppress
+import threading
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
+import psutil
 import pytest
 import requests
 
 from browser import needs_browser, shown
-from cfpb_etl.browse import application
+from cfpb_etl.browse import application, without_empty_search
 from cfpb_etl.descriptions import descriptions
+from cfpb_etl.emulator import serve
 from cfpb_etl.errors import NotADatabaseError
 from cfpb_etl.questions import QUESTIONS
-from loads import complaint, load_file, query
+from loads import complaint, load, load_file, part, query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +129,41 @@ def test_nothing_can_be_written(filled: Path) -> None:
     assert query(filled, "SELECT COUNT(*) FROM complaint") == [(2,)]
 
 
+@pytest.mark.parametrize(
+    "name", ["a#b.db", "a?b.db", "a?mode=rwc", "a b.c.db", "_internal", "a%23é"]
+)
+def test_whatever_a_file_is_called(filled: Path, name: str) -> None:
+    """It is that file which is shown, and no other is opened, or made, to be written."""
+    other = filled.rename(filled.with_name("a"))
+    path = filled.with_name(name)
+    path.write_bytes(other.read_bytes())
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM complaint WHERE complaint_id = 2")
+    before = {each.name for each in path.parent.iterdir()}
+
+    counted, refused = get(
+        path,
+        ".json?sql=select+count(*)+from+complaint&_shape=arrayfirst",
+        ".json?sql=with+a+as+(select+1)+delete+from+complaint",
+    )
+
+    assert (counted.json(), refused.status_code) == ([1], 400)
+    assert query(other, "SELECT COUNT(*) FROM complaint") == [(2,)]
+    assert {each.name for each in path.parent.iterdir()} - {f"{name}-shm", f"{name}-wal"} == before
+
+
+def test_made_up_complaints_are_not_cfpbs(path: Path) -> None:
+    """The sample is called made up on every first page, and has no source and no licence."""
+    load(path, part(complaint(1)), kind="sample")
+
+    home, database = get(path, "/..", "")
+
+    for page in (home, database):
+        assert "Made-up complaints" in page.text
+        assert "CC0" not in page.text
+        assert "Consumer Financial Protection Bureau" not in page.text
+
+
 def test_another_programs_file_is_refused(tmp_path: Path) -> None:
     """Only a file of ours is explained."""
     path = tmp_path / "other.db"
@@ -132,6 +171,16 @@ def test_another_programs_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(NotADatabaseError):
         application(path)
+
+
+@pytest.mark.parametrize("search", ['"', "", " ", "+++", "%00", "''"])
+def test_a_search_without_a_word(filled: Path, search: str) -> None:
+    """It finds everything, where SQLite would call it a mistake."""
+    with serve(without_empty_search(application(filled).app())) as url:
+        address = urljoin(url, f"/complaints/complaint.json?_shape=array&_search={search}")
+        rows = requests.get(address, timeout=30).json()
+
+    assert {row["complaint_id"] for row in rows} == {1, 2}
 
 
 # --- the command ----------------------------------------------------------------------------
@@ -163,14 +212,43 @@ def test_it_serves_until_ctrl_c(filled: Path) -> None:
     assert (process.returncode, said) == (0, "")
 
 
+ENDLESS = "with recursive c(x) as (select 1 union all select x + 1 from c) select max(x) from c"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_long_question_does_not_hold_it(filled: Path, number: signal.Signals) -> None:
+    """Who ends it does not wait until a question is answered."""
+    with browsing(filled) as (process, url):
+        spent = psutil.Process(process.pid).cpu_times
+        before = spent().user
+        asked = threading.Thread(
+            target=lambda: requests.get(f"{url}.json", {"sql": ENDLESS}, timeout=60)
+        )
+        asked.start()
+        while spent().user < before + 0.5:  # the question is under way
+            pass
+        process.send_signal(number)
+        _, said = process.communicate(timeout=15)  # of the 20 that it may take
+        asked.join()
+
+    assert (process.returncode, said) == (0, "")
+
+
+def test_a_wrong_address_says_nothing_to_the_terminal(filled: Path) -> None:
+    """Datasette's tracebacks, with all that is in memory, are for nobody who looks at pages."""
+    with browsing(filled) as (process, url):
+        assert requests.get(f"{url}/nosuch", timeout=30).status_code == 404
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+
+    assert (out, err) == ("", "")
+
+
 def test_two_side_by_side(filled: Path) -> None:
     """Where Datasette's own port is taken, it takes another."""
-    with closing(socket.socket()) as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):  # then somebody else has it
-            taken.bind(("127.0.0.1", 8001))
-        with browsing(filled) as (_, url):
-            assert ":8001/" not in url
+    with browsing(filled) as (_, first), browsing(filled) as (_, second):
+        assert first != second
+        for url in (first, second):
             assert requests.get(url, timeout=30).status_code == 200
 
 

@@ -12,11 +12,13 @@ class Question(NamedTuple):
         name: A short name, for an address.
         words: The question.
         sql: What answers it.
+        note: What else to know of the answer.
     """
 
     name: str
     words: str
     sql: str
+    note: str = ""
 
 
 QUESTIONS = (
@@ -29,7 +31,7 @@ FROM complaints_by_product LIMIT 5;""",
     ),
     Question(
         "top-companies",
-        "Which companies, and how often do they answer late?",
+        "Which companies have the most complaints, and how often do they answer late?",
         """\
 SELECT company, complaints, late_percent
 FROM timeliness_by_company LIMIT 5;""",
@@ -49,6 +51,7 @@ SELECT complaint_id, company, SNIPPET(narrative_search, 0, '', '', '…', 6) AS 
 FROM narrative_search JOIN narratives ON complaint_id = narrative_search.rowid
 WHERE narrative_search MATCH '"identity theft"'
 ORDER BY narrative_search.rowid DESC LIMIT 3;""",
+        "In narratives only. CFPB sends none since September 2026; its archive has earlier ones.",
     ),
     Question(
         "loads",
