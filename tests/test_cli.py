@@ -301,6 +301,54 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == __version__
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["stauts"], "'stauts' is no command. Did you mean status? See cfpb-etl --help."),
+        (["nonsense"], "'nonsense' belongs to no option"),
+        (["status", "x"], "'x' belongs to no option"),
+        (["status", "x"], "See cfpb-etl status --help."),
+        (["status"], "load something into it first, or give --database sample.db."),
+        (["status", "--database", "."], "'.' is a folder"),
+        (["status", "--database", "/dev/null"], "'/dev/null' is not a file"),
+    ],
+)
+def test_help_where_it_is_needed(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A wrong command leads to the right one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample.db").touch()
+
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "said"),
+    [("| true", 0, ""), ("> /dev/full", 1, "failed: What it says could not be written: No space")],
+)
+def test_nobody_reads_what_it_prints(tmp_path: Path, out: str, code: int, said: str) -> None:
+    """That a pipe is closed is no failure, that a disk is full is one; neither has a traceback."""
+    command = f"{sys.executable} -m cfpb_etl.flow graph {tmp_path / 'flow.svg'} {out}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == bool(said)
+
+
 def test_graph_draws_without_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -399,7 +399,7 @@ def test_ctrl_c_while_prefect_is_imported(number: int) -> None:
         lines = [line for line in process.stderr if not line.startswith("import time:")]
 
     assert process.returncode == 130
-    assert lines == ["interrupted before anything was asked for.\n"]
+    assert lines == ["interrupted before anything was written.\n"]
     assert not list(Path().iterdir())
 
 

@@ -58,7 +58,7 @@ def test_before_anything_is_under_way_a_signal_is_the_end(
         signal.raise_signal(signal.SIGINT)
 
     assert exits == [130]
-    assert capfd.readouterr().err == "interrupted before anything was asked for.\n"
+    assert capfd.readouterr().err == "interrupted before anything was written.\n"
 
 
 def test_a_signal_that_is_ignored_stays_so(exits: list[int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -114,7 +115,7 @@ def load(  # noqa: PLR0913 - one parameter an option
         raise WrongCommandError("--no-graph", "does not go with --graph")
     picture = None if no_graph else graph or _GRAPH
     if picture:
-        _check_picture("--graph", picture, database)
+        _check_output("--graph", picture, _GRAPH_SUFFIXES, database)
     codes = tuple(code.upper() for code in state)
     query = Query(since, until, codes, product, issue, company, search)
     if source in ("bulk", "archive"):
@@ -161,7 +162,7 @@ def status(
 
     Args:
         database: The SQLite file.
-        as_json: For a program.
+        as_json: Print it as JSON, for a program.
         api_url: Address of the search API; also CFPB_ETL_API_URL.
     """
     _check_database(database)
@@ -172,7 +173,7 @@ def status(
     from cfpb_etl.status import get_status
 
     told = get_status(database, url)
-    print(told.as_json() if as_json else told)
+    _print(told.as_json() if as_json else str(told))
     return ExitCode.DONE
 
 
@@ -181,17 +182,16 @@ def report(page: Path = _REPORT, /, *, database: Path = _COMPLAINTS) -> ExitCode
     """Draw what a database holds, as one page that opens in any browser.
 
     Args:
-        page: Where, .html.
+        page: The page to write, ending in .html.
         database: The SQLite file.
     """
     _check_database(database)
-    _check_place("PAGE", page)
-    if page.suffix.lower() != ".html":
-        raise WrongCommandError("PAGE", f"{str(page)!r} must end in .html")
+    _check_output("PAGE", page, (".html",), database)
     from cfpb_etl.report import write_report
 
-    write_report(database, page)
-    print(page)
+    if not write_report(database, page):
+        _say(f"warning: {database} holds no complaints yet")
+    _print(str(page))
     return ExitCode.DONE
 
 
@@ -214,14 +214,14 @@ def draw(picture: Path = _GRAPH, /) -> ExitCode:
     """Draw the flow without running it.
 
     Args:
-        picture: Where, .svg or .png.
+        picture: The picture to write, ending in .svg or .png.
     """
-    _check_picture("PICTURE", picture)
+    _check_output("PICTURE", picture, _GRAPH_SUFFIXES)
     from cfpb_etl.flow import load_complaints
     from cfpb_etl.flow_graph import draw_flow
 
     draw_flow(load_complaints, picture)
-    print(picture)
+    _print(str(picture))
     return ExitCode.DONE
 
 
@@ -234,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code = app(arguments, exit_on_error=False, print_error=False) or ExitCode.DONE
     except (CycloptsError, WrongCommandError, InvalidQueryError) as error:
-        _say(f"wrong command: {_in_one_line(error)} See cfpb-etl --help.")
+        _say(f"wrong command: {_in_one_line(error)} See {_command(arguments)} --help.")
         code = ExitCode.WRONG_COMMAND
     except CfpbEtlError as error:
         _say(f"failed: {error}")
@@ -247,10 +247,22 @@ def _in_one_line(error: Exception) -> str:
         option = f"--{error.field.replace('_', '-')}"
         return f"{option} {error.value!r} is not valid; {error.allowed}."
     if isinstance(error, UnusedCliTokensError):
-        words = " ".join(error.unused_tokens or [])
-        return f"{words!r} belongs to no option; an option is repeated for each value."
+        words = error.unused_tokens or [""]
+        if like := get_close_matches(words[0], _commands(), 1):
+            return f"{words[0]!r} is no command. Did you mean {like[0]}?"
+        return f"{' '.join(words)!r} belongs to no option; an option is repeated for each value."
     said = " ".join(str(error).split())
     return said if said.endswith((".", "?")) else f"{said}."
+
+
+def _command(arguments: Sequence[str] | None) -> str:
+    """Return the command that was typed, for its help."""
+    first = (sys.argv[1:] if arguments is None else arguments)[:1]
+    return " ".join(["cfpb-etl", *({*first} & {*_commands()})])
+
+
+def _commands() -> list[str]:
+    return [name for name in app if not name.startswith("-")]
 
 
 def _check_place(option: str, path: Path) -> None:
@@ -269,17 +281,22 @@ def _check_place(option: str, path: Path) -> None:
 
 def _check_database(path: Path) -> None:
     _check_place("--database", path)
+    if path.exists() and not path.is_file():
+        raise WrongCommandError("--database", f"{str(path)!r} is not a file")
     if not path.exists():
-        problem = f"{str(path)!r} does not exist; load something into it first"
+        sample = f", or give --database {_SAMPLE}" if _SAMPLE.exists() else ""
+        problem = f"{str(path)!r} does not exist; load something into it first{sample}"
         raise WrongCommandError("--database", problem)
 
 
-def _check_picture(option: str, path: Path, database: Path | None = None) -> None:
+def _check_output(
+    option: str, path: Path, suffixes: Sequence[str], database: Path | None = None
+) -> None:
     _check_place(option, path)
     if database and path.resolve() == database.resolve():
         raise WrongCommandError(option, "is the same file as the database")
-    if path.suffix.lower() not in _GRAPH_SUFFIXES:
-        raise WrongCommandError(option, f"{str(path)!r} must end in {' or '.join(_GRAPH_SUFFIXES)}")
+    if path.suffix.lower() not in suffixes:
+        raise WrongCommandError(option, f"{str(path)!r} must end in {' or '.join(suffixes)}")
 
 
 def _bulk(files: Sequence[str], database: Path, *, allow_withdrawals: bool) -> BulkFile:
@@ -336,6 +353,18 @@ def _refuse(options: Mapping[str, bool], problem: str) -> None:
     for option, given in options.items():
         if given:
             raise WrongCommandError(option, problem)
+
+
+def _print(words: str) -> None:
+    """Print what was asked for; that whoever was to read it has gone is no failure."""
+    try:
+        print(words, flush=True)
+    except OSError as error:
+        # Python would try again at its end, and tell of it with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            said = f"What it says could not be written: {error.strerror}."
+            raise CfpbEtlError(said) from error
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,7 @@ servers' answers and of files have rooms of their own.
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -108,8 +109,9 @@ class NothingToUpdateError(CfpbEtlError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The database has no complete load to bring up to date: one with a filter or a date,"
-            " and without --limit. Run that first, such as with --since."
+            "The database has no complete load that --update could repeat: the newest so many"
+            " complaints are none. Load with a filter or a date first, such as --since, or all of"
+            " them with --source bulk."
         )
 
 
@@ -157,7 +159,7 @@ class MissingExtraError(CfpbEtlError):
         self.extra = extra
         super().__init__(
             f"{package} is not installed. Install the extra that brings it:"
-            f' pip install "cfpb-etl[{extra}]"'
+            f' {sys.executable} -m pip install "cfpb-etl[{extra}]"'
         )
 
 

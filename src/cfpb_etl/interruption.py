@@ -27,7 +27,7 @@ def end_when_interrupted() -> None:
     """
 
     def end(_number: int, _frame: FrameType | None) -> NoReturn:
-        os.write(2, b"interrupted before anything was asked for.\n")
+        os.write(2, b"interrupted before anything was written.\n")
         os._exit(ExitCode.INTERRUPTED)
 
     _handle(end)
