@@ -362,7 +362,13 @@ def test_the_command_serves_files_too(tmp_path: Path, era: str, columns: int) ->
     rows = rows_of(bulk.content)
     assert re.fullmatch(r"300 complaints at http://\S+ \(Ctrl-C ends it\)\n", first)
     assert (len(rows), len(rows[0])) == (300, columns)
-    assert "CCDB_Export_6_April_2024_through_July_2024.zip" in page.text
+    name = "CCDB_Export_6_April_2024_through_July_2024.zip"
+    assert name in page.text
+    (archived,) = (tmp_path / "files").rglob(name)
+    told = {row["Complaint ID"]: row for row in rows}
+    held = rows_of(archived.read_bytes())
+    assert any(row["Consumer complaint narrative"] for row in held)  # whatever the bulk file has
+    assert all(told[row["Complaint ID"]]["Company"] == row["Company"] for row in held)
     assert (process.returncode, out, err) == (0, "", "")
 
 

@@ -76,7 +76,9 @@ def run(  # noqa: PLR0913 - the options of the command
 def _write(emulator: Emulator, files: Path, complaints: list[Source], era: Era) -> None:
     """Write what CFPB published on the day after the newest complaints of an era."""
     emulator.publish(NEWEST_DAY[era] + timedelta(1), columns=18 if era == "2024" else 15)
-    write_archive(files, complaints)
+    # The archive has the narratives that the release of today lacks, of the same complaints.
+    rows, until = len(complaints), NEWEST_DAY[era]
+    write_archive(files, made_complaints(rows, era="2024", until=until))
 
 
 if __name__ == "__main__":
