@@ -187,10 +187,11 @@ def _told(name: str, outcome: RunOutcome | None) -> tuple[_Look, list[str]]:
         runs += " · " + _counted(figures.rows, "row", "rows")
     elif figures.remark:
         runs += f" · {figures.remark}"
-    took = _text(_duration(figures.seconds), _INK)
+    # What goes on while another task works took no time that would tell anything.
+    took = "" if figures.remark else _text(_duration(figures.seconds), _INK)
     if figures.retries:
         again = _counted(figures.retries, "retry", "retries")
-        took += _text(" · ", _INK) + _text(f"▲ {again}", _AMBER, bold=True)
+        took += _text(f"{_GAP}· ", _INK) + _text(f"▲ {again}", _AMBER, bold=True)
     error = [_text(line, look.accent) for line in _wrapped(figures.error)]
     status = _text(f"{look.mark} {word}", look.accent, bold=True)
     return look, ["", status, _text(runs, _INK), took, *error]
