@@ -25,7 +25,15 @@ README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
 import faults  # noqa: E402 - found only now
-from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve  # noqa: E402
+from cfpb_etl.emulator import (  # noqa: E402
+    ARCHIVE_PATH,
+    BULK_PATH,
+    Emulator,
+    made_complaints,
+    serve,
+    write_archive,
+)
+from cfpb_etl.emulator.complaints import NEWEST_DAY  # noqa: E402
 from cfpb_etl.questions import QUESTIONS  # noqa: E402
 
 
@@ -106,17 +114,25 @@ def main() -> None:
         put("this is the sample's:", sample.replace(picture, "complaints-flow.svg"))
         bulk = str(ROOT / "docs" / "bulk-flow.svg")
         files = Path(folder, "files")
-        emulator = Emulator(made_complaints(25_000), files=files)
-        emulator.publish(date(2026, 10, 8))
-        with serve(emulator) as url:
-            asked = ["--source", "bulk", "--file", urljoin(url, BULK_PATH), "--graph", bulk]
-            loaded = run(folder, *asked)
-            run(folder, "report")
-            told = run(folder, "status", "--api-url", url)
-        put("daily file ends:", loaded.replace(bulk, "complaints-flow.svg"))
-        put("`cfpb-etl status`", told)
+        complaints = made_complaints(25_000)
+        waiting = {"company_response": "In progress", "company_public_response": None}
+        before = [each | waiting if n % 40 == 0 else each for n, each in enumerate(complaints)]
+        write_archive(files, made_complaints(25_000, era="2024", until=NEWEST_DAY["deployed"]))
+        asked = ["--database", "complaints.db", "--graph", bulk]
+        for day, published in (8, before), (9, complaints[:5_000] + complaints[5_004:]):
+            emulator = Emulator(published, files=files)
+            emulator.publish(date(2026, 10, day))
+            with serve(emulator) as url:
+                loaded = run(folder, "--source", "bulk", "--file", urljoin(url, BULK_PATH), *asked)
+                if published is before:
+                    put("daily file ends:", loaded.replace(bulk, "complaints-flow.svg"))
+                    continue
+                archive = urljoin(url, ARCHIVE_PATH)
+                run(folder, "--source", "archive", "--file", archive, "--no-graph")
+                run(folder, "report")
+                put("the archive:", run(folder, "status", "--api-url", url))
         report = Path(folder, "complaints-report.html").as_uri()
-        photograph(report, ROOT / "docs" / "report.png", 1000, 1480)
+        photograph(report, ROOT / "docs" / "report.png", 1000, 1505)
         with browsing(folder, "sample.db") as url:
             photograph(f"{url}/identity-theft", ROOT / "docs" / "browse.png", 1000, 480)
         options = run(folder, "--help").splitlines()
