@@ -16,8 +16,9 @@ if __name__ == "__main__":
     load_complaints.serve(
         name="newest-complaints",
         entrypoint_type=EntrypointType.MODULE_PATH,
-        # CFPB publishes about 09:16 GMT, some 20,000 complaints on a working day.
-        cron="30 10 * * *",
+        # CFPB publishes about 09:16 GMT, some 20,000 complaints on a working day. In place of cron,
+        # at which Prefect 3.9.1's scheduler fails where it has pendulum (Python 3.11 and 3.12).
+        rrule="FREQ=DAILY;BYHOUR=10;BYMINUTE=30;BYSECOND=0",
         parameters={
             "source": asdict(SearchApi(limit=50_000)),
             "database": str(Path("complaints.db").absolute()),
