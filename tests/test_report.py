@@ -67,7 +67,7 @@ def test_what_it_counts(filled: Path, page: Path) -> None:
         {"name": "B", "complaints": 1, "label": "1 · 0.0 % timely"},
     ]
     assert drawn["states"] == [{"name": "CA", "complaints": 298, "label": "298 · 99.7 %"}]
-    assert drawn["responses"] == [
+    assert drawn["answers"] == [
         {"name": "Nothing told", "complaints": 298, "label": "298 · 99.7 %"},
         {"name": "Closed", "complaints": 1, "label": "1 · 0.3 %"},
     ]
@@ -171,7 +171,7 @@ def test_a_small_share_is_not_none(path: Path, page: Path) -> None:
 
     write_report(path, page)
 
-    assert [each["label"] for each in charts(page)["responses"]] == [
+    assert [each["label"] for each in charts(page)["answers"]] == [
         "2,498 · 100.0 %",
         "1 · < 0.1 %",
     ]
@@ -232,31 +232,6 @@ def test_the_command(filled: Path, page: Path, capsys: pytest.CaptureFixture[str
 
     assert capsys.readouterr().out == f"{page}\n"
     assert page.exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["report"], "'complaints.db' does not exist"),
-        (["report", "x.pdf", "--database", "x.db"], "PAGE 'x.pdf' must end in .html"),
-        (["browse"], "'complaints.db' does not exist"),
-    ],
-)
-def test_wrong_commands(
-    arguments: list[str],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """What cannot be is told before anything is done."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.db").touch()
-
-    with pytest.raises(SystemExit, match="2"):
-        main(arguments)
-
-    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

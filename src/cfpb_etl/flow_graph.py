@@ -13,16 +13,15 @@ import shutil
 import subprocess
 import sysconfig
 import textwrap
-from contextlib import suppress
 from datetime import UTC
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-from uuid import uuid4
 
 import graphviz
 from prefect import Task
 
 from cfpb_etl.errors import PictureError
+from cfpb_etl.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -123,13 +122,9 @@ def draw_flow(flow: AnyFlow, path: Path, outcome: RunOutcome | None = None) -> P
     if kind not in ("svg", "png"):
         raise PictureError(f"A picture is .svg or .png, which {path.name!r} is not.")
     picture = _rendered(_dot(flow, outcome), kind)
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
-        unfinished.write_bytes(picture)
-        unfinished.replace(path)
+        write_whole(path, picture)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise PictureError(f"The picture {path} could not be written: {error.strerror}.") from error
     return path
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from cfpb_etl import __version__
 from cfpb_etl.charts import COLOURS, bar_chart, chart_library, month_chart
 from cfpb_etl.file_errors import NotWritableFileError
 from cfpb_etl.schema import opened_for_reading
 from cfpb_etl.status import Status, read_status
+from cfpb_etl.whole_file import write_whole
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 _PRODUCTS = 7  # with a colour of their own; the others share one
 _OTHERS = "All other products"
-_COMPANIES, _STATES, _CHANGES = 15, 15, 15
+_BARS, _CHANGES = 15, 15
 _CHANGED_DAYS = 30
 _LICENCE = " CFPB's data are in the public domain (CC0)."
 
@@ -107,13 +106,9 @@ def write_report(database: Path, page: Path) -> int:
         # Whatever a company is called, it does not end the script.
         charts=json.dumps(charts, ensure_ascii=False).replace("<", "\\u003c"),
     )
-    unfinished = page.with_name(f".{page.name}.{uuid4().hex}")
     try:
-        unfinished.write_text(text, "utf-8")
-        unfinished.replace(page)
+        write_whole(page, text.encode())
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise NotWritableFileError(page, str(error)) from error
     return status.complaints
 
@@ -193,7 +188,7 @@ def _companies(connection: sqlite3.Connection) -> Section:
     rows: Rows = connection.execute(
         "SELECT company, complaints, ROUND(100 - late_percent, 1) FROM timeliness_by_company"
         " WHERE company IS NOT NULL LIMIT ?",
-        (_COMPANIES,),
+        (_BARS,),
     ).fetchall()
     values = [
         {
@@ -218,17 +213,11 @@ def _states(connection: sqlite3.Connection, complaints: int) -> Section:
     counted = connection.execute(
         "SELECT state, complaints FROM complaints_by_state WHERE state IS NOT NULL"
     ).fetchall()
-    rows, values = _shares(counted, complaints)
-    values = values[:_STATES]
-    return Section(
-        "states",
-        "States with the most complaints",
+    text = (
         "Where the consumers live, and the share of all complaints; territories and military"
-        " addresses count as states.",
-        ("state", "complaints", "%"),
-        rows,
-        bar_chart(values, "State") if values else None,
+        " addresses count as states."
     )
+    return _shares("state", "States with the most complaints", text, counted, complaints)
 
 
 def _responses(connection: sqlite3.Connection, complaints: int) -> Section:
@@ -236,29 +225,23 @@ def _responses(connection: sqlite3.Connection, complaints: int) -> Section:
         "SELECT COALESCE(company_response, 'Nothing told'), COUNT(*) FROM complaint"
         " GROUP BY 1 ORDER BY 2 DESC"
     ).fetchall()
-    rows, values = _shares(counted, complaints)
-    return Section(
-        "responses",
-        "What became of the complaints",
-        "The company's answer to the consumer, of all complaints.",
-        ("answer", "complaints", "%"),
-        rows,
-        bar_chart(values, "Answer") if values else None,
-    )
+    text = "The company's answer to the consumer, of all complaints."
+    return _shares("answer", "What became of the complaints", text, counted, complaints)
 
 
-def _shares(counted: Rows, complaints: int) -> tuple[Rows, list[dict[str, Any]]]:
-    """Return each count with its share of all complaints: for a table, and for a chart."""
-    rows: Rows = [(name, number, round(100 * number / complaints, 1)) for name, number in counted]
+def _shares(what: str, title: str, text: str, counted: Rows, complaints: int) -> Section:
+    """Return a section of counts, each with its share of all complaints; bars for the first."""
+    rows = [(name, number, round(100 * number / complaints, 1)) for name, number in counted]
     values = [
         {
             "name": name,
             "complaints": number,
             "label": f"{number:,} · {f'{percent} %' if percent else '< 0.1 %'}",
         }
-        for name, number, percent in rows
+        for name, number, percent in rows[:_BARS]
     ]
-    return rows, values
+    chart = bar_chart(values, what.capitalize()) if values else None
+    return Section(f"{what}s", title, text, (what, "complaints", "%"), rows, chart)
 
 
 def _changes(connection: sqlite3.Connection) -> Section:
