@@ -262,5 +262,8 @@ def test_a_browser_shows_it(filled: Path, page: Path, tmp_path: Path, width: int
 
     assert console == []
     assert len(re.findall('<svg[^>]* class="marks"', text)) == 4
-    for words in ("298 · 100.0 % timely", "Mortgage", "CA", "99.7 %"):
+    for words in ("298 · 100.0 % timely", "Dec 2025", "CA", "298 · 99.7 %"):
         assert f">{words}</text>" in text
+    assert "</i>Mortgage</span>" in text
+    assert page.read_text("utf-8").count("Charts need a browser") == 4  # until they are drawn
+    assert "Charts need a browser" not in text

@@ -26,6 +26,7 @@ _PRODUCTS = 7  # with a colour of their own; the others share one
 _OTHERS = "All other products"
 _BARS, _CHANGES = 15, 15
 _CHANGED_DAYS = 30
+_UNDRAWN = "Charts need a browser of today, with JavaScript; the numbers are below."
 _LICENCE = " CFPB's data are in the public domain (CC0)."
 
 Rows = list[tuple[Any, ...]]
@@ -56,7 +57,7 @@ class Section:
     is_open: bool = False
 
     def __str__(self) -> str:
-        chart = f'<div class="chart" id="{self.name}"></div>' if self.chart else ""
+        chart = f'<div class="chart" id="{self.name}">{_UNDRAWN}</div>' if self.chart else ""
         for name, colour in self.colours:
             chart += f'<span class="key"><i style="background:{colour}"></i>{escape(name)}</span> '
         table = _table(self.columns, self.rows) if self.rows else ""
