@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -154,55 +154,9 @@ def test_what_was_updated_long_ago_is_not_lately(path: Path) -> None:
 # --- CFPB's own count -----------------------------------------------------------------------
 
 
-def ids(*numbers: int) -> list[Any]:
-    """Return complaints of these numbers."""
-    return complaints(*numbers)
-
-
-@pytest.mark.parametrize(
-    ("held", "words"),
-    [
-        (499, "1 more than the 499 here that are not withdrawn"),
-        (500, "as many as here"),
-        (502, "2 fewer than the 502 here that are not withdrawn"),
-    ],
-)
-def test_all_that_cfpb_has(path: Path, api_url: str, held: int, words: str) -> None:
-    """A database of all complaints is held against CFPB's count of all, but for withdrawn ones."""
-    load_file(path, *ids(*range(held + 1)), as_of=JANUARY)
-    load_file(path, *ids(*range(held)), as_of=MARCH)
-
-    status = get_status(path, api_url)
-
-    assert status.drift is not None
-    assert (status.drift.counted, status.drift.known) == (500, held)
-    assert told(path, api_url)["at CFPB"] == f"500 complaints, {words}"
-
-
-def test_a_partial_pull(path: Path, api_url: str) -> None:
-    """What a query matched when it was last asked is held against what it matches now."""
-    matching = sum(each["state"] == "CA" for each in COMPLAINTS)
-    load(path, part(complaint(1), matching=3), query='{"state": ["CA"], "limit": 1}')
-
-    status = get_status(path, api_url)
-
-    assert status.drift is not None
-    assert (status.drift.query, status.drift.counted) == ({"state": ["CA"]}, matching)
-    assert told(path, api_url)["at CFPB"] == (
-        f"{matching} match state CA, {matching - 3} more than when load 1 asked"
-    )
-
-
-def test_the_load_s_own_server_is_asked(path: Path, api_url: str) -> None:
-    """Where no other is given, the one that the load asked tells the count."""
-    load(path, part(complaint(1), matching=500), query="{}", address=api_url)
-
-    assert told(path, None)["at CFPB"] == "500 complaints, as many as when load 1 asked"  # type: ignore[arg-type]
-
-
 def test_cfpb_out_of_reach(path: Path) -> None:
     """That CFPB cannot be asked is told, and costs nothing else."""
-    load_file(path, *ids(1))
+    load_file(path, complaint(1))
 
     status = get_status(path, NOBODY)
 
@@ -210,6 +164,16 @@ def test_cfpb_out_of_reach(path: Path) -> None:
     assert status.drift is not None
     assert status.drift.counted is None
     assert told(path)["at CFPB"].startswith("unknown; The search API could not be reached")
+
+
+def test_the_load_s_own_server_is_asked(path: Path, api_url: str) -> None:
+    """Where no other is given, the one that the load asked tells the count."""
+    load(path, part(complaint(1), matching=500), query="{}", address=api_url)
+
+    drift = get_status(path).drift
+
+    assert drift is not None
+    assert drift.counted == 500
 
 
 def test_made_up_complaints_are_not_counted_at_cfpb(path: Path, api_url: str) -> None:

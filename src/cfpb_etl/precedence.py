@@ -74,6 +74,16 @@ def newer_loads(connection: sqlite3.Connection, as_of: str) -> NewerLoads:
     )
 
 
+def is_mirrored(connection: sqlite3.Connection) -> bool:
+    """Say whether all that CFPB has was loaded."""
+    (there,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM load"
+        " WHERE source = ? AND outcome = 'complete' AND complaints_read > 0)",
+        (MIRROR,),
+    ).fetchone()
+    return bool(there)
+
+
 def may_be_rounded_off(connection: sqlite3.Connection, load_id: int) -> bool:
     """Say whether a complaint that the database lacks may come from a source that complements it.
 
@@ -81,14 +91,12 @@ def may_be_rounded_off(connection: sqlite3.Connection, load_id: int) -> bool:
     database holds nothing but what this kind of source brought. In a partial pull nothing tells
     whether CFPB still has it or it was not asked for.
     """
-    (whole,) = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM load"
-        " WHERE source = :mirror AND outcome = 'complete' AND complaints_read > 0)"
-        " OR NOT EXISTS (SELECT 1 FROM load WHERE complaints_read > 0"
-        " AND source <> (SELECT source FROM load WHERE load_id = :load_id))",
-        {"mirror": MIRROR, "load_id": load_id},
+    (others,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM load WHERE complaints_read > 0"
+        " AND source <> (SELECT source FROM load WHERE load_id = ?))",
+        (load_id,),
     ).fetchone()
-    return bool(whole)
+    return not others or is_mirrored(connection)
 
 
 def insertion(load_id: int, brought: tuple[str, ...], newer: NewerLoads) -> str:

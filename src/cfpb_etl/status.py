@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cfpb_etl.claim import is_claimed
-from cfpb_etl.errors import CfpbEtlError
-from cfpb_etl.precedence import MIRROR
+from cfpb_etl.drift import Drift, fetch_drift, known_count
+from cfpb_etl.precedence import MIRROR, is_mirrored
 from cfpb_etl.query import Query
 from cfpb_etl.schema import opened_for_reading
-from cfpb_etl.search_api import SEARCH_URL, fetch_count
 
 if TYPE_CHECKING:
     import sqlite3
@@ -79,26 +78,6 @@ class LastLoad:
     unchanged: int
     withdrawn: int
     failure: str | None
-
-
-@dataclass(frozen=True)
-class Drift:
-    """CFPB's own count, beside the database's.
-
-    Attributes:
-        query: What is counted, as a load records it; empty for all complaints.
-        known: How many the database holds that CFPB still has; of a partial pull, how many CFPB
-            counted for its query when it was pulled.
-        load_id: The load of that partial pull, or None.
-        counted: How many CFPB counts now, or None where it could not be asked.
-        failure: Why it could not, or None.
-    """
-
-    query: dict[str, Any]
-    known: int
-    load_id: int | None = None
-    counted: int | None = None
-    failure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +160,7 @@ class Status:
         yield "withdrawn", f"{self.withdrawn:,}"
         yield "updated", f"{self.updated_lately:,} in the last {_LATELY.days} days"
         if self.drift is not None:
-            yield "at CFPB", _in_words(self.drift)
+            yield "at CFPB", str(self.drift)
         for load in self.loads:
             yield f"load {load.load_id}", _outcome(load)
 
@@ -197,20 +176,6 @@ def _size(count: float) -> str:
             return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1_000
     return f"{count:,.1f} {_UNITS[-1]}"
-
-
-def _in_words(drift: Drift) -> str:
-    if drift.counted is None:
-        return f"unknown; {drift.failure}"
-    query = str(Query.of_description(drift.query))
-    what = f"match {query}" if query else "complaints"
-    moved = drift.counted - drift.known
-    than = f"{abs(moved):,} {'more' if moved > 0 else 'fewer'} than" if moved else "as many as"
-    if drift.load_id is not None:
-        where = f"when load {drift.load_id} asked"
-    else:
-        where = f"the {drift.known:,} here that are not withdrawn" if moved else "here"
-    return f"{drift.counted:,} {what}, {than} {where}"
 
 
 def _outcome(load: LastLoad) -> str:
@@ -241,8 +206,8 @@ def get_status(database: Path, url: str | None = None) -> Status:
     with opened_for_reading(database) as connection:
         connection.execute("BEGIN")  # one state, whatever a load does meanwhile
         status = read_status(connection, database)
-        address, known = _countable(connection, status)
-    return status if known is None else replace(status, drift=_fetch_drift(known, url or address))
+        address, known = known_count(connection)
+    return status if known is None else replace(status, drift=fetch_drift(known, url or address))
 
 
 def read_status(connection: sqlite3.Connection, database: Path) -> Status:
@@ -251,6 +216,9 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
     (updated,) = connection.execute(
         "SELECT COALESCE(SUM(updated), 0) FROM load WHERE COALESCE(ended_at, started_at) >= ?",
         (lately,),
+    ).fetchone()
+    (made_up,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM load WHERE source = 'sample')"
     ).fetchone()
     log = Path(f"{database}-wal")
     names = ", ".join(LastLoad.__dataclass_fields__)
@@ -265,10 +233,8 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
         database=str(database),
         bytes=sum(each.stat().st_size for each in (database, log) if each.exists()),
         as_of=connection.execute("SELECT MAX(as_of) FROM load").fetchone()[0],
-        is_made_up=_has_load(connection, "source = 'sample'"),
-        is_everything=_has_load(
-            connection, f"source = '{MIRROR}' AND outcome = 'complete' AND complaints_read > 0"
-        ),
+        is_made_up=bool(made_up),
+        is_everything=is_mirrored(connection),
         asked=_asked(connection),
         **_counts(connection),
         updated_lately=updated,
@@ -298,13 +264,6 @@ def _counts(connection: sqlite3.Connection) -> dict[str, Any]:
     }
 
 
-def _has_load(connection: sqlite3.Connection, condition: str) -> bool:
-    (there,) = connection.execute(
-        f"SELECT EXISTS (SELECT 1 FROM load WHERE {condition})"  # noqa: S608 - words of ours
-    ).fetchone()
-    return bool(there)
-
-
 def _asked(connection: sqlite3.Connection) -> tuple[str, ...]:
     loads = connection.execute(
         "SELECT source, query FROM load WHERE complaints_read > 0 AND updates IS NULL"
@@ -321,26 +280,3 @@ def _query_in_words(source: str, asked: dict[str, Any]) -> str:
     limit = asked.pop("limit", None)
     newest = () if limit is None else (f"the newest {limit:,}",)
     return ", ".join((*newest, *filter(None, [str(Query.of_description(asked))]))) or "everything"
-
-
-def _countable(connection: sqlite3.Connection, status: Status) -> tuple[str, Drift | None]:
-    """Return what CFPB can count that the database knows too, and where it was asked."""
-    if status.is_everything:
-        return SEARCH_URL, Drift({}, status.complaints - status.withdrawn)
-    asked = connection.execute(
-        "SELECT load_id, address, query, matching FROM load"
-        " WHERE source = 'api' AND outcome = 'complete' AND matching IS NOT NULL"
-        " ORDER BY load_id DESC LIMIT 1"
-    ).fetchone()
-    if asked is None:
-        return SEARCH_URL, None
-    load_id, address, query, matching = asked
-    query = {name: value for name, value in json.loads(query).items() if name != "limit"}
-    return address, Drift(query, matching, load_id)
-
-
-def _fetch_drift(drift: Drift, url: str) -> Drift:
-    try:
-        return replace(drift, counted=fetch_count(Query.of_description(drift.query), url))
-    except CfpbEtlError as error:
-        return replace(drift, failure=error.brief)
