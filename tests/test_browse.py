@@ -104,13 +104,13 @@ def test_every_page_answers_and_is_explained(filled: Path, name: str) -> None:
 
 
 def test_complaints_come_with_facets(filled: Path) -> None:
-    """The newest come first, with how many there are of each product and state."""
+    """The newest come first, with how many there are of each product and company."""
     (page,) = get(filled, "/complaint.json")
 
     facets = page.json()["facet_results"]
     assert {name: facet["results"][0]["count"] for name, facet in facets.items()} == {
         "product": 2,
-        "state": 2,
+        "company": 2,
     }
 
 

@@ -187,6 +187,27 @@ def test_every_view_reads_an_index(connection: sqlite3.Connection) -> None:
             assert "COVERING INDEX" in step or "complaint_product (product=?)" in step
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "company = 'A'",
+        "company = 'A' AND date_received >= '2026-01-01'",
+        "product = 'A'",
+        "product = 'A' AND date_received >= '2026-01-01'",
+        "state = 'CA'",
+        "state = 'CA' AND date_received >= '2026-01-01'",
+        "date_received BETWEEN '2026-01-01' AND '2026-01-31'",
+        "withdrawn_on IS NOT NULL",
+    ],
+)
+def test_the_usual_questions_read_an_index(connection: sqlite3.Connection, asked: str) -> None:
+    """How many there are of a company, a product, a state or a month is counted in an index."""
+    sql = f"SELECT COUNT(*) FROM complaint WHERE {asked}"  # noqa: S608
+    ((*_, plan),) = connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+
+    assert "COVERING INDEX" in plan
+
+
 # --- the search -----------------------------------------------------------------------------
 
 

@@ -61,7 +61,7 @@ _SETTINGS = {
 _SEARCHED = {"fts_table": "narrative_search", "fts_pk": "complaint_id"}
 _HIDDEN = {"hidden": True}
 _SHOWN: dict[str, dict[str, Any]] = {
-    "complaint": _SEARCHED | {"sort_desc": "date_received", "facets": ["product", "state"]},
+    "complaint": _SEARCHED | {"sort_desc": "date_received", "facets": ["product", "company"]},
     "narratives": _SEARCHED,
     "load": {"sort_desc": "load_id"},
     "load_part": _HIDDEN,

@@ -158,7 +158,6 @@ def _m005_reading(connection: sqlite3.Connection) -> None:
     for statement in (
         "CREATE INDEX complaint_company ON complaint (company, date_received, timely)",
         "CREATE INDEX complaint_product ON complaint (product, date_received)",
-        "CREATE INDEX complaint_state ON complaint (state, date_received)",
         "CREATE INDEX complaint_withdrawn_on ON complaint (withdrawn_on)"
         " WHERE withdrawn_on IS NOT NULL",
         "CREATE INDEX complaint_change_load ON complaint_change (load_id)",
@@ -181,8 +180,15 @@ CREATE VIRTUAL TABLE narrative_search
     fill_product_today(connection)
 
 
-def _m006_plain_words(connection: sqlite3.Connection) -> None:
-    """Shares of what CFPB tells only; the loads' tables in lines, where they had grown to one."""
+def _m006_plain_words_and_an_index_less(connection: sqlite3.Connection) -> None:
+    """Shares of what CFPB tells only; the loads' tables in lines, where they had grown to one.
+
+    And an index less: of a million complaints each takes 0.7 s of a load of 10. States are found by
+    the days' index, which is read whole in 0.04 s.
+    """
+    connection.execute("DROP INDEX IF EXISTS complaint_state")
+    connection.execute("DROP INDEX complaint_date_received")
+    connection.execute("CREATE INDEX complaint_date_received ON complaint (date_received, state)")
     make_views_anew(connection)
     _make_anew(
         connection,
@@ -261,5 +267,5 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _m003_files,
     _m004_known_lines,
     _m005_reading,
-    _m006_plain_words,
+    _m006_plain_words_and_an_index_less,
 )

@@ -104,10 +104,14 @@ ORDER BY complaints DESC, company""",
 CREATE VIEW complaints_by_state AS -- how many there are from each state; large ones have more
 SELECT
     state,                                -- where the consumer lives, two letters
-    COUNT(*) AS complaints,               -- how many
+    SUM(complaints) AS complaints,        -- how many
     MIN(date_received) AS first_received, -- the day of the first, YYYY-MM-DD
     MAX(date_received) AS last_received   -- the day of the last, YYYY-MM-DD
-FROM complaint
+FROM (
+    SELECT date_received, state, COUNT(*) AS complaints
+    FROM complaint
+    GROUP BY date_received, state
+)
 GROUP BY state
 ORDER BY complaints DESC, state""",
     """
