@@ -141,7 +141,7 @@ def test_what_is_odd_is_shown_as_it_is() -> None:
     odd = LoadReport(remarks=("line 7: <img src=x>\n\n# not a heading",))
     outcome = RunOutcome(NOW, NOW, "completed", asked='api {"search": "a|b"}', report=odd)
 
-    lines = summary(outcome, Path("a|`b`.db"), limited=False).splitlines()
+    lines = summary(outcome, Path("a|`b`.db"), limited=False, again="").splitlines()
 
     assert "    line 7: <img src=x> # not a heading" in lines
     assert r'| asked for | `api {"search": "a\|b"}` |' in lines

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import reduce
 from operator import add
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from prefect.client.schemas.objects import FlowRun
 
-from cfpb_etl.load_report import LoadReport, what_is_kept
+from cfpb_etl.load_report import LoadReport, how_to_repeat, what_is_kept
 
 FIRST = LoadReport(
     parts=1,
@@ -121,3 +123,12 @@ def test_what_is_kept(goes_on: str, *, limited: bool) -> None:
         f"Kept: 1,000 complaints in x.db. Run the same command again: it {goes_on}"
     )
     assert what_is_kept(0, Path("x.db"), limited=limited) == "Nothing was stored."
+
+
+def test_how_a_run_is_repeated() -> None:
+    """One that a person started by its command, one of a deployment by Prefect's."""
+    run = FlowRun(flow_id=UUID(int=1))
+    served = FlowRun(flow_id=UUID(int=1), deployment_id=UUID(int=2))
+
+    assert how_to_repeat(run) == "Run the same command again"
+    assert how_to_repeat(served) == f"Run it again with `prefect flow-run retry {served.id}`"

@@ -15,9 +15,10 @@ from prefect.artifacts import (
     create_progress_artifact,
     update_progress_artifact,
 )
+from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
-from cfpb_etl.load_report import LoadReport, what_is_kept
+from cfpb_etl.load_report import LoadReport, how_to_repeat, what_is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,13 +35,15 @@ _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 def record_run(outcome: RunOutcome, database: Path, picture: Path | None, *, limited: bool) -> None:
-    """Give Prefect's server the summary of a run, and its picture if one was drawn.
+    """Give Prefect's server the summary of the run under way, and its picture if one was drawn.
 
     The server cannot reach a file of this machine, so the picture travels in its address, which
     both of Prefect's UIs show. That the server does not take them is a warning.
     """
     try:
-        words = summary(outcome, database, limited=limited)
+        under_way = FlowRunContext.get()
+        again = how_to_repeat(under_way.flow_run if under_way else None)
+        words = summary(outcome, database, limited=limited, again=again)
         create_markdown_artifact(words, SUMMARY, f"A run {outcome.word}.")
         if picture is not None:
             kind = _MEDIA_TYPES[picture.suffix.lower()]
@@ -50,8 +53,8 @@ def record_run(outcome: RunOutcome, database: Path, picture: Path | None, *, lim
         get_run_logger().warning("Prefect's server did not take the summary of the run: %s", error)
 
 
-def summary(outcome: RunOutcome, database: Path, *, limited: bool) -> str:
-    """Return what a run did, and how it ended, in Markdown."""
+def summary(outcome: RunOutcome, database: Path, *, limited: bool, again: str) -> str:
+    """Return what a run did, how it ended, and how it is repeated if need be, in Markdown."""
     report, known = outcome.report, outcome.report.known_files
     retries = sum(figures.retries for figures in outcome.tasks.values())
     facts = {
@@ -67,7 +70,7 @@ def summary(outcome: RunOutcome, database: Path, *, limited: bool) -> str:
     }
     lines = [f"# {outcome.word.capitalize()}", ""]
     if outcome.error:
-        kept = what_is_kept(report.rows, database, limited=limited)
+        kept = what_is_kept(report.rows, database, limited=limited, again=again)
         lines += [*map(_verbatim, (outcome.message, kept)), ""]
     lines += ["| | |", "|---|---|"]
     lines += [f"| {name} | {words} |" for name, words in facts.items() if words]

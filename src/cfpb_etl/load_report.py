@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from prefect.client.schemas.objects import FlowRun
+
 MOST_REMARKS = 20
 
 
@@ -133,9 +135,17 @@ class LoadReport:
         )
 
 
-def what_is_kept(
-    rows: int, database: Path, *, limited: bool, again: str = "Run the same command again"
-) -> str:
+_AGAIN = "Run the same command again"
+
+
+def how_to_repeat(run: FlowRun | None) -> str:
+    """Return how a run is repeated: that of a deployment was started by no command of ours."""
+    if run is None or run.deployment_id is None:
+        return _AGAIN
+    return f"Run it again with `prefect flow-run retry {run.id}`"
+
+
+def what_is_kept(rows: int, database: Path, *, limited: bool, again: str = _AGAIN) -> str:
     """Return what a load that did not end well leaves, and what the next run does.
 
     Args:

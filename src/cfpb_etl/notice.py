@@ -12,7 +12,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.utilities.urls import url_for
 
 from cfpb_etl.errors import CfpbEtlError, NoNotificationBlockError
-from cfpb_etl.load_report import what_is_kept
+from cfpb_etl.load_report import how_to_repeat, what_is_kept
 from cfpb_etl.schema import connect
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
 
 def _kept(flow_run: FlowRun, error: object) -> str:
     database = Path(str(flow_run.parameters.get("database")))
-    again = "Run the same command again"
-    if flow_run.deployment_id is not None:
-        again = f"Run it again with `prefect flow-run retry {flow_run.id}`"
+    again = how_to_repeat(flow_run)
     rows, limit = 0, None
     with suppress(sqlite3.Error), closing(connect(database)) as connection:
         rows, limit = connection.execute(
