@@ -461,7 +461,7 @@ def test_a_file_of_before_gets_the_newest_text(
 ) -> None:
     """Views and the loads' tables of an older file read as those of a new one, and hold the same.
 
-    What a user made of the loads' table stays.
+    What a user made with the loads' table stays, and works.
     """
     database, new = tmp_path / "our.db", tmp_path / "new.db"
     with monkeypatch.context() as patch:
@@ -476,6 +476,7 @@ def test_a_file_of_before_gets_the_newest_text(
         " VALUES (7, 'bulk', 'a', '{}', '0', '2026', 'odd')",
         "INSERT INTO load_part (load_id, key, last_modified) VALUES (7, 'k', 'm')",
         "CREATE INDEX by_outcome ON load (outcome)",
+        "CREATE VIEW mine AS SELECT remarks, company FROM load LEFT JOIN complaint USING (load_id)",
     )
 
     opened(database)
@@ -483,6 +484,7 @@ def test_a_file_of_before_gets_the_newest_text(
 
     migrated = tables(database)
     assert migrated.pop("by_outcome")
+    assert migrated.pop("mine")
     assert migrated == tables(new)
     with closing(sqlite3.connect(database)) as connection:
         query = (
@@ -490,6 +492,7 @@ def test_a_file_of_before_gets_the_newest_text(
         )
         assert connection.execute(query).fetchall() == [(7, "odd", "k", "m")]
         assert connection.execute("SELECT COUNT(*) FROM product_today").fetchone() > (0,)
+        assert connection.execute("SELECT * FROM mine").fetchall() == [("odd", None)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 

@@ -256,7 +256,10 @@ def _make_anew(connection: sqlite3.Connection, table: str, statement: str) -> No
     connection.execute(statement.replace(f"CREATE TABLE {table}", "CREATE TABLE made_anew", 1))
     connection.execute(f"INSERT INTO made_anew SELECT * FROM {table}")  # noqa: S608 - a word of ours
     connection.execute(f"DROP TABLE {table}")
+    # Else SQLite refuses where a view of the user's reads the table, which is not there just now.
+    connection.execute("PRAGMA legacy_alter_table = ON")
     connection.execute(f"ALTER TABLE made_anew RENAME TO {table}")
+    connection.execute("PRAGMA legacy_alter_table = OFF")
     for (made,) in hung_on:
         connection.execute(made)
 
