@@ -119,7 +119,7 @@ class _ReadOnly(Database):  # type: ignore[misc] # it is Any
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002, FBT001, FBT002
         mode = "mode=ro" if self.is_mutable else "mode=ro&immutable=1"
-        address = f"{self.path.absolute().as_uri()}?{mode}"
+        address = f"{Path(self.path).absolute().as_uri()}?{mode}"
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         self._all_file_connections.append(connection)
         return connection
@@ -139,7 +139,7 @@ def application(database: Path) -> Datasette:
         status = read_status(connection, database)
     datasette = Datasette([], metadata=metadata(status), settings=_SETTINGS)
     datasette.remove_database("_memory")
-    shown = _ReadOnly(datasette, path=database, is_mutable=not is_immutable(database))
+    shown = _ReadOnly(datasette, path=str(database), is_mutable=not is_immutable(database))
     datasette.add_database(shown, name=_NAME)
     return datasette
 

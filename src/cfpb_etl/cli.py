@@ -248,7 +248,8 @@ def _in_one_line(error: Exception) -> str:
         return f"{option} {error.value!r} is not valid; {error.allowed}."
     if isinstance(error, UnusedCliTokensError):
         words = error.unused_tokens or [""]
-        if like := get_close_matches(words[0], _commands(), 1):
+        like = get_close_matches(words[0], _commands(), 1)
+        if like and words[0] not in _commands():
             return f"{words[0]!r} is no command. Did you mean {like[0]}?"
         return f"{' '.join(words)!r} belongs to no option; an option is repeated for each value."
     said = " ".join(str(error).split())

@@ -187,7 +187,7 @@ def _m006_plain_words_and_an_index_less(connection: sqlite3.Connection) -> None:
     the days' index, which is read whole in 0.04 s.
     """
     connection.execute("DROP INDEX IF EXISTS complaint_state")
-    connection.execute("DROP INDEX complaint_date_received")
+    connection.execute("DROP INDEX IF EXISTS complaint_date_received")
     connection.execute("CREATE INDEX complaint_date_received ON complaint (date_received, state)")
     make_views_anew(connection)
     _make_anew(
@@ -249,19 +249,23 @@ CREATE TABLE load_part (           -- where a load stands: a row for each window
 
 def _make_anew(connection: sqlite3.Connection, table: str, statement: str) -> None:
     """Make a table of the same columns anew, since SQLite keeps a table's text as it grew."""
+    made = connection.execute(f"SELECT * FROM {table} LIMIT 0").description  # noqa: S608 - a word of ours
+    connection.execute(statement.replace(f"CREATE TABLE {table}", "CREATE TABLE made_anew", 1))
+    if connection.execute("SELECT * FROM made_anew LIMIT 0").description != made:
+        connection.execute("DROP TABLE made_anew")  # a user added a column: the old text will do
+        return
     hung_on = connection.execute(  # by a user
         "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND type <> 'table' AND sql IS NOT NULL",
         (table,),
     ).fetchall()
-    connection.execute(statement.replace(f"CREATE TABLE {table}", "CREATE TABLE made_anew", 1))
     connection.execute(f"INSERT INTO made_anew SELECT * FROM {table}")  # noqa: S608 - a word of ours
     connection.execute(f"DROP TABLE {table}")
     # Else SQLite refuses where a view of the user's reads the table, which is not there just now.
     connection.execute("PRAGMA legacy_alter_table = ON")
     connection.execute(f"ALTER TABLE made_anew RENAME TO {table}")
     connection.execute("PRAGMA legacy_alter_table = OFF")
-    for (made,) in hung_on:
-        connection.execute(made)
+    for (theirs,) in hung_on:
+        connection.execute(theirs)
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (

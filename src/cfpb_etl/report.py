@@ -154,7 +154,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _months(connection: sqlite3.Connection, complaints: int) -> Section:
     rows: Rows = connection.execute(
         "SELECT month, COALESCE(product, 'No product'), complaints"
-        " FROM complaints_by_month_and_product WHERE month IS NOT NULL"
+        " FROM complaints_by_month_and_product WHERE month GLOB '[12][0-9][0-9][0-9]-[01][0-9]'"
     ).fetchall()
     totals: dict[str, int] = {}
     for _, product, count in rows:

@@ -93,8 +93,10 @@ def is_immutable(database: Path) -> bool:
     SQLite must be told, since it would first write beside the file
     (https://www.sqlite.org/wal.html section 5). Who writes to it has a log there.
     """
-    has_log = Path(f"{database}-wal").exists()
-    return not has_log and not os.access(database.parent, os.W_OK)
+    real = database.resolve()  # beside which SQLite keeps the log
+    log = Path(f"{real}-wal")
+    has_log = log.exists() and log.stat().st_size > 0
+    return not has_log and not os.access(real.parent, os.W_OK)
 
 
 @contextmanager

@@ -218,9 +218,9 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
         (lately,),
     ).fetchone()
     (made_up,) = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM load WHERE source = 'sample')"
+        "SELECT EXISTS (SELECT 1 FROM load WHERE source = 'sample' AND complaints_read > 0)"
     ).fetchone()
-    log = Path(f"{database}-wal")
+    log = Path(f"{database.resolve()}-wal")
     names = ", ".join(LastLoad.__dataclass_fields__)
     loads = connection.execute(
         f"SELECT {names} FROM load WHERE load_id IN"  # noqa: S608 - names of ours

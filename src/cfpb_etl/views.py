@@ -152,7 +152,7 @@ def make_views_anew(connection: sqlite3.Connection) -> None:
     """Make the views and the names of products as they are now, in a file that had them before."""
     for statement in VIEWS:
         _, _, name, *_ = statement.split(maxsplit=3)
-        connection.execute(f"DROP VIEW {name}")
+        connection.execute(f"DROP VIEW IF EXISTS {name}")
         connection.execute(statement)
     connection.execute("DELETE FROM product_today")
     fill_product_today(connection)

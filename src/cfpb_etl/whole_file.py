@@ -16,6 +16,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: If it cannot be written.
     """
+    path = path.resolve()  # what a link leads to is written, and the link stays
     unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         unfinished.write_bytes(content)
