@@ -164,6 +164,13 @@ def test_made_up_complaints_are_not_cfpbs(path: Path) -> None:
         assert "Consumer Financial Protection Bureau" not in page.text
 
 
+def test_datasettes_own_pages_answer(filled: Path) -> None:
+    """Those of what it holds and how it is set, too."""
+    pages = get(filled, *(f"/../-/{name}.json" for name in ("databases", "metadata", "settings")))
+
+    assert [page.status_code for page in pages] == [200, 200, 200]
+
+
 def test_another_programs_file_is_refused(tmp_path: Path) -> None:
     """Only a file of ours is explained."""
     path = tmp_path / "other.db"

@@ -306,6 +306,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["stauts"], "'stauts' is no command. Did you mean status? See cfpb-etl --help."),
         (["nonsense"], "'nonsense' belongs to no option"),
+        (["--limit", "5", "graph"], "'graph' belongs to no option"),
         (["status", "x"], "'x' belongs to no option"),
         (["status", "x"], "See cfpb-etl status --help."),
         (["status"], "load something into it first, or give --database sample.db."),

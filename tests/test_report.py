@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -175,6 +177,19 @@ def test_a_small_share_is_not_none(path: Path, page: Path) -> None:
         "2,498 · 100.0 %",
         "1 · < 0.1 %",
     ]
+
+
+def test_a_day_that_is_none(path: Path, page: Path) -> None:
+    """Written by hand, it is left out of the months, and told."""
+    load_file(path, complaint(1, date_received="2026-01-01"), complaint(2))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE complaint SET date_received = 'n/a' WHERE complaint_id = 2")
+        connection.commit()
+
+    write_report(path, page)
+
+    assert [each["month"] for each in charts(page)["months"]] == ["2026-01"]
+    assert "1 without a day are left out." in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("months", [3, 30])

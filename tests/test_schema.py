@@ -496,6 +496,47 @@ def test_a_file_of_before_gets_the_newest_text(
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+def test_what_a_user_has_changed_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column more, or a view or an index less, is brought up to date all the same."""
+    database = tmp_path / "our.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", MIGRATIONS[:5])
+        opened(database)
+    execute(
+        database,
+        "ALTER TABLE load ADD COLUMN note TEXT",
+        "DROP VIEW complaints_by_state",
+        "DROP INDEX complaint_date_received",
+    )
+
+    opened(database)
+
+    assert "note TEXT" in tables(database)["load"]
+    assert {"complaints_by_state", "complaint_date_received"} <= set(tables(database))
+    assert "made_anew" not in tables(database)
+
+
+def test_a_link_to_a_file_under_load(nobodys_folder: Path) -> None:
+    """What was written since counts, though nobody may write beside the link."""
+    real, folder = nobodys_folder / "real.db", nobodys_folder / "links"
+    folder.mkdir()
+    (folder / "link.db").symlink_to(real)
+    opened(real)
+    with closing(sqlite3.connect(real)) as connection:
+        connection.execute("INSERT INTO complaint (complaint_id, load_id) VALUES (1, 1)")
+        connection.commit()
+        for each in nobodys_folder.glob("real.db*"):
+            each.chmod(0o666)
+        folder.chmod(0o555)
+
+        said = load_as_nobody(folder / "link.db", "read")
+    folder.chmod(0o700)
+
+    assert said == "read 1\n"
+
+
 def test_a_changed_view_takes_a_migration() -> None:
     """Files of before have the views of before, until a migration makes them anew."""
     made = repr((VIEWS, RENAMED_PRODUCTS)).encode()

@@ -180,6 +180,7 @@ def test_made_up_complaints_are_not_counted_at_cfpb(path: Path, api_url: str) ->
     """CFPB has no count of the sample's, and of an empty database there is nothing to hold."""
     load(path, part(complaint(1)), kind="sample")
 
+    assert get_status(path).is_made_up
     assert get_status(path, api_url).drift is None
     assert told(path)["asked for"] == "state CA, made up"
     assert "at CFPB" not in told(path, api_url)

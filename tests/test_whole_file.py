@@ -22,6 +22,17 @@ def test_it_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
         assert [*tmp_path.iterdir()] == [path]
 
 
+def test_a_link_stays(tmp_path: Path) -> None:
+    """What it leads to is written."""
+    page, link = tmp_path / "page.html", tmp_path / "link.html"
+    link.symlink_to(page)
+
+    write_whole(link, b"one")
+
+    assert link.is_symlink()
+    assert page.read_bytes() == b"one"
+
+
 def test_what_cannot_take_its_place_leaves_nothing(tmp_path: Path) -> None:
     """A folder of the name stays, and so does what is in it."""
     path = tmp_path / "page.html"
