@@ -118,19 +118,20 @@ def main() -> None:
         waiting = {"company_response": "In progress", "company_public_response": None}
         before = [each | waiting if n % 40 == 0 else each for n, each in enumerate(complaints)]
         write_archive(files, made_complaints(25_000, era="2024", until=NEWEST_DAY["deployed"]))
-        asked = ["--database", "complaints.db", "--graph", bulk]
-        for day, published in (8, before), (9, complaints[:5_000] + complaints[5_004:]):
-            emulator = Emulator(published, files=files)
-            emulator.publish(date(2026, 10, day))
-            with serve(emulator) as url:
-                loaded = run(folder, "--source", "bulk", "--file", urljoin(url, BULK_PATH), *asked)
-                if published is before:
-                    put("daily file ends:", loaded.replace(bulk, "complaints-flow.svg"))
-                    continue
-                archive = urljoin(url, ARCHIVE_PATH)
-                run(folder, "--source", "archive", "--file", archive, "--no-graph")
-                run(folder, "report")
-                put("the archive:", run(folder, "status", "--api-url", url))
+        asked = ["--database", "complaints.db", "--graph", bulk, "--source", "bulk", "--file"]
+        yesterday = Emulator(before, files=files)
+        yesterday.publish(date(2026, 10, 8))
+        with serve(yesterday) as url:
+            loaded = run(folder, *asked, urljoin(url, BULK_PATH))
+        put("daily file ends:", loaded.replace(bulk, "complaints-flow.svg"))
+        today = Emulator(complaints[:5_000] + complaints[5_004:], files=files)
+        today.publish(date(2026, 10, 9))
+        with serve(today) as url:
+            run(folder, *asked, urljoin(url, BULK_PATH))
+            archive = ["--source", "archive", "--file", urljoin(url, ARCHIVE_PATH)]
+            run(folder, *archive, "--no-graph")
+            run(folder, "report")
+            put("the archive:", run(folder, "status", "--api-url", url))
         report = Path(folder, "complaints-report.html").as_uri()
         photograph(report, ROOT / "docs" / "report.png", 1000, 1505)
         with browsing(folder, "sample.db") as url:

@@ -76,6 +76,7 @@ def test_all_that_cfpb_has(path: Path, api_url: str, held: int, words: str) -> N
         {"company": [HELD[0].company, HELD[7].company]},
         {"product": [HELD[0].product]},
         {"product": [f"{HELD[0].product}•{HELD[0].sub_product}", "Mortgage"]},
+        {"product": [HELD[0].product, f"{HELD[0].product}•{HELD[0].sub_product}"]},
         {"issue": [f"{HELD[1].issue}•{HELD[1].sub_issue}", HELD[2].issue]},
         {"since": MIDDLE, "state": ["CA", "FL"], "product": [HELD[0].product]},
     ],

@@ -152,7 +152,7 @@ def test_of_a_part_it_says_of_which(path: Path, page: Path) -> None:
 
     load(path, part(complaint(3, date_received="2026-01-01")), query='{"limit": 1000}')
     write_report(path, page)
-    assert "2 without a day are left out." in page.read_text("utf-8")
+    assert "Left out: 2 without a day." in page.read_text("utf-8")
 
 
 def test_timely_is_of_what_cfpb_tells(path: Path, page: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_day_that_is_none(path: Path, page: Path) -> None:
     write_report(path, page)
 
     assert [each["month"] for each in charts(page)["months"]] == ["2026-01"]
-    assert "1 without a day are left out." in page.read_text("utf-8")
+    assert "Left out: 1 without a day." in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("months", [3, 30])

@@ -105,7 +105,7 @@ def test_a_load_under_way(path: Path) -> None:
 
     # A load that was killed could not write how it ended.
     words = told(path)["load 1"]
-    assert words.startswith("api, interrupted 20")
+    assert words.startswith("api, interrupted after it began 20")
     assert words.endswith("; ended without a word")
 
 

@@ -15,6 +15,9 @@ _CLAIMED = (
 )
 
 
+_PEEK_SECONDS = 0.2  # who asks whether it is claimed has it locked for much less
+
+
 def sole_writer(database: Path) -> sqlite3.Connection:
     """Claim the database for one load.
 
@@ -25,7 +28,7 @@ def sole_writer(database: Path) -> sqlite3.Connection:
         DatabaseInUseError: If another load holds it.
     """
     claim = _claim_on(database)
-    connection = _Claim(claim, timeout=0, isolation_level=None)
+    connection = _Claim(claim, timeout=_PEEK_SECONDS, isolation_level=None)
     connection.path = claim
     try:
         # On its first write SQLite looks whether the file was removed since it was opened, unless

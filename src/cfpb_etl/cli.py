@@ -258,8 +258,8 @@ def _in_one_line(error: Exception) -> str:
 
 def _command(arguments: Sequence[str] | None) -> str:
     """Return the command that was typed, for its help."""
-    first = (sys.argv[1:] if arguments is None else arguments)[:1]
-    return " ".join(["cfpb-etl", *({*first} & {*_commands()})])
+    first = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+    return f"cfpb-etl {first}" if first in _commands() else "cfpb-etl"
 
 
 def _commands() -> list[str]:

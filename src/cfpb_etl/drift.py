@@ -85,6 +85,8 @@ def _held(connection: sqlite3.Connection, query: Query) -> int:
     ):
         matches = []
         for each in wanted:
+            if any(other.startswith(f"{each}•") for other in wanted):
+                continue  # CFPB narrows to the part (CCDB_API.md section 3)
             levels = each.split("•") if len(columns) > 1 else [each]
             pairs = zip(columns, levels, strict=False)
             matches.append(" AND ".join(f"{column} = ?" for column, _ in pairs))

@@ -177,7 +177,7 @@ def _months(connection: sqlite3.Connection, complaints: int) -> Section:
         "Complaints by month and product",
         "When complaints were received. The newest months still grow: CFPB publishes a complaint"
         " when the company has answered, or after 15 days."
-        f"{f' {undated:,} without a day are left out.' * bool(undated)}",
+        f"{f' Left out: {undated:,} without a day.' * bool(undated)}",
         ("month", *shown, "all"),
         [(month, *of_month.values(), sum(of_month.values())) for month, of_month in folded.items()],
         month_chart(values, shown) if values else None,

@@ -180,7 +180,8 @@ def _size(count: float) -> str:
 
 def _outcome(load: LastLoad) -> str:
     moment = (load.ended_at or load.started_at)[:16].replace("T", " ")
-    said = f"{load.source}, {load.outcome} {'since ' * (load.outcome == 'running')}{moment} UTC"
+    began = "" if load.ended_at else "since " if load.outcome == "running" else "after it began "
+    said = f"{load.source}, {load.outcome} {began}{moment} UTC"
     if load.as_of:
         said += f", data of {load.as_of}"
     if load.complaints_read:
@@ -212,6 +213,7 @@ def get_status(database: Path, url: str | None = None) -> Status:
 
 def read_status(connection: sqlite3.Connection, database: Path) -> Status:
     """Read what a database holds."""
+    claimed = is_claimed(database)
     lately = (datetime.now(UTC) - _LATELY).isoformat(timespec="seconds")
     (updated,) = connection.execute(
         "SELECT COALESCE(SUM(updated), 0) FROM load WHERE COALESCE(ended_at, started_at) >= ?",
@@ -238,13 +240,14 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
         asked=_asked(connection),
         **_counts(connection),
         updated_lately=updated,
-        loads=tuple(_as_it_ended(LastLoad(*row), database) for row in loads),
+        loads=tuple(_as_it_ended(LastLoad(*row), database, claimed=claimed) for row in loads),
     )
 
 
-def _as_it_ended(load: LastLoad, database: Path) -> LastLoad:
-    # One that was killed could not write that it ended; the next load will.
-    if load.outcome == "running" and not is_claimed(database):
+def _as_it_ended(load: LastLoad, database: Path, *, claimed: bool) -> LastLoad:
+    # One that was killed could not write that it ended; the next load will. One that ended, or
+    # began, while this was read had the database before or has it now.
+    if load.outcome == "running" and not claimed and not is_claimed(database):
         return replace(load, outcome="interrupted", failure="ended without a word")
     return load
 

@@ -79,6 +79,8 @@ def _whole_answer(url: str, server: Server) -> tuple[requests.Response, bytearra
                 body += chunk
                 if len(body) > LARGEST_BODY:
                     raise TooLargeError(url, status=response.status_code, server=server)
+                if time.monotonic() >= deadline:
+                    break
         except CutBodyError:
             if time.monotonic() < deadline:
                 raise
@@ -92,7 +94,8 @@ def _cut_off(response: requests.Response, seconds: float) -> Iterator[None]:
     """End an answer that takes longer: a read waits for all of a chunk, however it trickles."""
 
     def shut() -> None:
-        with suppress(RuntimeError, ValueError, OSError):  # it has come to its end meanwhile
+        # It has come to its end meanwhile; while it is closed, there is nothing to call.
+        with suppress(RuntimeError, ValueError, TypeError, OSError):
             response.raw.shutdown()
 
     timer = threading.Timer(seconds, shut)

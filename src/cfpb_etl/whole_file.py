@@ -17,11 +17,11 @@ def write_whole(path: Path, content: bytes) -> None:
         OSError: If it cannot be written.
     """
     path = path.resolve()  # what a link leads to is written, and the link stays
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+    unfinished = path.with_name(f".{uuid4().hex}")
     try:
         unfinished.write_bytes(content)
         unfinished.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             unfinished.unlink()
         raise

@@ -8,6 +8,8 @@ load: the first load of a million complaints, as in `bulk.py`, beside the same w
 views: each view, the five questions of the README and a search, the best of as many, and the
     report, all on a million complaints of 2024, a third of them with a narrative; the counts beside
     those of a plain scan.
+all: as many complaints as CFPB has, 18 million, without narratives, loaded once; then as views.
+    It takes ten minutes, and 20 GB of disk.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from cfpb_etl.emulator import (
     Emulator,
     Era,
     NotARecordingError,
-    Source,
     made_complaints,
     recorded_complaints,
     serve,
@@ -55,7 +54,7 @@ def run(  # noqa: PLR0913 - the options of the command
         )
         emulator = Emulator(complaints, files=files, throttle=throttle)
         if files and not recording:
-            _write(emulator, files, complaints, era)
+            _write(emulator, files, rows, era)
     except NotARecordingError as error:
         sys.exit(str(error))
     except OSError as error:
@@ -73,12 +72,11 @@ def run(  # noqa: PLR0913 - the options of the command
         sys.exit(f"Cannot listen on port {port}: {error.strerror}")
 
 
-def _write(emulator: Emulator, files: Path, complaints: list[Source], era: Era) -> None:
+def _write(emulator: Emulator, files: Path, rows: int, era: Era) -> None:
     """Write what CFPB published on the day after the newest complaints of an era."""
     emulator.publish(NEWEST_DAY[era] + timedelta(1), columns=18 if era == "2024" else 15)
     # The archive has the narratives that the release of today lacks, of the same complaints.
-    rows, until = len(complaints), NEWEST_DAY[era]
-    write_archive(files, made_complaints(rows, era="2024", until=until))
+    write_archive(files, made_complaints(rows, era="2024", until=NEWEST_DAY[era]))
 
 
 if __name__ == "__main__":
