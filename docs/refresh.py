@@ -33,7 +33,7 @@ from cfpb_etl.emulator import (  # noqa: E402
     serve,
     write_archive,
 )
-from cfpb_etl.emulator.complaints import NEWEST_DAY  # noqa: E402
+from cfpb_etl.emulator.data.complaints import NEWEST_DAY  # noqa: E402
 from cfpb_etl.questions import QUESTIONS  # noqa: E402
 
 

@@ -14,10 +14,10 @@ and emulator cannot share a mistake.
 """
 
 from cfpb_etl.emulator.application import Emulator, FileRequest, SearchRequest
-from cfpb_etl.emulator.complaints import Era, Source, made_complaints
+from cfpb_etl.emulator.data.complaints import Era, Source, made_complaints
+from cfpb_etl.emulator.data.files import BULK_PATH, Columns, write_archive, write_bulk_file
+from cfpb_etl.emulator.data.recordings import NotARecordingError, recorded_complaints
 from cfpb_etl.emulator.file_server import ARCHIVE_PATH
-from cfpb_etl.emulator.files import BULK_PATH, Columns, write_archive, write_bulk_file
-from cfpb_etl.emulator.recordings import NotARecordingError, recorded_complaints
 from cfpb_etl.emulator.server import serve
 
 __all__ = [

@@ -21,7 +21,7 @@ from cfpb_etl.emulator import (
     serve,
     write_archive,
 )
-from cfpb_etl.emulator.complaints import NEWEST_DAY
+from cfpb_etl.emulator.data.complaints import NEWEST_DAY
 
 app = App(name="python -m cfpb_etl.emulator", version_flags=[])
 

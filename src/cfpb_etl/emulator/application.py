@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from cfpb_etl.emulator.complaints import Era, Source
+from cfpb_etl.emulator.data.complaints import Era, Source
+from cfpb_etl.emulator.data.files import DOCUMENTS_PATH, Columns, write_bulk_file
 from cfpb_etl.emulator.file_server import ARCHIVE_PATH, file_server
-from cfpb_etl.emulator.files import DOCUMENTS_PATH, Columns, write_bulk_file
 from cfpb_etl.emulator.parameters import read_query
 from cfpb_etl.emulator.refusal import RefusedError
 from cfpb_etl.emulator.search import SCORE, Index, Page, Query

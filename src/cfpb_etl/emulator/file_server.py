@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from cfpb_etl.emulator.files import DOCUMENTS_PATH
+from cfpb_etl.emulator.data.files import DOCUMENTS_PATH
 
 ARCHIVE_PATH = (
     "/foia-requests/foia-electronic-reading-room/"

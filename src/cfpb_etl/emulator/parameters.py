@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from cfpb_etl.emulator.complaints import Era
+from cfpb_etl.emulator.data.complaints import Era
 from cfpb_etl.emulator.refusal import RefusedError
 from cfpb_etl.emulator.search import BULLET, Filters, Query, Wanted
 

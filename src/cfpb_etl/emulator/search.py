@@ -12,7 +12,7 @@ from math import inf
 from threading import Lock
 from typing import NamedTuple
 
-from cfpb_etl.emulator.complaints import Source
+from cfpb_etl.emulator.data.complaints import Source
 from cfpb_etl.emulator.refusal import backend_trouble, unexpected_trouble
 
 MAX_RESULT_WINDOW = 10_000

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from cfpb_etl.emulator import NotARecordingError, made_complaints, recorded_complaints
-
-from .conftest import Serve
+from emulator.conftest import Serve
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from cfpb_etl.emulator.complaints import Source
+from cfpb_etl.emulator.data.complaints import Source
 
 
 class NotARecordingError(ValueError):

@@ -28,8 +28,7 @@ from cfpb_etl.emulator import (
     write_archive,
     write_bulk_file,
 )
-
-from .test_emulator_server import started
+from emulator.test_server import started
 
 DAY, NEXT_DAY = date(2026, 10, 8), date(2026, 10, 9)
 

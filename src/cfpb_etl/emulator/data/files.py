@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TextIO, TypeAlias
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from cfpb_etl.emulator.complaints import Source
+from cfpb_etl.emulator.data.complaints import Source
 
 Columns: TypeAlias = Literal[15, 16, 18]
 """Which era's file: with 18 columns until 2026-06, with 16 until 2026-09, with 15 since."""

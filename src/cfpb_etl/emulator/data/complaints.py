@@ -11,7 +11,7 @@ from itertools import product as combinations
 from random import Random
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
-from cfpb_etl.emulator.categories import (
+from cfpb_etl.emulator.data.categories import (
     COMPANY_RESPONSES,
     PUBLIC_RESPONSES,
     STATES,
@@ -20,8 +20,8 @@ from cfpb_etl.emulator.categories import (
     ZIP_FORMS,
     State,
 )
-from cfpb_etl.emulator.narratives import made_narrative
-from cfpb_etl.emulator.products import ISSUES_UNTIL_2023, products
+from cfpb_etl.emulator.data.narratives import made_narrative
+from cfpb_etl.emulator.data.products import ISSUES_UNTIL_2023, products
 
 Source: TypeAlias = dict[str, Any]
 """A complaint as a hit carries it, under `_source`."""

@@ -1,0 +1,1 @@
+"""The complaints and files that the emulator serves: invented ones, or recorded ones."""

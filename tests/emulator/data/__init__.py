@@ -1,0 +1,1 @@
+"""Tests of the complaints and files that the emulator serves."""
