@@ -1,4 +1,4 @@
-"""A local stand-in for CFPB's complaint database, with made-up or recorded complaints.
+"""A local emulator of CFPB's complaint database, with generated or recorded complaints.
 
     app = Emulator(made_complaints(25_000, era="2024"), files=Path("files"))
     app.publish(date(2024, 11, 6), columns=18)
@@ -6,11 +6,14 @@
         requests.get(api_url, params={"size": 100, "sort": "created_date_desc"})
         requests.get(urljoin(api_url, BULK_PATH), headers={"Range": "bytes=100000-"})
 
-It is as faithful as a client can notice: routes, negotiation, validation, sorts, cursors with their
-traps, the window of 10,000 rows, throttling when asked for; the daily bulk file of each era, the
-archive of narratives and its page, with validators and ranges. It exports no searches, has no
-single documents and no aggregations. It shares no code with the rest of the package, so that client
-and emulator cannot share a mistake.
+It behaves like the real server wherever a client can see the difference. The search API has the
+routes, content negotiation, validation, sorts, cursors with their pitfalls, the limit of 10,000
+hits and, on request, throttling. The file server has the daily bulk file of each era, the archive
+of narratives and its page, with validators and byte ranges. Missing are exports, the endpoint of a
+single complaint, and the content of aggregations.
+
+The emulator shares no code with the rest of the package, so that client and emulator cannot share
+a mistake.
 """
 
 from cfpb_etl.emulator.application import Emulator, FileRequest, SearchRequest

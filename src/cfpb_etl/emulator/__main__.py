@@ -1,4 +1,4 @@
-"""`python -m cfpb_etl.emulator`: the emulator alone, until Ctrl-C."""
+"""`python -m cfpb_etl.emulator`: run the emulator until Ctrl-C."""
 
 import sys
 from contextlib import suppress
@@ -38,15 +38,15 @@ def run(  # noqa: PLR0913 - the options of the command
     throttle: int | None = None,
     files: Path | None = None,
 ) -> None:
-    """Serve a local complaint search API, and CFPB's files if wanted, until Ctrl-C.
+    """Serve an emulated complaint search API, and optionally CFPB's files, until Ctrl-C.
 
     Args:
-        port: Where to listen on 127.0.0.1; 0 is a free port.
-        rows: How many complaints to make up.
-        era: Which release to play: "2024" has narratives and noon dates.
-        recording: Recorded responses to serve the complaints of, instead of made-up ones.
-        throttle: How many requests a client may make in 60 seconds (the real API: 20).
-        files: Folder to serve files from; those of made-up complaints are written there first.
+        port: Port on 127.0.0.1. 0 picks a free port.
+        rows: Number of complaints to generate.
+        era: Release to emulate. "2024" has narratives and noon dates.
+        recording: Recorded responses whose complaints are served instead of generated ones.
+        throttle: Requests allowed per client in 60 seconds (the real API: 20).
+        files: Folder to serve files from. Generated complaints are written there first.
     """
     try:
         complaints = (
@@ -54,14 +54,14 @@ def run(  # noqa: PLR0913 - the options of the command
         )
         emulator = Emulator(complaints, files=files, throttle=throttle)
         if files and not recording:
-            _write(emulator, files, rows, era)
+            _write_files(emulator, files, rows, era)
     except NotARecordingError as error:
         sys.exit(str(error))
     except OSError as error:
         sys.exit(f"Cannot write to {files}: {error.strerror}")
     try:
         with serve(emulator, port=port) as api_url:
-            sys.stdout.write(f"{len(complaints):,} complaints at {api_url} (Ctrl-C ends it)\n")
+            sys.stdout.write(f"{len(complaints):,} complaints at {api_url} (stop with Ctrl-C)\n")
             if files:
                 sys.stdout.write(f"bulk file at {urljoin(api_url, BULK_PATH)}\n")
                 sys.stdout.write(f"archive page at {urljoin(api_url, ARCHIVE_PATH)}\n")
@@ -72,11 +72,11 @@ def run(  # noqa: PLR0913 - the options of the command
         sys.exit(f"Cannot listen on port {port}: {error.strerror}")
 
 
-def _write(emulator: Emulator, files: Path, rows: int, era: Era) -> None:
-    """Write what CFPB published on the day after the newest complaints of an era."""
+def _write_files(emulator: Emulator, folder: Path, rows: int, era: Era) -> None:
+    """Write the bulk file of the day after the newest complaints, and the archive."""
     emulator.publish(NEWEST_DAY[era] + timedelta(1), columns=18 if era == "2024" else 15)
-    # The archive has the narratives that the release of today lacks, of the same complaints.
-    write_archive(files, made_complaints(rows, era="2024", until=NEWEST_DAY[era]))
+    # The archive has the narratives of the same complaints, which today's release lacks.
+    write_archive(folder, made_complaints(rows, era="2024", until=NEWEST_DAY[era]))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""The emulator itself: the complaint database as an ASGI application, its search and its files.
+"""The emulator: CFPB's complaint search and its files as an ASGI application.
 
-It decides on a search in the order of the real server: what can be answered in (404, 406), how
-often (429), the method (405), the parameters (400), then what its index can do (424, 500) -
-CCDB_API.md sections 1 and 10.
+A search is checked in the order of the real server: content negotiation (404, 406), rate limit
+(429), method (405), parameters (400), index (424, 500) - docs/facts.md, "Address and methods".
 """
 
 import math
@@ -19,26 +18,26 @@ from starlette.types import Message, Receive, Scope, Send
 
 from cfpb_etl.emulator.data.complaints import Era, Source
 from cfpb_etl.emulator.data.files import DOCUMENTS_PATH, Columns, write_bulk_file
+from cfpb_etl.emulator.errors import HttpError
 from cfpb_etl.emulator.file_server import ARCHIVE_PATH, file_server
 from cfpb_etl.emulator.parameters import read_query
-from cfpb_etl.emulator.refusal import RefusedError
 from cfpb_etl.emulator.search import SCORE, Index, Page, Query
 from cfpb_etl.emulator.throttle import Throttle
 
 SEARCH_PATH = "/data-research/consumer-complaints/search/api/v1/"
-"""Where the search is, exactly; what is no file either is the page that people search with."""
+"""The path of the search; any other path that is not a file's answers with CFPB's HTML page."""
 
 _FILE_PATHS = ("/ccdb/", DOCUMENTS_PATH, ARCHIVE_PATH)
 
-_SEARCH_PAGE = "<!DOCTYPE html><html><title>Search the Consumer Complaint Database</title></html>"
-_EVERY_ANSWER = {"Allow": "GET, OPTIONS", "Vary": "Accept, Cookie"}
-_FOUND = {
+_WEB_PAGE = "<!DOCTYPE html><html><title>Search the Consumer Complaint Database</title></html>"
+_COMMON_HEADERS = {"Allow": "GET, OPTIONS", "Vary": "Accept, Cookie"}
+_SUCCESS_HEADERS = {
     "Access-Control-Allow-Origin": "https://cfpb.github.io",
     "Access-Control-Allow-Methods": "GET",
     "Edge-Cache-Tag": "complaints",
 }
-_JSON_ACCEPTED = {"application/json", "application/*", "*/*"}
-_CSV_ACCEPTED = {"text/csv", "text/*", "*/*"}
+_ACCEPTS_JSON = {"application/json", "application/*", "*/*"}
+_ACCEPTS_CSV = {"text/csv", "text/*", "*/*"}
 _AGGREGATIONS = (
     "company",
     "company_public_response",
@@ -53,17 +52,17 @@ _AGGREGATIONS = (
 
 
 class SearchRequest(NamedTuple):
-    """A request for a search, as it was received and answered."""
+    """A search request and the status of its response."""
 
     at: float
-    """When, by the emulator's clock."""
+    """The time by the emulator's clock."""
     parameters: tuple[tuple[str, str], ...]
     headers: Mapping[str, str]
     status: int
 
 
 class FileRequest(NamedTuple):
-    """A request for a file or for the archive's page, as it was received and answered."""
+    """A request for a file or for the archive's page, and the status of its response."""
 
     method: str
     path: str
@@ -72,18 +71,24 @@ class FileRequest(NamedTuple):
 
 
 class Emulator:
-    """A complaint database that answers searches and sends files, as an ASGI application.
+    """An ASGI application that answers complaint searches and sends CFPB's files.
 
-    It plays the release that published complaints of this shape: with narratives that of 2024,
-    without them the deployed one (CCDB_API.md section 0). `throttle` is how many requests a
-    client may make in `window_seconds`; the real server allows 20. `today` is the day it believes
-    it is, the day after its newest complaint unless told: then its data were last indexed, and by
-    it they are stale or not. `files` is the folder whose files it sends: what `publish`,
-    `write_bulk_file` and `write_archive` write there. Every search is noted in `requests`, every
-    request for a file in `file_requests`.
+    The attribute `requests` lists every search request, `file_requests` every request for a file.
+    The era follows from the complaints: "2024" if they have narratives, else "deployed"
+    (docs/facts.md, "Releases").
+
+    Args:
+        complaints: The complaints to serve.
+        files: Folder of the files to send; `publish`, `write_bulk_file` and `write_archive` write
+            there.
+        throttle: Requests allowed per client in `window_seconds`; the real server allows 20.
+        window_seconds: Length of the sliding window of `throttle`.
+        today: The current day, which decides whether the data are stale. Default: the day after
+            the newest complaint.
+        clock: Returns the time in seconds for `throttle` and `SearchRequest.at`.
     """
 
-    def __init__(  # noqa: PLR0913 - what is emulated, and options of which none needs another
+    def __init__(  # noqa: PLR0913 - the options are independent of each other
         self,
         complaints: Iterable[Source],
         *,
@@ -101,47 +106,55 @@ class Emulator:
         self._index = Index(complaints)
         self._files = files
         self._file_server = file_server(files)
-        self._in_file = {complaint["complaint_id"]: complaint for complaint in complaints}
-        self._changed: dict[str, Source] = {}
+        self._file_rows = {complaint["complaint_id"]: complaint for complaint in complaints}
+        self._new_rows: dict[str, Source] = {}
         self._throttle = None if throttle is None else Throttle(throttle, window_seconds, clock)
         self._today = today
         self._clock = clock
 
     def put(self, complaint: Source) -> None:
-        """Add a complaint, or replace the one that has its id."""
+        """Add a complaint, or replace the one with the same id."""
         self._index.put(complaint)
-        self._changed[complaint["complaint_id"]] = complaint
+        self._new_rows[complaint["complaint_id"]] = complaint
 
     def withdraw(self, complaint_id: str) -> None:
         """Remove a complaint."""
         self._index.withdraw(complaint_id)
-        self._changed.pop(complaint_id, None)
-        self._in_file.pop(complaint_id, None)
+        self._new_rows.pop(complaint_id, None)
+        self._file_rows.pop(complaint_id, None)
 
     def publish(self, day: date, *, columns: Columns = 15) -> None:
-        """Write the bulk file of a day: what was put since the last one first, then the rest.
+        """Write the bulk file of a day, in CFPB's order.
 
-        That is CFPB's order (DATA.md section 4), which is not one of dates.
+        Complaints that were put since the last file come first, then the others in the order of
+        the last file (docs/facts.md, "Order of the daily file").
+
+        Args:
+            day: The day on which the file is published.
+            columns: The number of columns, which depends on the era.
+
+        Raises:
+            ValueError: The emulator has no folder for files.
         """
         if self._files is None:
-            raise ValueError("this emulator has no folder for files")
-        # A key stands where it came first, and has the value that came last.
-        self._in_file = self._changed | self._in_file | self._changed
-        self._changed = {}
-        write_bulk_file(self._files, list(self._in_file.values()), day=day, columns=columns)
+            raise ValueError("the emulator has no folder for files")
+        # In a union of dicts a key keeps its first position and takes its last value.
+        self._file_rows = self._new_rows | self._file_rows | self._new_rows
+        self._new_rows = {}
+        write_bulk_file(self._files, list(self._file_rows.values()), day=day, columns=columns)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI asks for it."""
+        """Answer a request (the ASGI interface)."""
         request = Request(scope)
         if scope["path"].startswith(_FILE_PATHS):
-            await self._file_server(scope, receive, self._noting(request, send))
+            await self._file_server(scope, receive, self._logging_send(request, send))
         else:
             await self._response(request)(scope, receive, send)
 
-    def _noting(self, request: Request, send: Send) -> Send:
-        """Return a `send` that notes with which status the request for a file is answered."""
+    def _logging_send(self, request: Request, send: Send) -> Send:
+        """Return a `send` that also adds the request and its status to `file_requests`."""
 
-        async def noting(message: Message) -> None:
+        async def logging_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self.file_requests.append(
                     FileRequest(
@@ -153,41 +166,43 @@ class Emulator:
                 )
             await send(message)
 
-        return noting
+        return logging_send
 
     def _response(self, request: Request) -> Response:
         if request.scope["path"] != SEARCH_PATH:
-            return HTMLResponse(_SEARCH_PAGE)
+            return HTMLResponse(_WEB_PAGE)
         try:
-            response = self._searched(request)
-        except RefusedError as refusal:
-            response = _json(refusal.status, refusal.body, refusal.headers)
+            response = self._search(request)
+        except HttpError as error:
+            response = _json(error.status, error.body, error.headers)
         parameters = tuple(request.query_params.multi_items())
         self.requests.append(
             SearchRequest(self._clock(), parameters, dict(request.headers), response.status_code)
         )
         return response
 
-    def _searched(self, request: Request) -> Response:
-        _negotiate(request, self.era)
-        self._admit(request)
+    def _search(self, request: Request) -> Response:
+        _check_format(request, self.era)
+        self._check_rate(request)
         if request.method == "OPTIONS":
             return _json(200, {"name": "Search", "renders": ["application/json", "text/csv"]}, {})
         if request.method != "GET":
-            raise RefusedError(405, {"detail": f'Method "{request.method}" not allowed.'})
+            raise HttpError(405, {"detail": f'Method "{request.method}" not allowed.'})
         query = read_query(request.query_params.multi_items(), self.era)
         newest_day = self._index.newest_day()
-        return _json(200, self._envelope(query, self._index.search(query), newest_day), _FOUND)
+        page = self._index.search(query)
+        return _json(200, self._response_body(query, page, newest_day), _SUCCESS_HEADERS)
 
-    def _admit(self, request: Request) -> None:
-        """Refuse a client that asks too often; whatever it asks, it has asked."""
+    def _check_rate(self, request: Request) -> None:
+        """Refuse a client over its limit; invalid requests count too."""
         if self._throttle is None:
             return
         address = request.client.host if request.client else ""
-        seconds = math.ceil(self._throttle.wait(request.headers.get("X-Forwarded-For", address)))
+        client = request.headers.get("X-Forwarded-For", address)
+        seconds = math.ceil(self._throttle.seconds_to_wait(client))
         if seconds:
             plural = "" if seconds == 1 else "s"
-            raise RefusedError(
+            raise HttpError(
                 429,
                 {
                     "detail": "Request was throttled."
@@ -196,7 +211,7 @@ class Emulator:
                 {"Retry-After": str(seconds)},
             )
 
-    def _envelope(self, query: Query, page: Page, newest_day: date) -> dict[str, Any]:
+    def _response_body(self, query: Query, page: Page, newest_day: date) -> dict[str, Any]:
         today = self._today or newest_day + timedelta(1)
         aggregations = {
             name: {
@@ -220,7 +235,7 @@ class Emulator:
                 "last_updated": f"{newest_day}T12:00:00-05:00",
                 "last_indexed": f"{today}T12:00:00-05:00",
                 "total_record_count": len(self._index),
-                "is_data_stale": newest_day < today - _patience(today),
+                "is_data_stale": newest_day < today - _stale_after(today),
                 "has_data_issue": False,
                 "break_points": {},
             },
@@ -228,11 +243,11 @@ class Emulator:
 
     def _hits(self, query: Query, page: Page) -> list[dict[str, Any]]:
         index = "complaint-public-v1" if self.era == "2024" else "complaint-public-v2"
-        typed = {"_type": "_doc"} if self.era == "2024" else {}
+        hit_type = {"_type": "_doc"} if self.era == "2024" else {}
         return [
             {
                 "_index": index,
-                **typed,
+                **hit_type,
                 "_id": row.id,
                 "_score": SCORE if query.by_relevance else None,
                 "_source": row.source,
@@ -242,25 +257,25 @@ class Emulator:
         ]
 
 
-def _negotiate(request: Request, era: Era) -> None:
-    """Refuse a format or an Accept header that the server does not answer in (section 1)."""
-    asked = request.query_params.get("format") or "default"
-    if asked not in {"default", "csv"} and not (asked == "json" and era == "2024"):
-        raise RefusedError(404, {"detail": "Not found."})
+def _check_format(request: Request, era: Era) -> None:
+    """Refuse an unsupported format or Accept header (docs/facts.md, "Address and methods")."""
+    requested = request.query_params.get("format") or "default"
+    if requested not in {"default", "csv"} and not (requested == "json" and era == "2024"):
+        raise HttpError(404, {"detail": "Not found."})
     accepted = {
         kind.split(";")[0].strip() for kind in request.headers.get("Accept", "*/*").split(",")
     }
-    as_json = asked != "csv" and accepted & _JSON_ACCEPTED
-    as_csv = asked != "json" and accepted & _CSV_ACCEPTED
+    as_json = requested != "csv" and accepted & _ACCEPTS_JSON
+    as_csv = requested != "json" and accepted & _ACCEPTS_CSV
     if not as_json and not as_csv:
-        raise RefusedError(406, {"detail": "Could not satisfy the request Accept header."})
-    if asked == "json" or not as_json:
-        # The real server would export here, and this one says that it does not.
-        raise RefusedError(501, {"detail": "The emulator makes no exports."})
+        raise HttpError(406, {"detail": "Could not satisfy the request Accept header."})
+    if requested == "json" or not as_json:
+        # The real server would send an export here.
+        raise HttpError(501, {"detail": "The emulator does not support exports."})
 
 
-def _patience(today: date) -> timedelta:
-    """Return how old data may be before they are called stale (section 2)."""
+def _stale_after(today: date) -> timedelta:
+    """Return the age from which data are stale (docs/facts.md, "Shape of a response")."""
     friday = 4
     return timedelta(today.weekday() if today.weekday() >= friday else 6)
 
@@ -269,6 +284,6 @@ def _json(status: int, body: Mapping[str, object], headers: Mapping[str, str]) -
     return Response(
         msgspec.json.encode(body),
         status,
-        {**_EVERY_ANSWER, **headers},
+        {**_COMMON_HEADERS, **headers},
         media_type="application/json",
     )

@@ -1,4 +1,4 @@
-"""CFPB's file server, and the page that links the archive of narratives."""
+"""CFPB's file server, and the page that links to the archive of narratives."""
 
 from html import escape
 from pathlib import Path
@@ -16,10 +16,10 @@ ARCHIVE_PATH = (
     "/foia-requests/foia-electronic-reading-room/"
     "cfpb-consumer-complaint-database-narratives-archive/"
 )
-"""Where the page of the archive is, exactly; the real one is on another host than its zips."""
+"""The path of the archive's page. CFPB has the page and the zips on two hosts."""
 
-# Invented: the real page was not seen (DATA.md section 9). It has what makes such a page hard to
-# read, other links before, between and after the zips, entities, and elements within the links.
+# Invented, because the real page was not seen (docs/facts.md, "Archive of narratives"). The page
+# has what makes parsing hard: other links around the zips, entities, and elements inside links.
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -58,10 +58,10 @@ ZIP&nbsp;({kilobytes:,.0f}&nbsp;KB)</span>
 
 
 def file_server(folder: Path | None) -> ASGIApp:
-    """Return an application that serves a folder of CFPB's files, or has none and answers 404.
+    """Return an application that serves a folder of CFPB's files; without a folder all are 404.
 
-    What a client can notice of CFPB's server is in starlette: ETag and Last-Modified, 304 to what
-    has not changed, ranges and their conditions.
+    Starlette provides what CFPB's server has: ETag, Last-Modified, 304 for an unchanged file, and
+    byte ranges with conditions.
     """
     if folder is None:
         return Starlette()

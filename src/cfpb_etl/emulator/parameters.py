@@ -1,7 +1,7 @@
-"""Which parameters a search takes, and what it answers to values that it does not take.
+"""The parameters of a search, and the error messages for invalid values.
 
 The messages are those of Django REST framework, whose serializer the real server uses
-(CCDB_API.md section 3). Unknown parameters are ignored without a word, as there.
+(docs/facts.md, "Parameters"). Unknown parameters are ignored silently, as by the real server.
 """
 
 import re
@@ -10,20 +10,20 @@ from datetime import date
 from typing import Any
 
 from cfpb_etl.emulator.data.complaints import Era
-from cfpb_etl.emulator.refusal import RefusedError
-from cfpb_etl.emulator.search import BULLET, Filters, Query, Wanted
+from cfpb_etl.emulator.errors import HttpError
+from cfpb_etl.emulator.search import BULLET, FieldValues, Filters, Query
 
 STATES = frozenset(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ"
     " NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI AA AE AP".split()
 )
-"""The 59 that can be asked for; FM, MH, PW and the minor islands are in the data all the same."""
+"""The 59 states of the filter. The data also have others (docs/facts.md, "State filter")."""
 
 Rule = Callable[[str], Any]
 
 
 class _InvalidError(ValueError):
-    """Raised by a rule, with the message for the response."""
+    """Raised by a rule for an invalid value, with the message for the response."""
 
 
 def _integer(lowest: int, highest: int) -> Rule:
@@ -70,7 +70,7 @@ def _text(shortest: int = 1, longest: int = 200) -> Rule:
 
 def _day(text: str) -> date:
     try:
-        # Django takes single digits too, then whatever Python calls ISO 8601: 2026-W40-1.
+        # Django accepts single digits, and all that Python accepts as ISO 8601: 2026-W40-1.
         if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", text):
             return date(*map(int, text.split("-")))
         return date.fromisoformat(text)
@@ -124,24 +124,28 @@ _INCLUDABLE: Mapping[str, Rule] = {
 
 
 def read_query(parameters: Iterable[tuple[str, str]], era: Era) -> Query:
-    """Return the search that the parameters describe, or refuse them with all their errors.
+    """Return the search that the parameters describe.
 
-    `has_narrative` and the field `complaint_what_happened` belong to the releases that had
-    narratives (section 0); `frm` and `page` are checked and have no effect (section 4).
+    Only releases with narratives have `has_narrative` and the field `complaint_what_happened`
+    (docs/facts.md, "Releases"). `frm` and `page` are checked but have no effect (docs/facts.md,
+    "Paging").
+
+    Raises:
+        HttpError: Parameters are invalid: 400 with the messages of all of them.
     """
-    given: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for name, value in parameters:
-        given.setdefault(name, []).append(value)
-    reading = _Reading(given)
-    scalars = reading.scalars({"field": _choice(_FIELDS[era]), **_SCALARS})
+        values.setdefault(name, []).append(value)
+    validator = _Validator(values)
+    scalars = validator.scalars({"field": _choice(_FIELDS[era]), **_SCALARS})
     narrative: dict[str, Rule] = {"has_narrative": _text()} if era == "2024" else {}
-    including = reading.lists({**_INCLUDABLE, **narrative})
-    excluding = reading.lists(_EXCLUDABLE, prefix="not_")
+    including = validator.lists({**_INCLUDABLE, **narrative})
+    excluding = validator.lists(_EXCLUDABLE, prefix="not_")
     size, frm = scalars.get("size", 25), scalars.get("frm", 0)
-    if not reading.errors and size and frm % size:
-        reading.errors["non_field_errors"] = ["frm is not zero or a multiple of size"]
-    if reading.errors:
-        raise RefusedError(400, reading.errors)
+    if not validator.errors and size and frm % size:
+        validator.errors["non_field_errors"] = ["frm is not zero or a multiple of size"]
+    if validator.errors:
+        raise HttpError(400, validator.errors)
     sort = scalars.get("sort", "relevance_desc")
     return Query(
         filters=Filters(
@@ -163,30 +167,30 @@ def read_query(parameters: Iterable[tuple[str, str]], era: Era) -> Query:
     )
 
 
-class _Reading:
-    """The values given, read by rules; what the rules refuse is gathered in `errors`."""
+class _Validator:
+    """Validates values by rules, and collects the messages of invalid values in `errors`."""
 
-    def __init__(self, given: Mapping[str, list[str]]) -> None:
-        self._given = given
+    def __init__(self, values: Mapping[str, list[str]]) -> None:
+        self._values = values
         self.errors: dict[str, object] = {}
 
     def scalars(self, rules: Mapping[str, Rule]) -> dict[str, Any]:
-        """Return the value of each name given; of a repeated one the last counts."""
+        """Return the valid scalar parameters; the last value of a repeated parameter counts."""
         values = {}
-        for name in rules.keys() & self._given.keys():
+        for name in rules.keys() & self._values.keys():
             try:
-                values[name] = rules[name](self._given[name][-1])
+                values[name] = rules[name](self._values[name][-1])
             except _InvalidError as error:
                 self.errors[name] = [str(error)]
         return values
 
-    def lists(self, rules: Mapping[str, Rule], prefix: str = "") -> Wanted:
-        """Return the values of each name given; an error names the item that it belongs to."""
+    def lists(self, rules: Mapping[str, Rule], prefix: str = "") -> FieldValues:
+        """Return the list parameters; messages of invalid items have the item's index."""
         lists = []
-        for field in [field for field in rules if prefix + field in self._given]:
+        for field in [field for field in rules if prefix + field in self._values]:
             name = prefix + field
             values, errors = [], {}
-            for number, text in enumerate(self._given[name]):
+            for number, text in enumerate(self._values[name]):
                 try:
                     values.append(rules[field](text))
                 except _InvalidError as error:

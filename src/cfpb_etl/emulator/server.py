@@ -1,4 +1,4 @@
-"""Serving an ASGI application on the loopback interface, from a thread of this process."""
+"""Serves an ASGI application on the loopback interface, from a thread of this process."""
 
 import asyncio
 import socket
@@ -14,10 +14,14 @@ from cfpb_etl.emulator.application import SEARCH_PATH
 
 @contextmanager
 def serve(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
-    """Serve an application on 127.0.0.1 and yield the URL of its search; port 0 is a free one.
+    """Serve an application on 127.0.0.1 and yield the URL of its search.
 
-    Leaving it ends the server at once, whatever is still open or unanswered. It writes nothing to
-    the screen and has no signal handlers: Ctrl-C stays with the main thread.
+    Port 0 picks a free port. On exit the server stops at once, even with open connections or
+    unanswered requests. It prints nothing and sets no signal handlers, so Ctrl-C interrupts the
+    main thread.
+
+    Raises:
+        OSError: The port is in use.
     """
     with _listener(port) as listener:
         server = _PromptServer(app)
@@ -31,18 +35,16 @@ def serve(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
 
 
 def _listener(port: int) -> socket.socket:
-    # asyncio switches off Nagle's delay, 40 ms for each small answer, only where the protocol is
-    # named, and socket.create_server does not name it.
-    with socket.create_server(("127.0.0.1", port), backlog=128) as unnamed:
-        return socket.socket(
-            unnamed.family, unnamed.type, socket.IPPROTO_TCP, fileno=unnamed.detach()
-        )
+    # asyncio disables Nagle's algorithm (40 ms for each small answer) only if the socket names its
+    # protocol. socket.create_server does not set the protocol.
+    with socket.create_server(("127.0.0.1", port), backlog=128) as plain:
+        return socket.socket(plain.family, plain.type, socket.IPPROTO_TCP, fileno=plain.detach())
 
 
 class _PromptServer(uvicorn.Server):
-    """uvicorn, but it waits for a word instead of looking ten times a second, and never lingers.
+    """A uvicorn server that stops on an event, and at once.
 
-    Its own shutdown sleeps 0.1 s, then waits for every connection and every answer to end.
+    uvicorn polls for the stop ten times a second, then waits for all connections and requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -63,25 +65,25 @@ class _PromptServer(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Run an event loop that ends with the server."""
-        # Of this kind also on Windows: `shutdown` wants its remove_reader.
+        # Windows has another default loop, without the remove_reader that `shutdown` calls.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(self.serve(sockets))
 
     def stop(self) -> None:
-        """End the server; may be called from any thread."""
+        """Stop the server; any thread can call this."""
         self._running.wait()
         self._loop.call_soon_threadsafe(self._stop.set)
 
     async def main_loop(self) -> None:
-        """Serve until told to stop."""
+        """Serve until `stop` is called."""
         self._loop = asyncio.get_running_loop()
         self._running.set()
         await self._stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drop the connections, then the requests that are being answered."""
-        # asyncio takes three turns of its loop to make a connection of what it has accepted, and
-        # leaves its socket open if the server is closed before that (Python 3.11).
+        """Abort the connections, then cancel the unanswered requests."""
+        # asyncio needs three turns of its loop to set up an accepted connection, and leaks the
+        # socket if the server closes earlier (Python 3.11).
         for listener in sockets or []:
             self._loop.remove_reader(listener)
         await _turns(3)
@@ -90,7 +92,7 @@ class _PromptServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         unanswered = list(self.server_state.tasks)
-        # The connections learn that they are lost first, so that nothing is written to them.
+        # This turn reports the lost connections, so that no request writes to them.
         await _turns(1)
         for task in unanswered:
             task.cancel()

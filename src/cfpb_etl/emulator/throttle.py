@@ -1,11 +1,11 @@
-"""How many requests a client may make within a window that slides (CCDB_API.md section 6)."""
+"""A limit on the requests of each client in a sliding window (docs/facts.md, "Rate limit")."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable
 
 
 class Throttle:
-    """Counts the requests it lets through, per client; those it refuses do not count."""
+    """Counts the accepted requests of each client; refused requests do not count."""
 
     def __init__(self, limit: int, window_seconds: float, clock: Callable[[], float]) -> None:
         self._limit = limit
@@ -13,8 +13,8 @@ class Throttle:
         self._clock = clock
         self._accepted: defaultdict[str, deque[float]] = defaultdict(deque)
 
-    def wait(self, client: str) -> float:
-        """Return 0 and count the request, or the seconds until this client may ask again."""
+    def seconds_to_wait(self, client: str) -> float:
+        """Count the request and return 0, or return the seconds until the next free place."""
         now = self._clock()
         accepted = self._accepted[client]
         while accepted and accepted[0] <= now - self._window_seconds:

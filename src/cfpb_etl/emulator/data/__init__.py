@@ -1,1 +1,1 @@
-"""The complaints and files that the emulator serves: invented ones, or recorded ones."""
+"""The complaints that the emulator serves, generated or recorded, and their files."""

@@ -1,6 +1,6 @@
-"""The values that the made complaints draw on beside their product, with about their real weights.
+"""The values of a complaint besides its product, with approximate real weights.
 
-Names are public facts: the counts of 2024-11 (DATA.md section 5), in thousands and rounded.
+Weights are the counts of 2024-11 in thousands, rounded (docs/facts.md, "Values and their counts").
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ SUBMITTED_VIA: Mapping[str, float] = {
     "Email": 2,
 }
 
-# "In progress" is the eighth: it depends on how recent the complaint is.
+# The eighth response, "In progress", depends on the age of the complaint.
 COMPANY_RESPONSES: Mapping[str | None, float] = {
     "Closed with explanation": 2117,
     "Closed with non-monetary relief": 1725,
@@ -55,7 +55,7 @@ PUBLIC_RESPONSES: Mapping[str | None, float] = {
 
 
 class State(NamedTuple):
-    """A state as the database writes it, with the first and the last of its ZIP areas."""
+    """A state as the database spells it, with its range of ZIP areas (three digits)."""
 
     name: str | None
     weight: int
@@ -68,7 +68,7 @@ def _states(table: str) -> tuple[State, ...]:
     return tuple(State(name, int(weight), int(a), int(z)) for name, weight, a, z in rows)
 
 
-# Weights are the thousands of 2024-11; the smallest are raised so that each state occurs.
+# The smallest weights are raised so that each state occurs.
 STATES = (
     *_states(
         "FL 582 320 349, TX 527 750 799, CA 431 900 961, GA 329 300 319, NY 274 100 149,"

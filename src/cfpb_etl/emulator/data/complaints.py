@@ -1,6 +1,6 @@
-"""Complaints made by a seeded generator, in the shape that the search API gives them.
+"""Generates complaints from a seed, in the format of the search API.
 
-They look like the real ones (DATA.md sections 3 and 5), and no real person wrote any of them.
+They resemble the real ones (docs/facts.md, "Data"), but no real person wrote any of them.
 """
 
 from bisect import bisect
@@ -20,29 +20,29 @@ from cfpb_etl.emulator.data.categories import (
     ZIP_FORMS,
     State,
 )
-from cfpb_etl.emulator.data.narratives import made_narrative
+from cfpb_etl.emulator.data.narratives import generate_narrative
 from cfpb_etl.emulator.data.products import ISSUES_UNTIL_2023, products
 
 Source: TypeAlias = dict[str, Any]
-"""A complaint as a hit carries it, under `_source`."""
+"""The complaint in a hit of the search API: the value of `_source`."""
 
 Era: TypeAlias = Literal["2024", "deployed"]
-"""Which release is played: that of the 2024-11 recording, or the one deployed since 2026-08."""
+"""The emulated release: that of the 2024-11 recording, or the one deployed since 2026-08."""
 
 T = TypeVar("T")
 
 NEWEST_DAY: Mapping[Era, date] = {"2024": date(2024, 11, 5), "deployed": date(2026, 10, 7)}
-"""The last day on which complaints were received, as an era is played."""
+"""The last day of each era on which complaints were received."""
 
 _SPAN_DAYS = 3 * 365
 _DAY = 86_400
 _FORM_CHANGED = date(2023, 8, 24)
 
-# The ids given out by then (DATA.md section 3, the recordings). They passed from 7 to 8 digits in
-# August 2024, so complaints of one moment about then have ids of both lengths.
-_ID_REACHED = tuple(
-    (int(datetime(year, month, day, tzinfo=UTC).timestamp()), reached)
-    for year, month, day, reached in (
+# The highest id at a time in seconds since 1970 (docs/facts.md, "Complaint ids"). Ids passed from 7
+# to 8 digits in August 2024, so complaints of one moment at that time have ids of both lengths.
+_HIGHEST_ID = tuple(
+    (int(datetime(year, month, day, tzinfo=UTC).timestamp()), highest)
+    for year, month, day, highest in (
         (2011, 12, 1, 1_000),
         (2020, 10, 31, 3_932_000),
         (2021, 12, 11, 4_999_000),
@@ -55,7 +55,7 @@ _ID_REACHED = tuple(
 
 
 class _Category(NamedTuple):
-    """One way through the complaint form."""
+    """One combination of choices in the complaint form."""
 
     product: str
     sub_product: str | None
@@ -67,54 +67,60 @@ class _Category(NamedTuple):
 def made_complaints(
     rows: int, *, seed: int = 2011, era: Era = "deployed", until: date | None = None
 ) -> list[Source]:
-    """Return this many complaints, received in the three years that end with a day, oldest first.
+    """Return generated complaints that were received in three years, oldest first.
 
-    The same arguments give the same complaints. Era "2024" has the 16 keys of that year's
-    recording, narratives among them, and noon dates; "deployed" tells the same complaints with
-    15 keys and UTC instants (CCDB_API.md section 0, DATA.md section 6).
+    The same arguments return the same complaints. Era "2024" has the 16 keys of that year's
+    recording, including the narrative, and noon dates. Era "deployed" has the same complaints with
+    15 keys and UTC times (docs/facts.md, "Releases" and "Date formats").
+
+    Args:
+        rows: The number of complaints.
+        seed: The seed of the random numbers.
+        era: The release whose format the complaints have.
+        until: The last day on which complaints were received. Default: `NEWEST_DAY` of the era.
     """
     rng, words = Random(seed), Random(f"narratives {seed}")  # noqa: S311 - nothing secret
     newest_day = until or NEWEST_DAY[era]
-    received = _received(rng, rows, newest_day)
+    received = _draw_times_received(rng, rows, newest_day)
     on_old_form = bisect(received, _midnight(_FORM_CHANGED) - 1)
     columns = zip(
         received,
-        _ids(rng, received),
-        _drawn(rng, _categories(until_2023=True), on_old_form)
-        + _drawn(rng, _categories(until_2023=False), rows - on_old_form),
-        _drawn(rng, {state: state.weight for state in STATES}, rows),
-        _drawn(rng, ZIP_FORMS, rows),
-        _drawn(rng, TAGS, rows),
-        _drawn(rng, SUBMITTED_VIA, rows),
-        _drawn(rng, COMPANY_RESPONSES, rows),
-        _drawn(rng, PUBLIC_RESPONSES, rows),
+        _draw_ids(rng, received),
+        _draw(rng, _categories(until_2023=True), on_old_form)
+        + _draw(rng, _categories(until_2023=False), rows - on_old_form),
+        _draw(rng, {state: state.weight for state in STATES}, rows),
+        _draw(rng, ZIP_FORMS, rows),
+        _draw(rng, TAGS, rows),
+        _draw(rng, SUBMITTED_VIA, rows),
+        _draw(rng, COMPANY_RESPONSES, rows),
+        _draw(rng, PUBLIC_RESPONSES, rows),
         strict=True,
     )
-    written = _noon if era == "2024" else _instant
+    format_time = _noon_time if era == "2024" else _utc_time
     end = _midnight(newest_day) + _DAY
     complaints: list[Source] = []
-    for moment, number, category, state, zip_form, tags, via, response, public in columns:
+    for moment, complaint_id, category, state, zip_form, tags, via, response, public in columns:
         in_progress = _chance(rng, _share_in_progress((end - moment) // _DAY))
         sent = moment + _seconds_until_sent(rng)
         source: Source = {"product": category.product}
         if era == "2024":
             source["complaint_what_happened"] = (
-                made_narrative(words, category.company, _day(moment // _DAY)[:4])
+                generate_narrative(words, category.company, _day(moment // _DAY)[:4])
                 if via == "Web" and _chance(words, 0.36)
                 else ""
             )
         source |= {
-            "date_sent_to_company": written(sent if sent < end else moment),
+            "date_sent_to_company": format_time(sent if sent < end else moment),
             "issue": category.issue,
             "sub_product": category.sub_product,
             "zip_code": zip_form and _zip_code(rng, state, zip_form),
             "tags": tags,
-            "complaint_id": number,
+            "complaint_id": complaint_id,
             "timely": "No" if response == "Untimely response" or _chance(rng, 0.004) else "Yes",
             "company_response": "In progress" if in_progress else response,
             "submitted_via": via,
             "company": category.company,
-            "date_received": written(moment),
+            "date_received": format_time(moment),
             "state": state.name,
             "company_public_response": None if in_progress else public,
             "sub_issue": category.sub_issue,
@@ -127,19 +133,19 @@ def _chance(rng: Random, share: float) -> bool:
     return rng.random() < share
 
 
-def _drawn(rng: Random, weights: Mapping[T, float], count: int) -> list[T]:
+def _draw(rng: Random, weights: Mapping[T, float], count: int) -> list[T]:
     return rng.choices(list(weights), list(weights.values()), k=count)
 
 
-def _received(rng: Random, rows: int, newest_day: date) -> list[int]:
-    """Return moments in order: twice as many each year, fewer at weekends, a tenth in bursts."""
+def _draw_times_received(rng: Random, rows: int, newest_day: date) -> list[int]:
+    """Return ascending times in seconds: doubling yearly, fewer at weekends, a tenth repeated."""
     days = {}
     for age in range(_SPAN_DAYS):
         day = newest_day - timedelta(age)
         at_weekend = day.isoweekday() in {6, 7}
         days[_midnight(day)] = 0.5 ** (age / 365) * (0.35 if at_weekend else 1)
     moments = sorted(
-        midnight + int(rng.triangular(0, _DAY - 1, 66_000)) for midnight in _drawn(rng, days, rows)
+        midnight + int(rng.triangular(0, _DAY - 1, 66_000)) for midnight in _draw(rng, days, rows)
     )
     for index in range(1, rows):
         if _chance(rng, 0.1):
@@ -147,22 +153,22 @@ def _received(rng: Random, rows: int, newest_day: date) -> list[int]:
     return moments
 
 
-def _ids(rng: Random, moments: Iterable[int]) -> Iterator[str]:
-    """Yield an id for each moment: they rise with the dates, though not strictly."""
-    given: set[int] = set()
+def _draw_ids(rng: Random, moments: Iterable[int]) -> Iterator[str]:
+    """Yield an id for each time: ids rise with the time, but not strictly."""
+    used: set[int] = set()
     for moment in moments:
-        counted_on = moment + rng.gauss(0, 9 * _DAY)
-        at = min(max(bisect(_ID_REACHED, (counted_on, 0)), 1), len(_ID_REACHED) - 1)
-        (earlier, low), (later, high) = _ID_REACHED[at - 1], _ID_REACHED[at]
-        complaint_id = low + int((counted_on - earlier) / (later - earlier) * (high - low))
-        while complaint_id in given:
+        id_time = moment + rng.gauss(0, 9 * _DAY)
+        at = min(max(bisect(_HIGHEST_ID, (id_time, 0)), 1), len(_HIGHEST_ID) - 1)
+        (earlier, low), (later, high) = _HIGHEST_ID[at - 1], _HIGHEST_ID[at]
+        complaint_id = low + int((id_time - earlier) / (later - earlier) * (high - low))
+        while complaint_id in used:
             complaint_id += 1
-        given.add(complaint_id)
+        used.add(complaint_id)
         yield str(complaint_id)
 
 
 def _categories(*, until_2023: bool) -> dict[_Category, float]:
-    """Return every way through the form, as it was until 2023-08-24 or since, by its weight."""
+    """Return the weight of each category, for the form until 2023-08-24 or the form since then."""
     weights: dict[_Category, float] = {}
     for product in products():
         name = (until_2023 and product.name_until_2023) or product.name
@@ -188,17 +194,21 @@ def _shares(weights: Mapping[T, float]) -> dict[T, float]:
 
 
 def _by_rank(values: Iterable[T]) -> dict[T, float]:
-    """Give each value its share: the second is half as frequent as the first, and so on."""
+    """Return the share of each value: the n-th value has 1/n of the first one's share."""
     return _shares({value: 1 / rank for rank, value in enumerate(values, start=1)})
 
 
 def _share_in_progress(age_days: int) -> float:
-    """Return how many complaints of this age still wait for an answer (DATA.md section 4)."""
+    """Return the share of complaints of an age that are in progress.
+
+    The shares are invented; the ages are those of docs/facts.md, "Late publication" and "Later
+    changes".
+    """
     return next((share for days, share in ((15, 0.9), (60, 0.15)) if age_days < days), 0)
 
 
 def _seconds_until_sent(rng: Random) -> int:
-    """Return how long it took to send a complaint on: minutes for most, else days."""
+    """Return the time from receiving a complaint to sending it: minutes for most, else days."""
     return int(rng.expovariate(1 / (600 if _chance(rng, 0.85) else 4 * _DAY)))
 
 
@@ -216,10 +226,10 @@ def _day(number: int) -> str:
     return (date(1970, 1, 1) + timedelta(number)).isoformat()
 
 
-def _noon(moment: int) -> str:
+def _noon_time(moment: int) -> str:
     return f"{_day(moment // _DAY)}T12:00:00-05:00"
 
 
-def _instant(moment: int) -> str:
+def _utc_time(moment: int) -> str:
     day, second = divmod(moment, _DAY)
     return f"{_day(day)}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}.000Z"

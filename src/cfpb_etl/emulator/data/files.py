@@ -1,6 +1,6 @@
-"""CFPB's files as it writes them: the daily bulk file, and the frozen archive of narratives.
+"""Writes CFPB's files: the daily bulk file, and the archive of narratives.
 
-The facts are those of DATA.md sections 1, 2 and 4 and of CCDB_API.md section 9.
+Their format is that of docs/facts.md, "Files".
 """
 
 import csv
@@ -17,13 +17,13 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from cfpb_etl.emulator.data.complaints import Source
 
 Columns: TypeAlias = Literal[15, 16, 18]
-"""Which era's file: with 18 columns until 2026-06, with 16 until 2026-09, with 15 since."""
+"""The number of columns: 18 until 2026-06, 16 until 2026-09, 15 since then."""
 
 BULK_PATH = "/ccdb/complaints.csv.zip"
-"""Where the bulk file is, on the server and in the folder of files."""
+"""The path of the bulk file, on the server and in the folder of files."""
 
 DOCUMENTS_PATH = "/f/documents/"
-"""Where the archive's zips are, among all kinds of documents."""
+"""The path of the archive's zips, where CFPB has all kinds of documents."""
 
 _NARRATIVE, _CONSENT, _DISPUTED = (
     "complaint_what_happened",
@@ -50,15 +50,15 @@ _COLUMNS = {
     "Consumer disputed?": _DISPUTED,
     "Complaint ID": "complaint_id",
 }
-_LEFT_OUT: dict[Columns, set[str]] = {
+_MISSING_COLUMNS: dict[Columns, set[str]] = {
     18: set(),
     16: {_CONSENT, _DISPUTED},
     15: {_CONSENT, _DISPUTED, _NARRATIVE},
 }
 _WHITESPACE = re.compile(r"\s+")
 
-# The archive's zips, each with the last month that it holds. What the first three are called was
-# not seen (DATA.md section 1), so these names are invented, and of no one form.
+# The archive's zips, each with its last month. The first three names are invented and irregular, so
+# that a client must read the names from the page (docs/facts.md, "Archive of narratives").
 _ARCHIVE = {
     "CCDB_Export_1_Before_2018": "2017-12",
     "CCDB_Export_2_2018_to_2020": "2020-12",
@@ -84,32 +84,41 @@ _ARCHIVE = {
 }
 _MORNING = (9, 16, 0)  # UTC
 _LAST_ARCHIVED = "2026-08-14"
-_ARCHIVED_ON = date(2026, 9, 1)  # no source tells; its last zip is that of August
+_ARCHIVED_ON = date(2026, 9, 1)  # assumed: the last zip is that of August
 
 
 def write_bulk_file(
     folder: Path, complaints: Iterable[Source], *, day: date, columns: Columns = 15
 ) -> Path:
-    """Write the bulk file as CFPB publishes it in the morning of a day, and return where it is.
+    """Write the bulk file that CFPB publishes in the morning of a day, and return its path.
 
-    It takes the place of the one before in one step: whoever is reading that goes on reading it.
+    It replaces the file of the day before atomically: an open file can still be read to its end.
+
+    Args:
+        folder: The folder of the files.
+        complaints: The rows, in the order of the file.
+        day: The day on which the file is published.
+        columns: The number of columns, which depends on the era.
     """
     path = folder / BULK_PATH.lstrip("/")
     return _write_zip(path, "complaints.csv", complaints, day, columns)
 
 
 def write_archive(folder: Path, complaints: Iterable[Source]) -> list[Path]:
-    """Write the archive's zips, each with what was received in its months; none is empty."""
+    """Write the archive's zips, each with the complaints of its months, and return their paths.
+
+    Zips without complaints are not written.
+    """
     names, last_months = list(_ARCHIVE), list(_ARCHIVE.values())
-    held: dict[str, list[Source]] = {name: [] for name in names}
+    by_zip: dict[str, list[Source]] = {name: [] for name in names}
     for complaint in complaints:
         day = complaint["date_received"][:10]
         if day <= _LAST_ARCHIVED:
-            held[names[bisect_left(last_months, day[:7])]].append(complaint)
+            by_zip[names[bisect_left(last_months, day[:7])]].append(complaint)
     documents = folder / DOCUMENTS_PATH.strip("/")
     return [
         _write_zip(documents / f"{name}.zip", f"{name}.csv", received, _ARCHIVED_ON, 16)
-        for name, received in held.items()
+        for name, received in by_zip.items()
         if received
     ]
 
@@ -123,38 +132,42 @@ def _write_zip(
     new = path.with_name(f"{path.name}.new")
     with (
         ZipFile(new, "w") as archive,
-        # Its size is not known before it is written, and CFPB's own is above 4 GB.
+        # The size is unknown before writing, and CFPB's own file is larger than 4 GB.
         archive.open(info, "w", force_zip64=True) as file,
         TextIOWrapper(file, "utf-8", newline="") as text,
     ):
         write_csv(text, complaints, columns)
     published = datetime(*info.date_time, tzinfo=UTC).timestamp()
-    os.utime(new, (published, published))  # the server's Last-Modified is made of it
+    os.utime(new, (published, published))  # the server's Last-Modified
     new.replace(path)
     return path
 
 
 def write_csv(file: TextIO, complaints: Iterable[Source], columns: Columns) -> None:
-    """Write complaints as an era's CSV, row by row."""
-    kept = {title: name for title, name in _COLUMNS.items() if name not in _LEFT_OUT[columns]}
+    """Write complaints as CSV with the columns of an era."""
+    kept = {
+        title: name for title, name in _COLUMNS.items() if name not in _MISSING_COLUMNS[columns]
+    }
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow(kept)
     for complaint in complaints:
-        written = _as_written(complaint)
-        rows.writerow([written.get(name) for name in kept.values()])
+        row = _file_row(complaint)
+        rows.writerow([row.get(name) for name in kept.values()])
 
 
-def _as_written(complaint: Source) -> Source:
-    """Return a complaint with all 18 columns, spelled as the files do (DATA.md section 6)."""
+def _file_row(complaint: Source) -> Source:
+    """Return all 18 columns of a complaint as the files spell them."""
     narrative = complaint.get(_NARRATIVE) or ""
-    # So in the real file that is kept beside the repository: of the complaints on the Web without
-    # a narrative some have this empty, all others "N/A".
+    # In a real file of 2018 to 2020, complaints without a narrative have "N/A" here, except that
+    # some of those from the Web have no value.
     without = None if complaint.get("submitted_via") == "Web" else "N/A"
     return {
         _CONSENT: "Consent provided" if narrative else without,
         _DISPUTED: "N/A",
         **complaint,
-        _NARRATIVE: _WHITESPACE.sub(" ", narrative),  # since 2026-08-03 (DATA.md section 5)
+        _NARRATIVE: _WHITESPACE.sub(
+            " ", narrative
+        ),  # since 2026-08-03 (docs/facts.md, "Narratives")
         "date_received": _day(complaint.get("date_received")),
         "date_sent_to_company": _day(complaint.get("date_sent_to_company")),
     }

@@ -1,7 +1,7 @@
-"""Invented narratives that are put together as the published ones look.
+"""Generates narratives that resemble the published ones.
 
-What is typical of them (DATA.md section 5): runs of X where a person was named, amounts such as
-{$120.00}, dates such as XX/XX/2024, paragraphs, and many copies of a letter found somewhere.
+Typical are runs of X instead of names, amounts such as {$120.00}, dates such as XX/XX/2024,
+paragraphs, and many copies of template letters (docs/facts.md, "Narratives").
 """
 
 from random import Random
@@ -57,8 +57,8 @@ _CLOSINGS = (
 )
 
 
-def made_narrative(rng: Random, company: str, year: str) -> str:
-    """Return what a consumer might have written about a company."""
+def generate_narrative(rng: Random, company: str, year: str) -> str:
+    """Return a narrative about a company, with dates in a year."""
     if rng.random() < 1 / 3:
         return rng.choice(_LETTERS)
     middles = min(1 + int(rng.expovariate(1 / 4)), len(_MIDDLES))

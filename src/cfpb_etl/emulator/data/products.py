@@ -1,4 +1,4 @@
-"""The products that the made complaints are about, read from products.toml beside this file."""
+"""The products of the generated complaints, read from products.toml in this folder."""
 
 import tomllib
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 
 class Product(NamedTuple):
-    """One product of the form, and what may go with it."""
+    """A product of the complaint form, with its possible companies, sub-products and issues."""
 
     name: str
     weight: int
     companies: tuple[str, ...]
     sub_products: Mapping[str | None, int]
     issues: Mapping[str, tuple[int, tuple[str | None, ...]]]
-    """Per issue its weight and its sub-issues, the commonest first."""
+    """Weight and sub-issues of each issue, the most frequent sub-issue first."""
     name_until_2023: str | None = None
-    """Its name before the form changed on 2023-08-24, if that was another one."""
+    """The name before the form changed on 2023-08-24, if it was different."""
 
 
-# Invented, and spelt in as many ways as the real ones are.
+# Invented, with the variety of spellings that the real names have.
 SMALL_COMPANIES = tuple(
     f"{name}{ending}"
     for ending in (", LLC", " Inc.", ", INC.", " Group LLC", " Services, L.P.", " & Associates")
@@ -49,7 +49,7 @@ ISSUES_UNTIL_2023 = {
 
 @cache
 def products() -> tuple[Product, ...]:
-    """Return the products, the commonest first."""
+    """Return the products, the most frequent first."""
     table = files(__package__).joinpath("products.toml").read_text("utf-8")
     return tuple(_product(entry) for entry in tomllib.loads(table)["product"])
 

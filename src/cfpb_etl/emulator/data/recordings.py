@@ -1,4 +1,4 @@
-"""Reading recorded responses of the search API, to serve what they hold."""
+"""Reads the complaints in recorded responses of the search API."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,15 +14,18 @@ class NotARecordingError(ValueError):
 
 
 def recorded_complaints(*paths: Path | str) -> list[Source]:
-    """Return the distinct complaints of recorded responses, each `_source` as it was recorded.
+    """Return the distinct complaints of recorded responses, each `_source` unchanged.
 
-    Of a complaint that several files hold, the copy of the file named last is kept.
+    If several files have the same complaint, the last file counts.
+
+    Raises:
+        NotARecordingError: A file is missing, or is not a response of the search API.
     """
-    sources = (source for path in paths for source in _sources(Path(path)))
+    sources = (source for path in paths for source in _read_sources(Path(path)))
     return list({source["complaint_id"]: source for source in sources}.values())
 
 
-def _sources(path: Path) -> Iterator[Source]:
+def _read_sources(path: Path) -> Iterator[Source]:
     try:
         for hit in msgspec.json.decode(path.read_bytes())["hits"]["hits"]:
             source: Source = hit["_source"]
