@@ -29,7 +29,7 @@ from loads import complaint, load, load_file, part, query
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-README = Path(__file__).parents[1] / "README.md"
+READING = Path(__file__).parents[1] / "docs" / "reading.md"
 VIEWS = [name for name in descriptions() if "_by_" in name or name == "narratives"]
 
 
@@ -57,7 +57,7 @@ def get(database: Path, *addresses: str) -> list[Any]:
 
 
 def test_every_question_has_an_answer(filled: Path) -> None:
-    """Each of the README's five questions returns rows."""
+    """Each of the five questions of docs/reading.md returns rows."""
     answers = get(filled, *(f"/{each.name}.json?_shape=array" for each in QUESTIONS))
 
     for question, answer in zip(QUESTIONS, answers, strict=True):
@@ -65,10 +65,10 @@ def test_every_question_has_an_answer(filled: Path) -> None:
         assert answer.json(), question
 
 
-def test_the_questions_are_the_readmes() -> None:
-    """They stand there in the same words, in the same order."""
-    text = README.read_text("utf-8")
-    found = re.findall(r"\n([^\n]*\?)[^\n?]*\n\n```sql\n([^`]*)\n```\n```text", text)
+def test_the_questions_are_the_documents() -> None:
+    """They stand in docs/reading.md in the same words, in the same order."""
+    text = READING.read_text("utf-8")
+    found = re.findall(r"\n### ([^\n]*\?)\n[^`#]*```sql\n([^`]*)\n```\n", text)
 
     assert [(each.words, each.sql) for each in QUESTIONS] == found
 

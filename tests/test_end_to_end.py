@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROGRAM = [sys.executable, "-m", "cfpb_etl.flow"]
-README = Path(__file__).parents[1] / "README.md"
+DOCS = Path(__file__).parents[1] / "docs"
 COMPLAINTS = made_complaints(12_000, era="2024")
 
 
@@ -88,7 +88,7 @@ def test_the_first_command_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.stderr == f"{stored} (1,000 of 1,000)\n"
     assert sorted(path.name for path in Path().iterdir()) == ["complaints-flow.svg", "sample.db"]
     assert ask("sample.db", "SELECT COUNT(*) FROM complaint") == [(1_000,)]
-    assert done.stdout == _block_of_readme("this is the sample's:")
+    assert done.stdout == _generated("loading.md", "sample-summary")
 
 
 @pytest.mark.slow
@@ -446,19 +446,20 @@ def test_on_a_terminal_a_bar_is_shown_and_taken_away(monkeypatch: pytest.MonkeyP
     assert after_the_bar.strip().startswith("11,000 complaints in 2 pages")
 
 
-# --- the README -----------------------------------------------------------------------------
+# --- the documents --------------------------------------------------------------------------
 
 
-def _block_of_readme(after: str) -> str:
-    text = README.read_text("utf-8").partition(after)[2]
-    return text.partition("```text\n")[2].partition("```")[0]
+def _generated(page: str, name: str) -> str:
+    text = (DOCS / page).read_text("utf-8").partition(f"<!-- generated: {name} -->\n```text\n")[2]
+    return text.partition("```")[0]
 
 
 @pytest.mark.usefixtures("shared_server")
-def test_the_questions_of_the_readme() -> None:
-    """Each question of the README gives just the answer that stands there."""
+def test_the_questions_of_the_documents() -> None:
+    """Each question of docs/reading.md gives just the answer that stands there."""
     assert run("--source", "sample").returncode == 0
-    pairs = re.findall(r"```sql\n([^`]*)```\n```text\n([^`]*)```", README.read_text("utf-8"))
+    text = (DOCS / "reading.md").read_text("utf-8")
+    pairs = re.findall(r"question-.*\n```sql\n([^`]*)```\n\n<.*\n```text\n([^`]*)```", text)
 
     assert len(pairs) == 5
     for question, answer in pairs:
@@ -471,12 +472,12 @@ def test_the_questions_of_the_readme() -> None:
         assert told[1:] == [[str(cell) for cell in row] for row in found], question
 
 
-def test_the_options_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's options are what --help says."""
+def test_the_options_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options of docs/options.md are what --help says."""
     monkeypatch.setenv("COLUMNS", "100")
 
     said = [line.rstrip() for line in run("--help").stdout.strip().splitlines()]
-    assert said == _block_of_readme("## Options").splitlines()
+    assert said == _generated("options.md", "options").splitlines()
 
 
 # --- files ------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""Tests of the emulator, over HTTP as a client uses it."""
+"""The tests of the emulator, which is asked over HTTP as a client would."""
