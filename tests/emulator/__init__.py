@@ -1,1 +1,1 @@
-"""The tests of the emulator, which is asked over HTTP as a client would."""
+"""Tests of the emulator, over HTTP as a client uses it."""

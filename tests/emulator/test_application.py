@@ -1,4 +1,4 @@
-"""Routes, negotiation and the response itself (CCDB_API.md sections 1, 2 and 7)."""
+"""Tests of routes, content negotiation and responses (docs/facts.md, "The search API")."""
 
 from datetime import date
 
@@ -7,13 +7,13 @@ import requests
 
 from cfpb_etl.emulator import made_complaints
 
-from .conftest import Api, Serve
+from .conftest import Api, ServeApi
 
 
 @pytest.mark.parametrize("path", ["", "//", "/foo", "/123/", "/?size=1"])
-def test_every_other_path_is_a_page_of_html(deployed: Api, path: str) -> None:
-    """200 and no redirect, so that a client must look at the Content-Type."""
-    url = deployed.url.removesuffix("/") + path
+def test_other_paths_return_an_html_page(deployed_api: Api, path: str) -> None:
+    """The status is 200 without a redirect, so a client must check the Content-Type."""
+    url = deployed_api.url.removesuffix("/") + path
     response = requests.get(url, timeout=10, allow_redirects=False)
 
     html = path != "/?size=1"
@@ -21,9 +21,9 @@ def test_every_other_path_is_a_page_of_html(deployed: Api, path: str) -> None:
     assert response.headers["Content-Type"].startswith("text/html") == html
 
 
-def test_the_answer_is_json_with_the_servers_headers(deployed: Api) -> None:
-    """No charset, a length, and the tags for what stands in front of the server."""
-    response = deployed.get(size=3)
+def test_response_is_json_with_the_real_headers(deployed_api: Api) -> None:
+    """It has a length and the headers for the edge, but no charset."""
+    response = deployed_api.get(size=3)
 
     headers = response.headers
     assert headers["Content-Type"] == "application/json"
@@ -35,30 +35,30 @@ def test_the_answer_is_json_with_the_servers_headers(deployed: Api) -> None:
     assert "ETag" not in headers
 
 
-def test_text_is_utf_8_and_not_escaped(served: Serve) -> None:
-    """Separators are compact."""
+def test_json_is_compact_utf_8(serve_api: ServeApi) -> None:
+    """Text is not escaped, and separators have no spaces."""
     (complaint,) = made_complaints(1)
-    api = served([{**complaint, "company": "Crédito Río Claro’s, LLC"}])
+    api = serve_api([{**complaint, "company": "Crédito Río Claro’s, LLC"}])
 
     body = api.get().content
 
     assert '"company":"Crédito Río Claro’s, LLC"'.encode() in body
 
 
-def test_the_envelope_has_its_keys_in_order(deployed: Api) -> None:
-    """Aggregations are empty, and absent when not wanted."""
-    body = deployed.get().json()
+def test_response_has_the_real_keys_in_order(deployed_api: Api) -> None:
+    """Aggregations are empty, and absent with `no_aggs`."""
+    body = deployed_api.get().json()
 
     assert list(body) == ["took", "timed_out", "_shards", "hits", "aggregations", "_meta"]
     assert len(body["hits"]["hits"]) == 25
     assert body["aggregations"]["product"]["product"]["buckets"] == []
     assert body["aggregations"]["product"]["doc_count"] == 4000
-    assert "aggregations" not in deployed.get(no_aggs="true").json()
+    assert "aggregations" not in deployed_api.get(no_aggs="true").json()
 
 
-def test_meta_counts_the_whole_index_and_names_its_newest_day(deployed: Api) -> None:
-    """Whatever is asked for."""
-    assert deployed.get(state="CA", size=1000).json()["_meta"] == {
+def test_meta_describes_the_whole_index(deployed_api: Api) -> None:
+    """The filters of the search do not change it."""
+    assert deployed_api.get(state="CA", size=1000).json()["_meta"] == {
         "license": "CC0",
         "last_updated": "2026-10-07T12:00:00-05:00",
         "last_indexed": "2026-10-08T12:00:00-05:00",
@@ -81,13 +81,13 @@ def test_meta_counts_the_whole_index_and_names_its_newest_day(deployed: Api) -> 
         (date(2026, 10, 17), True),
     ],
 )
-def test_old_data_are_called_stale(served: Serve, today: date, *, stale: bool) -> None:
-    """After six days, or after as many as lead to the Monday before a weekend."""
+def test_old_data_are_stale(serve_api: ServeApi, today: date, *, stale: bool) -> None:
+    """The limit is 6 days, but 4 days on a Friday and 5 on a Saturday."""
     complaints = [
         {**made_complaints(1)[0], "date_received": "2026-10-07T10:00:00.000Z"},
     ]
 
-    meta = served(complaints, today=today).get().json()["_meta"]
+    meta = serve_api(complaints, today=today).get().json()["_meta"]
 
     assert meta["is_data_stale"] is stale
     assert meta["last_indexed"] == f"{today}T12:00:00-05:00"
@@ -105,9 +105,9 @@ def test_old_data_are_called_stale(served: Serve, today: date, *, stale: bool) -
         ("text/csv", 501),
     ],
 )
-def test_what_a_client_accepts_decides(deployed: Api, accept: str, status: int) -> None:
-    """The real server exports where this one says that it does not."""
-    response = requests.get(deployed.url, headers={"Accept": accept}, timeout=10)
+def test_accept_header_selects_the_format(deployed_api: Api, accept: str, status: int) -> None:
+    """The emulator statuses 501 where the real server sends an export."""
+    response = requests.get(deployed_api.url, headers={"Accept": accept}, timeout=10)
 
     assert response.status_code == status
     if status == 406:
@@ -115,35 +115,35 @@ def test_what_a_client_accepts_decides(deployed: Api, accept: str, status: int) 
 
 
 @pytest.mark.parametrize("name", ["xml", "api", "JSON", "json"])
-def test_an_unknown_format_is_not_found(deployed: Api, name: str) -> None:
-    """`json` is one since 2026-08."""
-    response = deployed.get(format=name)
+def test_unknown_format_gets_404(deployed_api: Api, name: str) -> None:
+    """`json` is unknown since 2026-08."""
+    response = deployed_api.get(format=name)
 
     assert (response.status_code, response.json()) == (404, {"detail": "Not found."})
 
 
-def test_exports_are_not_emulated(deployed: Api, of_2024: Api) -> None:
-    """A session that always accepts JSON breaks its exports: that is emulated."""
+def test_exports_get_501(deployed_api: Api, api_2024: Api) -> None:
+    """An export with `Accept: application/json` gets 406, as at CFPB."""
     json_only = {"Accept": "application/json"}
-    csv = requests.get(deployed.url, {"format": "csv"}, headers=json_only, timeout=10)
+    csv = requests.get(deployed_api.url, {"format": "csv"}, headers=json_only, timeout=10)
 
     assert csv.status_code == 406
-    assert deployed.get(format="csv").status_code == 501
-    assert of_2024.get(format="json").status_code == 501
+    assert deployed_api.get(format="csv").status_code == 501
+    assert api_2024.get(format="json").status_code == 501
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_other_methods_are_not_allowed(deployed: Api, method: str) -> None:
-    """The body names the method."""
-    response = requests.request(method, deployed.url, timeout=10)
+def test_other_methods_get_405(deployed_api: Api, method: str) -> None:
+    """The body has the name of the method."""
+    response = requests.request(method, deployed_api.url, timeout=10)
 
     assert response.status_code == 405
     assert response.json() == {"detail": f'Method "{method}" not allowed.'}
 
 
-def test_head_is_not_allowed_either(deployed: Api) -> None:
-    """It has the length of a GET's body, and no body."""
-    response = requests.head(deployed.url, timeout=10)
+def test_head_gets_405(deployed_api: Api) -> None:
+    """The response has a length but no body."""
+    response = requests.head(deployed_api.url, timeout=10)
 
     assert response.status_code == 405
     assert response.headers["Allow"] == "GET, OPTIONS"
@@ -151,19 +151,19 @@ def test_head_is_not_allowed_either(deployed: Api) -> None:
     assert response.content == b""
 
 
-def test_options_is_allowed(deployed: Api) -> None:
-    """It describes the search."""
-    response = requests.options(deployed.url, timeout=10)
+def test_options_gets_200(deployed_api: Api) -> None:
+    """The response lists the allowed methods."""
+    response = requests.options(deployed_api.url, timeout=10)
 
     assert response.status_code == 200
     assert response.headers["Allow"] == "GET, OPTIONS"
 
 
-def test_refusals_come_in_the_servers_order(served: Serve) -> None:
-    """Negotiation, then the throttle, then the method and the parameters, then the index."""
-    api = served(made_complaints(5), throttle=3)
+def test_checks_run_in_the_real_order(serve_api: ServeApi) -> None:
+    """Negotiation is first, then rate limit, method, parameters and index."""
+    api = serve_api(made_complaints(5), throttle=3)
 
-    answers = [
+    statuses = [
         api.get("format=xml&size=x").status_code,
         api.get("size=x&search_after=nonsense").status_code,
         api.get("search_after=nonsense").status_code,
@@ -172,13 +172,13 @@ def test_refusals_come_in_the_servers_order(served: Serve) -> None:
         api.get("format=xml").status_code,
     ]
 
-    assert answers == [404, 400, 424, 405, 429, 404]
+    assert statuses == [404, 400, 424, 405, 429, 404]
 
 
-def test_the_emulator_remembers_what_it_was_asked(served: Serve) -> None:
-    """In order, refused or not; a page that people search with is no search."""
+def test_emulator_records_search_requests(serve_api: ServeApi) -> None:
+    """They are in order and include refused ones, but not requests for the HTML page."""
     ticks = iter([1.5, 2.5])
-    api = served(made_complaints(5), clock=lambda: next(ticks))
+    api = serve_api(made_complaints(5), clock=lambda: next(ticks))
 
     api.get("state=CA&state=NY&size=")
     requests.get(f"{api.url}other", timeout=10)

@@ -1,4 +1,4 @@
-"""The validation of CCDB_API.md section 3, with the bodies that the real server sends."""
+"""Tests of validation: the messages are those of the real server (docs/facts.md, "Parameters")."""
 
 from typing import Any
 
@@ -85,11 +85,11 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("query", "body"), REFUSED, ids=[query[:40] for query, _ in REFUSED])
-def test_a_bad_value_is_refused_with_the_servers_words(
-    deployed: Api, query: str, body: dict[str, Any]
+def test_invalid_value_gets_400_with_the_real_message(
+    deployed_api: Api, query: str, body: dict[str, Any]
 ) -> None:
-    """Several fields' errors come together, an item's error names the item."""
-    response = deployed.get(query)
+    """One body has the errors of all parameters, and the index of each invalid item."""
+    response = deployed_api.get(query)
 
     assert (response.status_code, response.json()) == (400, body)
     assert response.headers["Content-Type"] == "application/json"
@@ -115,19 +115,19 @@ def test_a_bad_value_is_refused_with_the_servers_words(
         "format=default",
     ],
 )
-def test_what_the_server_takes_is_taken(deployed: Api, query: str) -> None:
-    """Some of it looks wrong."""
-    assert deployed.get(query).status_code == 200
+def test_accepted_value_gets_200(deployed_api: Api, query: str) -> None:
+    """The real server accepts all of these, even unusual ones."""
+    assert deployed_api.get(query).status_code == 200
 
 
 @pytest.mark.parametrize("day", ["2026-9-5", "20260905", "2026-W36-6"])
-def test_the_spellings_of_a_day_mean_the_same(deployed: Api, day: str) -> None:
-    """Single digits, no hyphens, and weeks."""
-    expected = deployed.total(date_received_min="2026-09-05")
+def test_all_formats_of_a_day_are_equal(deployed_api: Api, day: str) -> None:
+    """The formats are single digits, no hyphens, and ISO weeks."""
+    expected = deployed_api.total(date_received_min="2026-09-05")
 
-    assert deployed.total(date_received_min=day) == expected < 4000
+    assert deployed_api.total(date_received_min=day) == expected < 4000
 
 
-def test_the_field_of_the_narratives_belongs_to_2024(of_2024: Api) -> None:
-    """It was the default."""
-    assert of_2024.get(field="complaint_what_happened").status_code == 200
+def test_narrative_field_is_valid_in_2024(api_2024: Api) -> None:
+    """It was the default of that release."""
+    assert api_2024.get(field="complaint_what_happened").status_code == 200

@@ -1,4 +1,4 @@
-"""The walks and filters of CCDB_API.md sections 3 and 4, asked over HTTP."""
+"""Tests of sorts, paging and filters (docs/facts.md, from "Parameters" to "Page size")."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,23 +8,23 @@ import pytest
 
 from cfpb_etl.emulator import Source, made_complaints
 
-from .conftest import Api, Serve
+from .conftest import Api, ServeApi
 
 
-@pytest.fixture(params=["deployed", "of_2024"])
+@pytest.fixture(params=["deployed_api", "api_2024"])
 def api(request: pytest.FixtureRequest) -> Api:
-    """Return the emulator of either era."""
+    """Return the emulator of each era in turn."""
     api: Api = request.getfixturevalue(request.param)
     return api
 
 
 def epoch_ms(source: Source) -> int:
-    """Return when a complaint was received, as a sort value."""
+    """Return the time received in milliseconds since 1970, the sort value."""
     return int(datetime.fromisoformat(source["date_received"]).timestamp() * 1000)
 
 
 def by_date(source: Source) -> tuple[int, str]:
-    """Return what the API sorts by: the date, then the id as a string."""
+    """Return the sort key of the API: the date, then the id as text."""
     return epoch_ms(source), source["complaint_id"]
 
 
@@ -34,29 +34,31 @@ def ids(hits: list[Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [777, 1000, 4000])
-def test_a_walk_by_date_meets_every_complaint_once_in_order(api: Api, size: int) -> None:
-    """A cursor of the last hit leads on, through ties, with no gap and no repeat."""
+def test_paging_by_date_returns_each_complaint_once_in_order(api: Api, size: int) -> None:
+    """The cursor of the last hit also continues inside ties, without gaps or repeats."""
     expected = [source["complaint_id"] for source in sorted(api.complaints, key=by_date)]
 
-    upwards = api.walk(sort="created_date_asc", size=size, no_aggs="true")
-    downwards = api.walk(sort="created_date_desc", size=size, no_aggs="true")
+    ascending = api.all_hits(sort="created_date_asc", size=size, no_aggs="true")
+    descending = api.all_hits(sort="created_date_desc", size=size, no_aggs="true")
 
-    assert ids(upwards) == expected
-    assert ids(downwards) == expected[::-1]
-    assert [hit["sort"] for hit in upwards] == [list(by_date(hit["_source"])) for hit in upwards]
+    assert ids(ascending) == expected
+    assert ids(descending) == expected[::-1]
+    assert [hit["sort"] for hit in ascending] == [
+        list(by_date(hit["_source"])) for hit in ascending
+    ]
 
 
-def test_a_walk_by_relevance_goes_by_the_ids_as_strings(api: Api) -> None:
-    """All scores are equal, so the tie-break shows."""
+def test_paging_by_relevance_sorts_ids_as_text(api: Api) -> None:
+    """All scores are equal, so the ids decide the order."""
     expected = sorted(source["complaint_id"] for source in api.complaints)
 
-    assert ids(api.walk(sort="relevance_asc", size=777)) == expected
-    assert ids(api.walk(sort="relevance_desc", size=777)) == expected[::-1]
+    assert ids(api.all_hits(sort="relevance_asc", size=777)) == expected
+    assert ids(api.all_hits(sort="relevance_desc", size=777)) == expected[::-1]
     assert expected != sorted(expected, key=int)
 
 
-def test_a_tie_larger_than_a_page_is_walked_by_its_ids(served: Serve) -> None:
-    """In 2024 every complaint of a day had one sort value; strings order 999803 above 10000282."""
+def test_paging_continues_inside_a_tie_larger_than_a_page(serve_api: ServeApi) -> None:
+    """In 2024 all complaints of a day had one sort value. As text, 999803 is above 10000282."""
     day = [
         {**complaint, "complaint_id": number, "date_received": "2024-11-05T12:00:00-05:00"}
         for number, complaint in zip(
@@ -65,39 +67,41 @@ def test_a_tie_larger_than_a_page_is_walked_by_its_ids(served: Serve) -> None:
             strict=True,
         )
     ]
-    api = served(day)
+    api = serve_api(day)
 
-    hits = api.walk(sort="created_date_desc", size=2)
+    hits = api.all_hits(sort="created_date_desc", size=2)
 
     assert ids(hits) == ["999803", "9997920", "28329883", "10000283", "10000282"]
     assert {hit["sort"][0] for hit in hits} == {1730826000000}
 
 
-def test_the_total_with_a_cursor_is_the_full_one(deployed: Api) -> None:
-    """It is not what remains."""
-    newest = deployed.found(sort="created_date_desc", size=1)["hits"][0]
+def test_total_with_a_cursor_counts_all_matches(deployed_api: Api) -> None:
+    """It does not shrink to the remaining matches."""
+    newest = deployed_api.search(sort="created_date_desc", size=1)["hits"][0]
     cursor = "_".join(map(str, newest["sort"]))
 
-    found = deployed.found(sort="created_date_desc", size=1, search_after=cursor)
+    page = deployed_api.search(sort="created_date_desc", size=1, search_after=cursor)
 
-    assert found["total"] == {"value": 4000, "relation": "eq"}
+    assert page["total"] == {"value": 4000, "relation": "eq"}
 
 
-@pytest.mark.parametrize("nothing", [{"frm": 50}, {"page": 3}, {"from": 10}, {"offset": 10}])
-def test_only_the_cursor_pages(deployed: Api, nothing: dict[str, int]) -> None:
-    """`frm` and `page` are checked and do nothing, the others are unknown."""
-    first = deployed.found(sort="created_date_desc", size=25)
+@pytest.mark.parametrize("parameter", [{"frm": 50}, {"page": 3}, {"from": 10}, {"offset": 10}])
+def test_other_paging_parameters_have_no_effect(
+    deployed_api: Api, parameter: dict[str, int]
+) -> None:
+    """`frm` and `page` are only checked, the others are unknown."""
+    first = deployed_api.search(sort="created_date_desc", size=25)
 
-    assert deployed.found(sort="created_date_desc", size=25, **nothing) == first
+    assert deployed_api.search(sort="created_date_desc", size=25, **parameter) == first
 
 
 @pytest.mark.parametrize(
     "cursor",
     ["1791409173000", "1_2_3", "a_b", "_5", "-5_1", "1791409173000.0_x", "1.0_999803"],
 )
-def test_a_cursor_that_cannot_be_read_is_backend_trouble(deployed: Api, cursor: str) -> None:
-    """It is told from an outage by nothing: 424 and the same 49 bytes."""
-    response = deployed.get(sort="created_date_desc", search_after=cursor)
+def test_malformed_date_cursor_gets_424(deployed_api: Api, cursor: str) -> None:
+    """The response has the same 49 bytes as an outage."""
+    response = deployed_api.get(sort="created_date_desc", search_after=cursor)
 
     assert (response.status_code, response.content) == (
         424,
@@ -107,58 +111,58 @@ def test_a_cursor_that_cannot_be_read_is_backend_trouble(deployed: Api, cursor: 
 
 
 @pytest.mark.parametrize("cursor", ["x_1", "nonsense", "-1.0_5"])
-def test_so_is_one_that_is_no_score(deployed: Api, cursor: str) -> None:
-    """Relevance cursors begin with a score."""
-    assert deployed.get(search_after=cursor).status_code == 424
+def test_malformed_score_cursor_gets_424(deployed_api: Api, cursor: str) -> None:
+    """Cursors by relevance begin with a score."""
+    assert deployed_api.get(search_after=cursor).status_code == 424
 
 
-def test_a_cursor_without_its_id_skips_the_rest_of_the_tie(of_2024: Api) -> None:
-    """Downwards, that is; it is a 200."""
-    newest = of_2024.found(sort="created_date_desc", size=1)["hits"][0]
+def test_cursor_with_an_empty_id_skips_the_rest_of_the_tie(api_2024: Api) -> None:
+    """In descending order it gets 200."""
+    newest = api_2024.search(sort="created_date_desc", size=1)["hits"][0]
     milliseconds = newest["sort"][0]
 
-    after = of_2024.found(sort="created_date_desc", search_after=f"{milliseconds}_")["hits"]
+    after = api_2024.search(sort="created_date_desc", search_after=f"{milliseconds}_")["hits"]
 
-    assert of_2024.found(date_received_min="2024-11-05")["total"]["value"] > 1
+    assert api_2024.search(date_received_min="2024-11-05")["total"]["value"] > 1
     assert all(hit["sort"][0] < milliseconds for hit in after)
 
 
-def test_past_the_end_there_is_nothing(deployed: Api) -> None:
-    """A walk ends with an empty page, which is a 200."""
-    assert deployed.found(sort="created_date_desc", search_after="1_1")["hits"] == []
+def test_cursor_beyond_the_end_returns_an_empty_page(deployed_api: Api) -> None:
+    """The last page of a search is empty and has status 200."""
+    assert deployed_api.search(sort="created_date_desc", search_after="1_1")["hits"] == []
 
 
-def test_a_date_cursor_without_its_sort_is_page_one_for_ever(deployed: Api) -> None:
-    """The default sort reads the date as a score above all; upwards nothing is above it."""
+def test_date_cursor_without_sort_returns_the_first_page_again(deployed_api: Api) -> None:
+    """The date is parsed as a score above all others, so ascending order has no hits."""
     cursor = "1791409173000_17800720"
 
-    assert deployed.found(search_after=cursor) == deployed.found()
-    assert deployed.found(sort="relevance_asc", search_after=cursor)["hits"] == []
+    assert deployed_api.search(search_after=cursor) == deployed_api.search()
+    assert deployed_api.search(sort="relevance_asc", search_after=cursor)["hits"] == []
 
 
-def test_no_rows_and_a_cursor_is_backend_trouble(deployed: Api) -> None:
-    """size=0 alone is well."""
-    trouble = deployed.get(size=0, sort="created_date_desc", search_after="1791409173000_1")
+def test_size_0_with_a_cursor_gets_424(deployed_api: Api) -> None:
+    """`size=0` alone gets an empty page."""
+    failed = deployed_api.get(size=0, sort="created_date_desc", search_after="1791409173000_1")
 
-    assert trouble.status_code == 424
-    assert deployed.found(size=0) == {
+    assert failed.status_code == 424
+    assert deployed_api.search(size=0) == {
         "total": {"value": 4000, "relation": "eq"},
         "max_score": None,
         "hits": [],
     }
 
 
-def test_the_window_is_ten_thousand_rows(deployed: Api) -> None:
-    """More passes validation up to 100,000 and then is a 424."""
-    assert deployed.get(size=10_000).status_code == 200
-    assert deployed.get(size=10_001).status_code == 424
-    assert deployed.get(size=100_000).status_code == 424
+def test_a_page_has_at_most_10000_hits(deployed_api: Api) -> None:
+    """Larger sizes up to 100,000 pass validation and then get 424."""
+    assert deployed_api.get(size=10_000).status_code == 200
+    assert deployed_api.get(size=10_001).status_code == 424
+    assert deployed_api.get(size=100_000).status_code == 424
 
 
-def test_a_hit_has_the_keys_of_its_time(deployed: Api, of_2024: Api) -> None:
-    """A score only by relevance, `_type` only in 2024."""
-    by_relevance = deployed.found(size=1)["hits"][0]
-    newest = of_2024.found(sort="created_date_desc", size=1)["hits"][0]
+def test_hit_has_the_keys_of_its_era(deployed_api: Api, api_2024: Api) -> None:
+    """It has a score only by relevance, and `_type` only in 2024."""
+    by_relevance = deployed_api.search(size=1)["hits"][0]
+    newest = api_2024.search(sort="created_date_desc", size=1)["hits"][0]
 
     assert list(by_relevance) == ["_index", "_id", "_score", "_source", "sort"]
     assert by_relevance["sort"] == [by_relevance["_score"], by_relevance["_id"]] != [None]
@@ -166,51 +170,52 @@ def test_a_hit_has_the_keys_of_its_time(deployed: Api, of_2024: Api) -> None:
     assert (newest["_index"], newest["_score"]) == ("complaint-public-v1", None)
 
 
-def test_days_are_whole_utc_days_and_both_ends_belong(deployed: Api) -> None:
-    """The documentation of the API says that the end does not; it does."""
-    days = [source["date_received"][:10] for source in deployed.complaints]
+def test_date_range_has_whole_utc_days_and_includes_both_ends(deployed_api: Api) -> None:
+    """CFPB's API description says that the end is excluded, which is wrong."""
+    days = [source["date_received"][:10] for source in deployed_api.complaints]
     expected = sum("2026-09-01" <= day <= "2026-09-30" for day in days)
 
     assert (
-        deployed.total(date_received_min="2026-09-01", date_received_max="2026-09-30") == expected
+        deployed_api.total(date_received_min="2026-09-01", date_received_max="2026-09-30")
+        == expected
     )
-    assert deployed.total(date_received_max="2026-09-30") == sum(
+    assert deployed_api.total(date_received_max="2026-09-30") == sum(
         day <= "2026-09-30" for day in days
     )
-    assert deployed.total(date_received_min="2026-09-30", date_received_max="2026-09-01") == 0
+    assert deployed_api.total(date_received_min="2026-09-30", date_received_max="2026-09-01") == 0
 
 
-def test_the_last_second_of_a_day_belongs_to_it(served: Serve) -> None:
-    """The upper bound covers 23:59:59.999Z."""
+def test_date_range_includes_the_last_second_of_a_day(serve_api: ServeApi) -> None:
+    """The upper bound includes 23:59:59.999Z."""
     late, midnight = made_complaints(2)
     late["date_received"] = "2026-10-05T23:59:59.999Z"
     midnight["date_received"] = "2026-10-06T00:00:00.000Z"
-    api = served([late, midnight])
+    api = serve_api([late, midnight])
 
-    hits = api.found(date_received_min="2026-10-05", date_received_max="2026-10-05")["hits"]
+    hits = api.search(date_received_min="2026-10-05", date_received_max="2026-10-05")["hits"]
 
     assert ids(hits) == [late["complaint_id"]]
 
 
-def test_complaints_are_found_by_the_day_they_were_sent_on(deployed: Api) -> None:
-    """The parameters are called company_received_*."""
-    days = [source["date_sent_to_company"][:10] for source in deployed.complaints]
+def test_complaints_are_filtered_by_the_day_sent_to_the_company(deployed_api: Api) -> None:
+    """The parameters are `company_received_min` and `company_received_max`."""
+    days = [source["date_sent_to_company"][:10] for source in deployed_api.complaints]
 
-    assert deployed.total(company_received_min="2026-09-01") == sum(
+    assert deployed_api.total(company_received_min="2026-09-01") == sum(
         day >= "2026-09-01" for day in days
     )
-    assert deployed.total(company_received_max="2026-09-01") == sum(
+    assert deployed_api.total(company_received_max="2026-09-01") == sum(
         day <= "2026-09-01" for day in days
     )
 
 
 def mortgage(source: Source) -> bool:
-    """Tell whether it is about a mortgage."""
+    """Return whether the product is a mortgage."""
     return bool(source["product"] == "Mortgage")
 
 
 def fha(source: Source) -> bool:
-    """Tell whether it is about an FHA mortgage."""
+    """Return whether the sub-product is an FHA mortgage."""
     return mortgage(source) and bool(source["sub_product"] == "FHA mortgage")
 
 
@@ -243,90 +248,92 @@ FILTERS: list[tuple[str, Callable[[Source], bool]]] = [
 
 
 @pytest.mark.parametrize(("query", "matches"), FILTERS, ids=[query for query, _ in FILTERS])
-def test_a_filter_finds_what_matches(
-    deployed: Api, query: str, matches: Callable[[Source], bool]
+def test_filter_returns_the_matching_complaints(
+    deployed_api: Api, query: str, matches: Callable[[Source], bool]
 ) -> None:
-    """OR within a key, AND between keys, exact; what is not known is silently ignored."""
-    assert deployed.total(query) == sum(map(bool, map(matches, deployed.complaints)))
+    """Values of a key are joined with OR, keys with AND; unknown keys are ignored."""
+    assert deployed_api.total(query) == sum(map(bool, map(matches, deployed_api.complaints)))
 
 
-def test_a_zip_code_is_found_as_it_is_written(deployed: Api) -> None:
-    """Masked ones too."""
-    masked = next(s["zip_code"] for s in deployed.complaints if (s["zip_code"] or "")[3:] == "XX")
+def test_masked_zip_code_matches_exactly(deployed_api: Api) -> None:
+    """The filter compares the text, with its X."""
+    masked = next(
+        s["zip_code"] for s in deployed_api.complaints if (s["zip_code"] or "")[3:] == "XX"
+    )
 
-    assert deployed.total(zip_code=masked) == sum(
-        source["zip_code"] == masked for source in deployed.complaints
+    assert deployed_api.total(zip_code=masked) == sum(
+        source["zip_code"] == masked for source in deployed_api.complaints
     )
 
 
-def test_a_filtered_walk_is_complete(api: Api) -> None:
-    """Filters and cursor go together."""
+def test_paging_with_a_filter_is_complete(api: Api) -> None:
+    """Filters and cursors can be combined."""
     expected = {s["complaint_id"] for s in api.complaints if s["state"] == "FL"}
 
-    hits = api.walk(state="FL", sort="created_date_asc", size=77)
+    hits = api.all_hits(state="FL", sort="created_date_asc", size=77)
 
     assert set(ids(hits)) == expected
     assert len(hits) == len(expected)
 
 
-def test_many_different_filters_are_answered(served: Serve) -> None:
-    """What is kept for the next page of a walk is not kept without end."""
-    api = served(made_complaints(20))
+def test_many_different_filters_work(serve_api: ServeApi) -> None:
+    """The cache for the next page is limited, but later filters still work."""
+    api = serve_api(made_complaints(20))
 
     for day in range(1, 21):
         assert api.total(date_received_min=f"2020-01-{day:02}") == 20
 
 
-def test_all_words_of_a_plain_term_must_occur(deployed: Api) -> None:
-    """Case does not matter, nor in which field they stand."""
+def test_plain_term_matches_all_its_words(deployed_api: Api) -> None:
+    """Words match in any field, in upper or lower case."""
     expected = sum(
-        "EQUIFAX" in (said := " ".join(filter(None, source.values())).upper()) and "PHONE" in said
-        for source in deployed.complaints
+        "EQUIFAX" in (text := " ".join(filter(None, source.values())).upper()) and "PHONE" in text
+        for source in deployed_api.complaints
     )
 
-    assert deployed.total(search_term="equifax PHONE") == expected > 0
+    assert deployed_api.total(search_term="equifax PHONE") == expected > 0
 
 
-def test_a_term_with_other_signs_or_an_operator_finds_any_of_its_words(deployed: Api) -> None:
-    """Lucene's default is OR, and an upper-case TO inside a word is enough to be its query."""
-    equifax = sum(source["company"] == "EQUIFAX, INC." for source in deployed.complaints)
+def test_lucene_term_matches_any_of_its_words(deployed_api: Api) -> None:
+    """A hyphen or an upper-case TO, even inside a word, makes a Lucene query with OR."""
+    equifax = sum(source["company"] == "EQUIFAX, INC." for source in deployed_api.complaints)
 
-    assert deployed.total(search_term="equifax-nonsense") == equifax
-    assert deployed.total(search_term="equifax NOnsenseTO") == equifax
-    assert deployed.total(search_term="equifax nonsense") == 0
+    assert deployed_api.total(search_term="equifax-nonsense") == equifax
+    assert deployed_api.total(search_term="equifax NOnsenseTO") == equifax
+    assert deployed_api.total(search_term="equifax nonsense") == 0
 
 
 @pytest.mark.parametrize("term", ['"equifax', "(equifax", "equifax)"])
-def test_an_unbalanced_term_is_backend_trouble(deployed: Api, term: str) -> None:
-    """It is our own bad query, and looks like an outage."""
-    assert deployed.get(search_term=term).status_code == 424
+def test_unbalanced_term_gets_424(deployed_api: Api, term: str) -> None:
+    """The client's invalid query looks like an outage."""
+    assert deployed_api.get(search_term=term).status_code == 424
 
 
-def test_a_term_is_looked_for_in_its_field(of_2024: Api) -> None:
-    """In 2024 that is the narrative unless said otherwise."""
-    told = sum("certified" in s["complaint_what_happened"] for s in of_2024.complaints)
-    equifax = sum("EQUIFAX" in s["company"] for s in of_2024.complaints)
+def test_term_is_searched_in_its_field(api_2024: Api) -> None:
+    """In 2024 the default field is the narrative."""
+    matching = sum("certified" in s["complaint_what_happened"] for s in api_2024.complaints)
+    equifax = sum("EQUIFAX" in s["company"] for s in api_2024.complaints)
 
-    assert of_2024.total(search_term="certified") == told > 0
-    assert of_2024.total(search_term="certified", field="company") == 0
-    assert of_2024.total(search_term="equifax", field="company") == equifax
-    assert of_2024.total(search_term="equifax", field="all") >= equifax
-
-
-def test_complaints_with_narratives_are_found_in_2024(of_2024: Api, deployed: Api) -> None:
-    """The deployed release does not know the filter and ignores it."""
-    told = sum(bool(source["complaint_what_happened"]) for source in of_2024.complaints)
-
-    assert of_2024.total(has_narrative="true") == told
-    assert of_2024.total("has_narrative=true&has_narrative=false") == 4000
-    assert of_2024.get(has_narrative="yes").status_code == 424
-    assert deployed.total(has_narrative="true") == 4000
+    assert api_2024.total(search_term="certified") == matching > 0
+    assert api_2024.total(search_term="certified", field="company") == 0
+    assert api_2024.total(search_term="equifax", field="company") == equifax
+    assert api_2024.total(search_term="equifax", field="all") >= equifax
 
 
-def test_rows_come_change_and_go_between_two_requests(served: Serve) -> None:
-    """As they do while a client walks."""
+def test_has_narrative_is_a_filter_in_2024(api_2024: Api, deployed_api: Api) -> None:
+    """The deployed release ignores it."""
+    matching = sum(bool(source["complaint_what_happened"]) for source in api_2024.complaints)
+
+    assert api_2024.total(has_narrative="true") == matching
+    assert api_2024.total("has_narrative=true&has_narrative=false") == 4000
+    assert api_2024.get(has_narrative="yes").status_code == 424
+    assert deployed_api.total(has_narrative="true") == 4000
+
+
+def test_index_can_change_between_two_requests(serve_api: ServeApi) -> None:
+    """Complaints are added, changed and removed, as during a real load."""
     complaints = made_complaints(10)
-    api = served(complaints)
+    api = serve_api(complaints)
     later = {**complaints[-1], "complaint_id": "99999999"}
     changed = {**complaints[0], "state": "GU", "date_received": "2026-10-07T23:59:59.000Z"}
 
@@ -334,7 +341,7 @@ def test_rows_come_change_and_go_between_two_requests(served: Serve) -> None:
     api.emulator.put(later)
     api.emulator.put(changed)
     api.emulator.withdraw(complaints[1]["complaint_id"])
-    hits = api.walk(sort="created_date_asc", size=3)
+    hits = api.all_hits(sort="created_date_asc", size=3)
 
     assert len(hits) == 10
     assert hits[-1]["_source"] == changed
@@ -343,18 +350,18 @@ def test_rows_come_change_and_go_between_two_requests(served: Serve) -> None:
     assert api.total(state="GU") == 1
 
 
-def test_an_id_given_twice_is_one_complaint(served: Serve) -> None:
-    """The later copy is the one."""
+def test_last_complaint_with_an_id_counts(serve_api: ServeApi) -> None:
+    """An id occurs once in the index."""
     (complaint,) = made_complaints(1)
 
-    api = served([complaint, {**complaint, "state": "GU"}])
+    api = serve_api([complaint, {**complaint, "state": "GU"}])
 
-    assert [hit["_source"]["state"] for hit in api.found()["hits"]] == ["GU"]
+    assert [hit["_source"]["state"] for hit in api.search()["hits"]] == ["GU"]
 
 
-def test_an_empty_index_is_a_failure(served: Serve) -> None:
-    """The real server cannot take the newest of no dates."""
-    response = served([]).get()
+def test_empty_index_gets_500(serve_api: ServeApi) -> None:
+    """The real server fails because there is no newest date."""
+    response = serve_api([]).get()
 
     assert response.status_code == 500
     assert response.json() == {"error": "There was a problem retrieving your request"}

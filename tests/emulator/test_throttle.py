@@ -1,33 +1,33 @@
-"""The sliding window of CCDB_API.md section 6."""
+"""Tests of the sliding window (docs/facts.md, "Rate limit")."""
 
 import requests
 
 from cfpb_etl.emulator import made_complaints
 
-from .conftest import Serve
+from .conftest import ServeApi
 
 
 class Clock:
-    """A clock that a test sets."""
+    """A clock that the test sets."""
 
     now = 1000.0
 
     def __call__(self) -> float:
-        """Return what it was set to."""
+        """Return the set time."""
         return self.now
 
 
-def test_there_is_no_limit_unless_asked_for(served: Serve) -> None:
-    """Tests and samples need not wait."""
-    api = served(made_complaints(3))
+def test_there_is_no_limit_by_default(serve_api: ServeApi) -> None:
+    """Tests and sample loads do not wait."""
+    api = serve_api(made_complaints(3))
 
     assert {api.get().status_code for _ in range(30)} == {200}
 
 
-def test_the_twenty_first_request_must_wait_for_the_oldest(served: Serve) -> None:
-    """Waiting as long as told is enough, one moment less is not."""
+def test_request_21_waits_until_the_oldest_is_60_seconds_old(serve_api: ServeApi) -> None:
+    """Waiting for `Retry-After` seconds is enough, half a second less is not."""
     clock = Clock()
-    api = served(made_complaints(3), throttle=20, clock=clock)
+    api = serve_api(made_complaints(3), throttle=20, clock=clock)
     for _ in range(20):
         assert api.get().status_code == 200
         clock.now += 0.2
@@ -45,34 +45,34 @@ def test_the_twenty_first_request_must_wait_for_the_oldest(served: Serve) -> Non
     assert api.get().json() == {"detail": "Request was throttled. Expected available in 1 second."}
     clock.now = 1060.0
     assert api.get().status_code == 200
-    # One place was free, and the refused requests took none.
+    # One slot was free, because refused requests do not count.
     assert api.get().status_code == 429
 
 
-def test_requests_that_are_wrong_count(served: Serve) -> None:
-    """The throttle is asked before the parameters are looked at."""
-    api = served(made_complaints(3), throttle=2)
+def test_invalid_requests_count(serve_api: ServeApi) -> None:
+    """The rate limit is checked before the parameters."""
+    api = serve_api(made_complaints(3), throttle=2)
 
-    answers = [api.get("size=x").status_code for _ in range(3)]
+    statuses = [api.get("size=x").status_code for _ in range(3)]
 
-    assert answers == [400, 400, 429]
+    assert statuses == [400, 400, 429]
 
 
-def test_each_client_has_its_own_window(served: Serve) -> None:
-    """A client is what X-Forwarded-For says, all of it."""
-    api = served(made_complaints(3), throttle=1)
+def test_each_client_has_its_own_limit(serve_api: ServeApi) -> None:
+    """The whole X-Forwarded-For header identifies a client."""
+    api = serve_api(made_complaints(3), throttle=1)
 
-    def answer(forwarded_for: str) -> int:
+    def status(forwarded_for: str) -> int:
         headers = {"X-Forwarded-For": forwarded_for}
         return requests.get(api.url, headers=headers, timeout=10).status_code
 
-    assert [answer("1.1.1.1"), answer("2.2.2.2"), answer("1.1.1.1")] == [200, 200, 429]
+    assert [status("1.1.1.1"), status("2.2.2.2"), status("1.1.1.1")] == [200, 200, 429]
 
 
-def test_the_window_can_be_short(served: Serve) -> None:
-    """Retry-After is whole seconds all the same."""
+def test_window_can_be_shorter_than_a_second(serve_api: ServeApi) -> None:
+    """`Retry-After` is still in whole seconds."""
     clock = Clock()
-    api = served(made_complaints(3), throttle=1, window_seconds=0.5, clock=clock)
+    api = serve_api(made_complaints(3), throttle=1, window_seconds=0.5, clock=clock)
 
     assert api.get().status_code == 200
     assert api.get().headers["Retry-After"] == "1"

@@ -1,5 +1,6 @@
-"""The made complaints look like the real ones: DATA.md sections 3 to 6."""
+"""Tests that generated complaints resemble the real ones (docs/facts.md, "Data")."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from cfpb_etl.emulator import Era, Source, made_complaints
 
-KEYS_OF_TODAY = {
+DEPLOYED_KEYS = {
     "company",
     "company_public_response",
     "company_response",
@@ -31,41 +32,43 @@ ERAS: list[Era] = ["2024", "deployed"]
 
 
 @pytest.fixture(scope="module")
-def of_2024() -> list[Source]:
+def complaints_2024() -> list[Source]:
     """Return complaints of 2024."""
     return made_complaints(25_000, era="2024")
 
 
 @pytest.fixture(scope="module")
-def deployed() -> list[Source]:
+def deployed_complaints() -> list[Source]:
     """Return complaints of the deployed release."""
     return made_complaints(25_000)
 
 
-def test_the_keys_are_those_of_the_era(of_2024: list[Source], deployed: list[Source]) -> None:
-    """Fifteen, and with the narrative sixteen."""
-    assert {frozenset(source) for source in deployed} == {frozenset(KEYS_OF_TODAY)}
-    assert {frozenset(source) for source in of_2024} == {
-        frozenset(KEYS_OF_TODAY | {"complaint_what_happened"})
+def test_complaints_have_the_keys_of_their_era(
+    complaints_2024: list[Source], deployed_complaints: list[Source]
+) -> None:
+    """They are 15, and in 2024 16 with the narrative."""
+    assert {frozenset(source) for source in deployed_complaints} == {frozenset(DEPLOYED_KEYS)}
+    assert {frozenset(source) for source in complaints_2024} == {
+        frozenset(DEPLOYED_KEYS | {"complaint_what_happened"})
     }
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_the_same_seed_makes_the_same_complaints(era: Era) -> None:
-    """Another seed makes others."""
-    made = made_complaints(200, era=era)
+def test_the_same_seed_gives_the_same_complaints(era: Era) -> None:
+    """Another seed gives other complaints."""
+    complaints = made_complaints(200, era=era)
 
-    assert made == made_complaints(200, era=era)
-    assert made != made_complaints(200, era=era, seed=7)
+    assert complaints == made_complaints(200, era=era)
+    assert complaints != made_complaints(200, era=era, seed=7)
 
 
-def test_the_hash_seed_of_python_does_not_matter() -> None:
-    """Another process makes the same ones."""
-    program = "from cfpb_etl.emulator import made_complaints as m; print(m(50, era='2024'))"
+def test_python_hash_seed_has_no_effect() -> None:
+    """Another process generates the same complaints."""
+    program = "from cfpb_etl import emulator; print(emulator.made_complaints(50, era='2024'))"
 
     printed = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONHASHSEED": "5"},
+        env={**os.environ, "PYTHONHASHSEED": "5"},
         capture_output=True,
         encoding="utf-8",
         check=True,
@@ -74,8 +77,8 @@ def test_the_hash_seed_of_python_does_not_matter() -> None:
     assert printed.stdout.strip() == str(made_complaints(50, era="2024"))
 
 
-def test_both_eras_tell_the_same_complaints() -> None:
-    """Of one span: the dates are spelt otherwise, and the narratives are gone."""
+def test_both_eras_have_the_same_complaints() -> None:
+    """Only the date format differs, and the narratives are missing."""
     until = date(2024, 11, 5)
     older = made_complaints(500, era="2024", until=until)
     newer = made_complaints(500, era="deployed", until=until)
@@ -87,34 +90,37 @@ def test_both_eras_tell_the_same_complaints() -> None:
     assert older == newer
 
 
-def test_dates_are_spelt_as_in_their_era(of_2024: list[Source], deployed: list[Source]) -> None:
-    """Noon in Washington's winter, or an instant in UTC; sent on when received or later."""
+def test_dates_have_the_format_of_their_era(
+    complaints_2024: list[Source], deployed_complaints: list[Source]
+) -> None:
+    """The format is noon at -05:00, or a UTC time; complaints are sent after they are received."""
     noon = re.compile(r"20\d\d-\d\d-\d\dT12:00:00-05:00")
-    instant = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z")
+    utc_time = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z")
 
-    for complaints, spelling in ((of_2024, noon), (deployed, instant)):
+    for complaints, date_format in ((complaints_2024, noon), (deployed_complaints, utc_time)):
         for source in complaints:
-            assert spelling.fullmatch(source["date_received"])
-            assert spelling.fullmatch(source["date_sent_to_company"])
+            assert date_format.fullmatch(source["date_received"])
+            assert date_format.fullmatch(source["date_sent_to_company"])
             assert source["date_received"] <= source["date_sent_to_company"]
-    assert max(source["date_sent_to_company"] for source in of_2024)[:10] == "2024-11-05"
+    assert max(source["date_sent_to_company"] for source in complaints_2024)[:10] == "2024-11-05"
     assert any(
-        source["date_received"][:10] < source["date_sent_to_company"][:10] for source in of_2024
+        source["date_received"][:10] < source["date_sent_to_company"][:10]
+        for source in complaints_2024
     )
 
 
-def test_most_complaints_are_recent(deployed: list[Source]) -> None:
-    """Their number doubled each year."""
-    years = Counter(source["date_received"][:4] for source in deployed)
+def test_number_of_complaints_grows_each_year(deployed_complaints: list[Source]) -> None:
+    """It about doubles each year."""
+    years = Counter(source["date_received"][:4] for source in deployed_complaints)
 
     assert years["2026"] > years["2025"] > years["2024"] > years["2023"] > 0
 
 
-def test_ids_are_unique_and_rise_but_not_strictly(of_2024: list[Source]) -> None:
-    """They have 7 and 8 digits, and within a day the strings sort otherwise than the numbers."""
-    ids = [source["complaint_id"] for source in of_2024]
+def test_ids_are_unique_and_rise_but_not_strictly(complaints_2024: list[Source]) -> None:
+    """They have 7 or 8 digits, so within a day text and numbers sort differently."""
+    ids = [source["complaint_id"] for source in complaints_2024]
     days: dict[str, list[str]] = {}
-    for source in of_2024:
+    for source in complaints_2024:
         days.setdefault(source["date_received"], []).append(source["complaint_id"])
 
     assert len(set(ids)) == len(ids)
@@ -123,12 +129,14 @@ def test_ids_are_unique_and_rise_but_not_strictly(of_2024: list[Source]) -> None
     assert any(sorted(day) != sorted(day, key=int) for day in days.values())
 
 
-def test_every_column_is_filled_in_some_rows(deployed: list[Source]) -> None:
-    """And null only where it is null in the real data."""
-    nullable = {key for source in deployed for key, value in source.items() if value is None}
+def test_each_column_has_values(deployed_complaints: list[Source]) -> None:
+    """Only columns that have nulls in the real data have nulls."""
+    nullable = {
+        key for source in deployed_complaints for key, value in source.items() if value is None
+    }
 
-    for key in KEYS_OF_TODAY:
-        assert any(source[key] for source in deployed), key
+    for key in DEPLOYED_KEYS:
+        assert any(source[key] for source in deployed_complaints), key
     assert nullable == {
         "company_public_response",
         "company_response",
@@ -140,11 +148,11 @@ def test_every_column_is_filled_in_some_rows(deployed: list[Source]) -> None:
     }
 
 
-def test_the_small_vocabularies_are_complete(deployed: list[Source]) -> None:
-    """With the values that trip a parser: a tag with a comma, a state in full, masked ZIP codes."""
+def test_columns_have_all_their_values(deployed_complaints: list[Source]) -> None:
+    """Included are a tag with a comma, a state spelled out, and masked ZIP codes."""
 
     def values(key: str) -> set[str | None]:
-        return {source[key] for source in deployed}
+        return {source[key] for source in deployed_complaints}
 
     assert values("timely") == {"Yes", "No"}
     assert values("tags") == {
@@ -166,45 +174,45 @@ def test_the_small_vocabularies_are_complete(deployed: list[Source]) -> None:
     assert any(zip_code.endswith("XX") for zip_code in zip_codes)
 
 
-def test_a_sub_product_belongs_to_one_product(deployed: list[Source]) -> None:
-    """As far as the form has it so."""
+def test_each_sub_product_has_one_product(deployed_complaints: list[Source]) -> None:
+    """This follows the complaint form."""
     parents: dict[str, set[str]] = {}
-    for source in deployed:
+    for source in deployed_complaints:
         parents.setdefault(source["sub_product"], set()).add(source["product"])
     parents.pop(None)  # type: ignore[call-overload]
 
     assert all(len(products) == 1 for products in parents.values())
 
 
-def test_only_recent_complaints_are_in_progress(deployed: list[Source]) -> None:
-    """The company has 15 days, or 60."""
-    waiting = [
+def test_only_recent_complaints_are_in_progress(deployed_complaints: list[Source]) -> None:
+    """A company has 15 days to respond, or 60."""
+    in_progress = [
         source["date_received"][:10]
-        for source in deployed
+        for source in deployed_complaints
         if source["company_response"] == "In progress"
     ]
 
-    assert min(waiting) > "2026-08-01"
-    assert max(waiting) == "2026-10-07"
+    assert min(in_progress) > "2026-08-01"
+    assert max(in_progress) == "2026-10-07"
 
 
-def test_the_form_changed_in_2023(of_2024: list[Source]) -> None:
-    """Products have the names of the day they were filed on."""
+def test_product_names_change_in_2023(complaints_2024: list[Source]) -> None:
+    """A complaint has the product name of the day it was filed."""
     older = "Credit reporting, credit repair services, or other personal consumer reports"
     newer = "Credit reporting or other personal consumer reports"
 
-    assert max(s["date_received"] for s in of_2024 if s["product"] == older) < "2023-08-24"
-    assert min(s["date_received"] for s in of_2024 if s["product"] == newer) >= "2023-08-24"
+    assert max(s["date_received"] for s in complaints_2024 if s["product"] == older) < "2023-08-24"
+    assert min(s["date_received"] for s in complaints_2024 if s["product"] == newer) >= "2023-08-24"
 
 
-def test_narratives_look_like_narratives(of_2024: list[Source]) -> None:
-    """A third has one, "" stands for none; some are copies of a letter."""
-    told = [text for source in of_2024 if (text := source["complaint_what_happened"])]
-    text = "\n".join(told)
+def test_narratives_look_like_narratives(complaints_2024: list[Source]) -> None:
+    """A third of the complaints have one; the value of the others is "". Some are copies."""
+    narratives = [text for source in complaints_2024 if (text := source["complaint_what_happened"])]
+    text = "\n".join(narratives)
 
-    assert 0.25 < len(told) / len(of_2024) < 0.45
-    assert {type(source["complaint_what_happened"]) for source in of_2024} == {str}
-    assert Counter(told).most_common(1)[0][1] > 50
+    assert 0.25 < len(narratives) / len(complaints_2024) < 0.45
+    assert {type(source["complaint_what_happened"]) for source in complaints_2024} == {str}
+    assert Counter(narratives).most_common(1)[0][1] > 50
     assert "\n\n" in text
     assert "XXXX" in text
     assert re.search(r"\{\$\d+\.\d\d\}", text)
@@ -212,14 +220,14 @@ def test_narratives_look_like_narratives(of_2024: list[Source]) -> None:
     assert not text.isascii()
 
 
-def test_the_span_ends_where_told() -> None:
-    """And may be before the form changed."""
+def test_complaints_end_on_the_last_day() -> None:
+    """The last day can be before the form changed."""
     complaints = made_complaints(300, until=date(2022, 6, 30))
 
     assert complaints[-1]["date_received"] < "2022-07-01"
     assert complaints[0]["date_received"] > "2019-06-30"
 
 
-def test_there_may_be_none() -> None:
-    """Nought is a number of complaints."""
+def test_zero_complaints_can_be_generated() -> None:
+    """The result is an empty list."""
     assert made_complaints(0) == []

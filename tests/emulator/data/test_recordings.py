@@ -1,4 +1,4 @@
-"""Recorded responses, served again: the real ones are read from CFPB_ETL_RECORDINGS."""
+"""Tests of recorded responses. CFPB_ETL_RECORDINGS names the folder of the real ones."""
 
 import json
 import os
@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from cfpb_etl.emulator import NotARecordingError, made_complaints, recorded_complaints
-from emulator.conftest import Serve
+from emulator.conftest import ServeApi
 
 
 @pytest.fixture(scope="session")
 def recordings() -> list[Path]:
-    """Return the recorded responses, where there are any."""
+    """Return the paths of the recorded responses, or skip the test."""
     folder = os.environ.get("CFPB_ETL_RECORDINGS")
     if not folder:
         pytest.skip("CFPB_ETL_RECORDINGS names no folder with recorded responses")
@@ -23,13 +23,13 @@ def recordings() -> list[Path]:
 
 
 def response(*sources: dict[str, Any]) -> str:
-    """Return a response with these complaints."""
+    """Return a response with some complaints."""
     hits = [{"_id": s["complaint_id"], "_source": s, "sort": [1, "x"]} for s in sources]
     return json.dumps({"hits": {"hits": hits}})
 
 
-def test_the_distinct_complaints_are_kept_as_recorded(tmp_path: Path) -> None:
-    """Of two copies, the one in the file named last."""
+def test_distinct_complaints_are_read_unchanged(tmp_path: Path) -> None:
+    """Of two copies, the one in the last file counts."""
     one, two, three = made_complaints(3, era="2024")
     (tmp_path / "1.json").write_text(response(one, two), encoding="utf-8")
     (tmp_path / "2.json").write_text(response({**two, "extra": "N/A"}, three), encoding="utf-8")
@@ -52,8 +52,8 @@ def test_the_distinct_complaints_are_kept_as_recorded(tmp_path: Path) -> None:
         '{"hits": {"hits": [{"_source": {"complaint_id": "1", "date_received": null}}]}}',
     ],
 )
-def test_another_file_is_named(tmp_path: Path, content: str) -> None:
-    """Whatever is wrong with it."""
+def test_error_names_the_invalid_file(tmp_path: Path, content: str) -> None:
+    """Every wrong format gets the same error."""
     path = tmp_path / "other.json"
     path.write_text(content, encoding="utf-8")
 
@@ -61,8 +61,8 @@ def test_another_file_is_named(tmp_path: Path, content: str) -> None:
         recorded_complaints(path)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """As well."""
+def test_error_names_the_missing_file(tmp_path: Path) -> None:
+    """A missing file gets the same error as an invalid one."""
     with pytest.raises(NotARecordingError, match="nowhere"):
         recorded_complaints(tmp_path / "nowhere.json")
 
@@ -72,16 +72,16 @@ def re_escaped(path: Path) -> str:
     return re.escape(str(path))
 
 
-def test_real_responses_are_served_again(recordings: list[Path], served: Serve) -> None:
-    """With 16 keys and with 19, sort values computed and the same as were recorded."""
+def test_real_recordings_can_be_served(recordings: list[Path], serve_api: ServeApi) -> None:
+    """They have 16 or 19 keys, and the computed sort values equal the recorded ones."""
     recorded = {
         hit["_id"]: hit
         for path in recordings
         for hit in json.loads(path.read_text(encoding="utf-8"))["hits"]["hits"]
     }
-    api = served(recorded_complaints(*recordings))
+    api = serve_api(recorded_complaints(*recordings))
 
-    hits = api.walk(sort="created_date_asc", size=7)
+    hits = api.all_hits(sort="created_date_asc", size=7)
 
     assert {hit["_id"]: hit["_source"] for hit in hits} == {
         number: hit["_source"] for number, hit in recorded.items()
