@@ -24,7 +24,6 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
-import faults  # noqa: E402 - found only now
 from cfpb_etl.emulator import (  # noqa: E402
     ARCHIVE_PATH,
     BULK_PATH,
@@ -34,7 +33,8 @@ from cfpb_etl.emulator import (  # noqa: E402
     write_archive,
 )
 from cfpb_etl.emulator.data.complaints import NEWEST_DAY  # noqa: E402
-from cfpb_etl.questions import QUESTIONS  # noqa: E402
+from cfpb_etl.show.questions import QUESTIONS  # noqa: E402
+from support import faults  # noqa: E402 - found only now
 
 
 def run(folder: str, *arguments: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from prefect.types.entrypoint import EntrypointType
 
+from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
-from cfpb_etl.search_api import SearchApi
 
 if __name__ == "__main__":
     load_complaints.serve(

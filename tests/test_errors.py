@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cfpb_etl import errors, file_errors, server_errors
+from cfpb_etl import errors
+from cfpb_etl.fetch import errors as file_errors
+from cfpb_etl.fetch.http import errors as server_errors
 
 CLASSES = [
     kind

@@ -19,15 +19,20 @@ import requests
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
-import faults
-from cfpb_etl import errors, schema, server_errors, transport
-from cfpb_etl.complaint import Complaint, parse_date
 from cfpb_etl.emulator import Emulator, made_complaints, recorded_complaints, serve
+from cfpb_etl.fetch.http import client as transport
+from cfpb_etl.fetch.http import errors as server_errors
+from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
-from cfpb_etl.flow_graph import _edges, _tasks
-from cfpb_etl.search_api import SearchApi
-from faults import Exchange, Fault, Faulty
-from prefect_runs import (
+from cfpb_etl.model.complaint import Complaint
+from cfpb_etl.model.dates import parse_date
+from cfpb_etl.orchestration.picture import _edges, _tasks
+from cfpb_etl.parse import errors as parse_errors
+from cfpb_etl.store import errors as store_errors
+from cfpb_etl.store import sqlite_file as schema
+from support import faults
+from support.faults import Exchange, Fault, Faulty
+from support.prefect_runs import (
     error_of,
     finished_task_runs,
     handed_over,
@@ -274,8 +279,8 @@ HOLDERS: list[sqlite3.Connection] = []
     ("broken", "error"),
     [
         ("get_complaint_data", server_errors.AccessDeniedError),
-        ("parse_complaint_data", server_errors.InvalidHitError),
-        ("store_complaints", errors.DatabaseInUseError),
+        ("parse_complaint_data", parse_errors.InvalidHitError),
+        ("store_complaints", store_errors.DatabaseInUseError),
     ],
 )
 def test_each_task_that_fails_fails_the_run(
@@ -326,7 +331,7 @@ def test_fewer_than_counted_fails_the_run(tmp_path: Path) -> None:
     state = run(faulty, tmp_path)
 
     error = error_of(state)
-    assert isinstance(error, server_errors.IncompleteLoadError)
+    assert isinstance(error, store_errors.IncompleteLoadError)
     assert (error.expected, error.read) == (2_500, 1_010)
     assert last_load(tmp_path)["outcome"] == "failed"
     assert len(rows(tmp_path)) == 1_010
@@ -395,7 +400,7 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from cfpb_etl.flow import load_complaints
-from cfpb_etl.search_api import SearchApi
+from cfpb_etl.fetch.search_api import SearchApi
 
 url, pages = sys.argv[1], int(sys.argv[2])
 source = SearchApi(limit=pages * 100, url=url, page_size=100, allowance=None)

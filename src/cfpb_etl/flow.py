@@ -6,11 +6,11 @@
 if __name__ == "__main__":
     # Before anything else: the tasks must belong to a module that other processes can import, and
     # help and wrong commands need no Prefect, which takes a second.
-    from cfpb_etl.interruption import end_when_interrupted
+    from cfpb_etl.cli.signals import end_when_interrupted
 
     end_when_interrupted()
 
-    from cfpb_etl.cli import main
+    from cfpb_etl.cli.main import main
 
     main()
 
@@ -31,19 +31,20 @@ from prefect.runtime import flow_run, task_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from cfpb_etl.archive import Archive
-from cfpb_etl.artifacts import record_run, shown_progress
-from cfpb_etl.bulk_file import BulkFile
-from cfpb_etl.database import store_part
-from cfpb_etl.errors import PictureError
-from cfpb_etl.flow_graph import draw_flow
-from cfpb_etl.load_report import LoadReport
-from cfpb_etl.loads import Load, begin_load
-from cfpb_etl.notice import notification_block, notify_of_failure
-from cfpb_etl.run_outcome import RunOutcome, observe, observed
-from cfpb_etl.search_api import SearchApi
-from cfpb_etl.server_errors import RetriableError
-from cfpb_etl.source import ParsedPart, Part, RawPart, Source
+from cfpb_etl.fetch.archive import Archive
+from cfpb_etl.fetch.bulk_file import BulkFile
+from cfpb_etl.fetch.http.errors import RetriableError
+from cfpb_etl.fetch.search_api import SearchApi
+from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.model.part import ParsedPart, Part, RawPart
+from cfpb_etl.model.source import Source
+from cfpb_etl.orchestration.artifacts import record_run, shown_progress
+from cfpb_etl.orchestration.errors import PictureError
+from cfpb_etl.orchestration.notifications import notification_block, notify_of_failure
+from cfpb_etl.orchestration.outcome import RunOutcome, observe, observed
+from cfpb_etl.orchestration.picture import draw_flow
+from cfpb_etl.store.loads import Load, begin_load
+from cfpb_etl.store.part_writer import store_part
 
 BULK_IS_BETTER = 500_000  # complaints: 50 requests, two and a half minutes at CFPB's pace
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import requests
 
-from cfpb_etl.complaint import Complaint
-from cfpb_etl.schema import connect, ensure_schema
+from cfpb_etl.model.complaint import Complaint
+from cfpb_etl.store.sqlite_file import connect, ensure_schema
 
 PAGE_SIZE = 10_000
 FIELDS = Complaint._fields

@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pull import command, prefect_server, remove, settings
 
-from cfpb_etl.complaint_csv import COLUMNS
 from cfpb_etl.emulator import made_complaints, write_bulk_file
-from cfpb_etl.migrations import MIGRATIONS
+from cfpb_etl.parse.csv_rows import COLUMNS
+from cfpb_etl.store.tables import MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ ID_STEP, DAYS_STEP = 30_000_000, 1_095  # from one million to the next older one
 # VmHWM is of Linux, in KiB; it is told at the end, where the reader holds most.
 READER = """
 import pathlib, runpy, sys
-runpy.run_module("cfpb_etl.complaint_stream", run_name="__main__")
+runpy.run_module("cfpb_etl.parse.csv_process", run_name="__main__")
 status = pathlib.Path("/proc/self/status").read_text()
 print(int(status.partition("VmHWM:")[2].split()[0]) * 1024 // 1000, file=sys.stderr)
 """

@@ -21,7 +21,7 @@ from dlt.sources.rest_api import (  # type: ignore[import-not-found,unused-ignor
     rest_api_source,
 )
 
-from cfpb_etl.complaint import Complaint
+from cfpb_etl.model.complaint import Complaint
 
 if TYPE_CHECKING:
     from requests import Request, Response

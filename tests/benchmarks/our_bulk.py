@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from cfpb_etl.bulk_file import BulkFile
-from cfpb_etl.loads import Load, begin_load
-from cfpb_etl.run import run
-from cfpb_etl.schema import drop_upkeep
+from cfpb_etl.cli.run import run
+from cfpb_etl.fetch.bulk_file import BulkFile
+from cfpb_etl.store.loads import Load, begin_load
+from cfpb_etl.store.sqlite_file import drop_upkeep
 
 if TYPE_CHECKING:
     import sqlite3
@@ -56,7 +56,7 @@ def peak() -> int:
 
 if __name__ == "__main__":
     file, database = sys.argv[1:]
-    bare = patch("cfpb_etl.database.drop_upkeep", leave_out)
+    bare = patch("cfpb_etl.store.part_writer.drop_upkeep", leave_out)
     with (
         patch("cfpb_etl.flow.begin_load", timed_load),
         bare if os.environ.get("WITHOUT_INDEXES") else nullcontext(),

@@ -15,10 +15,10 @@ from unittest.mock import patch
 
 import requests
 
-from cfpb_etl.query import Query
-from cfpb_etl.run import run
-from cfpb_etl.schema import transaction
-from cfpb_etl.search_api import SearchApi
+from cfpb_etl.cli.run import run
+from cfpb_etl.fetch.search_api import SearchApi
+from cfpb_etl.model.query import Query
+from cfpb_etl.store.sqlite_file import transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -47,7 +47,7 @@ if __name__ == "__main__":
     source = SearchApi(query=Query(since="2011-01-01"), url=sys.argv[1], allowance=None)
     with (
         patch("requests.Session.send", noted_send),
-        patch("cfpb_etl.database.transaction", noted_transaction),
+        patch("cfpb_etl.store.part_writer.transaction", noted_transaction),
     ):
         code = run(source, Path(sys.argv[2]), None, verbose=False)
     print(committed_at[-1] - asked_at[0])

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from cfpb_etl.complaint import Complaint
+from cfpb_etl.model.complaint import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

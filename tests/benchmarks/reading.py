@@ -28,8 +28,8 @@ from bulk import MILLION, TODAY, load, made, tell_pairs, today
 from pull import remove, settings
 
 from cfpb_etl.emulator import made_complaints, write_bulk_file
-from cfpb_etl.questions import QUESTIONS
-from cfpb_etl.views import RENAMED_PRODUCTS
+from cfpb_etl.show.questions import QUESTIONS
+from cfpb_etl.store.views import RENAMED_PRODUCTS
 
 ALL_MILLIONS = 18
 OF_2024 = date(2024, 11, 6)

@@ -1,0 +1,1 @@
+"""Fetch: from CFPB, over the network or from a file."""

@@ -1,0 +1,1 @@
+"""HTTP: one answer, a download, a pace, and what can go wrong."""

@@ -1,0 +1,1 @@
+"""Parse: what came, as complaints."""

@@ -1,0 +1,177 @@
+"""The pace lets through what the server allows, and nobody while it asked for time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+
+import pytest
+from pyrate_limiter import limiter
+
+from cfpb_etl.fetch.http.rate_limit import CFPB_SEARCHES, Allowance, Pace, pace_of
+
+TICK = 0.005  # a limiter's clock counts milliseconds
+
+
+def passed(pace: Pace, requests: int) -> list[float]:
+    """Go through the gate so many times, and return when each was through."""
+
+    def go() -> float:
+        pace.wait()
+        return time.monotonic()
+
+    return [go() for _ in range(requests)]
+
+
+def passed_by_threads(pace: Pace, threads: int, requests: int) -> list[float]:
+    """Let threads go through so many times each, and return when, in order."""
+    with ThreadPoolExecutor(threads) as pool:
+        moments = [*pool.map(lambda _: passed(pace, requests), range(threads))]
+    return sorted(chain.from_iterable(moments))
+
+
+def test_the_allowance_is_cfpbs() -> None:
+    """CFPB allows 20 searches a minute."""
+    assert Allowance(requests=20, seconds=60) == CFPB_SEARCHES
+
+
+def test_the_allowance_may_be_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are allowed go through without a pause."""
+    monkeypatch.setattr(limiter, "sleep", pytest.fail)
+
+    assert len(passed(Pace(CFPB_SEARCHES), CFPB_SEARCHES.requests)) == 20
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_no_window_holds_more_than_is_allowed(threads: int) -> None:
+    """The fifth of four waits for the first one's window to end, whichever thread asks."""
+    began = time.monotonic()
+    moments = passed_by_threads(Pace(Allowance(requests=4, seconds=0.2)), threads, 8 // threads)
+
+    assert all(moment - began >= 0.2 - TICK for moment in moments[4:])
+    assert len(moments) == 8
+
+
+def test_a_server_that_does_not_count_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an allowance nobody sleeps."""
+    monkeypatch.setattr(time, "sleep", pytest.fail)
+
+    assert len(passed(Pace(None), 1000)) == 1000
+
+
+@pytest.mark.parametrize("allowance", [None, CFPB_SEARCHES])
+def test_a_hold_stops_everybody(
+    allowance: Allowance | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a Retry-After no thread is through before it has passed, and then all are."""
+    pace = Pace(allowance)
+    began = time.monotonic()
+    pace.hold(0.1)
+
+    assert passed_by_threads(pace, 3, 1)[0] - began >= 0.1
+
+    monkeypatch.setattr(time, "sleep", pytest.fail)
+    assert passed(pace, 1)
+
+
+def test_a_shorter_hold_does_not_shorten_a_longer_one() -> None:
+    """Of two words of the server the one that reaches further counts."""
+    pace = Pace(None)
+    began = time.monotonic()
+    pace.hold(0.1)
+    pace.hold(0.01)
+
+    assert passed(pace, 1)[0] - began >= 0.1
+
+
+def test_a_hold_that_comes_while_waiting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who already waits when another thread is told to slow down waits for that too."""
+    pace = Pace(None)
+    sleep, held = time.sleep, threading.Event()
+
+    def meanwhile(seconds: float) -> None:
+        if not held.is_set():
+            held.set()
+            pace.hold(0.15)
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", meanwhile)
+    began = time.monotonic()
+    pace.hold(0.02)
+
+    assert passed(pace, 1)[0] - began >= 0.15
+
+
+class Clock:
+    """A clock for the limiter, which stands still until it is moved on."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def move(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+    def monotonic_ns(self) -> int:
+        """Return what time it is."""
+        return round(self.seconds * 1e9)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the limiter's clock; whoever waits moves it on."""
+    clock = Clock()
+    monkeypatch.setattr("pyrate_limiter.clocks.monotonic_ns", clock.monotonic_ns)
+    monkeypatch.setattr(limiter, "sleep", clock.move)
+    return clock
+
+
+def test_the_pace_tells_how_much_is_in_use(clock: Clock) -> None:
+    """Each request counts from when it leaves until its window has passed, and is then free."""
+    pace = Pace(CFPB_SEARCHES)
+
+    assert pace.used() == 0
+    passed(pace, 3)
+    clock.move(10)
+    passed(pace, 2)
+    assert pace.used() == 5
+    clock.move(50.5)
+    assert pace.used() == 5, "the window has a margin"
+    clock.move(1)
+    assert pace.used() == 2
+    clock.move(10)
+    assert pace.used() == 0
+
+
+def test_asking_what_is_in_use_frees_nothing(clock: Clock) -> None:
+    """However often that is asked, no window holds more than is allowed."""
+    pace = Pace(Allowance(requests=2, seconds=60))
+    began = clock.seconds
+    passed(pace, 2)
+
+    assert [pace.used() for _ in range(9)] == [2] * 9
+    passed(pace, 1)
+    assert clock.seconds - began >= 60
+
+
+def test_a_server_that_does_not_count_has_nothing_in_use() -> None:
+    """Without an allowance nothing of it is in use."""
+    pace = Pace(None)
+    passed(pace, 3)
+
+    assert (pace.used(), pace.allowance) == (0, None)
+
+
+def test_a_pace_tells_its_allowance() -> None:
+    """The screen shows what is in use of how much."""
+    assert Pace(CFPB_SEARCHES).allowance is CFPB_SEARCHES
+
+
+def test_a_server_has_one_pace() -> None:
+    """All that asks one server goes through one gate, and each server has its own."""
+    allowance = Allowance(requests=20, seconds=60)
+
+    assert pace_of("a.example:443", allowance) is pace_of("a.example:443", allowance)
+    assert pace_of("a.example:443", allowance) is not pace_of("b.example:443", allowance)

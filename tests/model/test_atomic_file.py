@@ -1,0 +1,45 @@
+"""A file is written whole or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cfpb_etl.model.atomic_file import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_it_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    """Nothing else is left in the folder."""
+    path = tmp_path / "page.html"
+    for content in (b"one", b"another"):
+        write_whole(path, content)
+
+        assert path.read_bytes() == content
+        assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_link_stays(tmp_path: Path) -> None:
+    """What it leads to is written."""
+    page, link = tmp_path / "page.html", tmp_path / "link.html"
+    link.symlink_to(page)
+
+    write_whole(link, b"one")
+
+    assert link.is_symlink()
+    assert page.read_bytes() == b"one"
+
+
+def test_what_cannot_take_its_place_leaves_nothing(tmp_path: Path) -> None:
+    """A folder of the name stays, and so does what is in it."""
+    path = tmp_path / "page.html"
+    (path / "within").mkdir(parents=True)
+
+    with pytest.raises(OSError, match=r"page\.html"):
+        write_whole(path, b"one")
+
+    assert [*tmp_path.iterdir()] == [path]
+    assert [each.name for each in path.iterdir()] == ["within"]

@@ -1,0 +1,123 @@
+"""A load of CFPB's daily file may be killed at any moment."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+import pytest
+from prefect.settings import PREFECT_API_URL
+
+from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve
+from cfpb_etl.fetch.bulk_file import BulkFile
+from cfpb_etl.fetch.complaint_file import downloads_beside
+from cfpb_etl.flow import load_complaints
+from cfpb_etl.model.complaint import Complaint
+from support.prefect_runs import last_load, rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+TODAY, TOMORROW = date(2026, 10, 8), date(2026, 10, 9)
+STATE = f"SELECT {', '.join(Complaint._fields)}, withdrawn_on FROM complaint ORDER BY 1"  # noqa: S608
+LOAD = """
+import sys
+from pathlib import Path
+from cfpb_etl.fetch.bulk_file import BulkFile
+from cfpb_etl.flow import load_complaints
+
+database = Path("complaints.db")
+load_complaints(BulkFile(sys.argv[1], database), database, None)
+"""
+
+
+def load_here(url: str, folder: Path) -> None:
+    """Load the file in this process."""
+    database = folder / "complaints.db"
+    load_complaints(BulkFile(url, database), database, None)
+
+
+@pytest.mark.slow
+def test_twenty_kills_leave_the_old_state_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After SIGKILL the database is as before or as after, and the next run ends in the new state.
+
+    What was downloaded whole by then is not downloaded again.
+    """
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    environment = {name: value for name, value in os.environ.items() if "COV" not in name}
+    dice = random.Random()  # noqa: S311 - moments, not secrets
+    complaints = made_complaints(60_000)
+    emulator = Emulator(complaints[500:], files=tmp_path / "files")
+    before = tmp_path / "before"
+    before.mkdir()
+    states: list[str] = []
+    with serve(emulator) as api_url:
+        url = urljoin(api_url, BULK_PATH)
+        emulator.publish(TODAY)
+        load_here(url, before)
+        old = rows(before, STATE)
+        for each in complaints[:500]:
+            emulator.put(each)
+        for each in complaints[1_000:2_000]:
+            emulator.put(each | {"company_response": "Closed with relief"})
+        for each in complaints[3_000:3_050]:
+            emulator.withdraw(each["complaint_id"])
+        emulator.publish(TOMORROW)
+        folder = copied(before, tmp_path / "undisturbed")
+        began = time.monotonic()
+        load_here(url, folder)
+        took = time.monotonic() - began
+        new = rows(folder, STATE)
+        assert old != new
+
+        for number in range(20):
+            folder = copied(before, tmp_path / str(number))
+            process = subprocess.Popen(
+                [sys.executable, "-c", LOAD, url], cwd=folder, env=environment
+            )
+            while last_load(folder)["outcome"] != "running":
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.01)
+                assert process.poll() is None
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(dice.uniform(0, 1.2 * took))
+            process.kill()
+            process.wait()
+
+            state = rows(folder, STATE)
+            whole = [note for note in downloads_beside(folder / "complaints.db") if is_whole(note)]
+            states.append("new" if state == new else "downloaded" if whole else "old")
+            assert state in (old, new)
+            asked = len(emulator.file_requests)
+            load_here(url, folder)
+            assert rows(folder, STATE) == new
+            assert last_load(folder)["outcome"] == "complete"
+            statuses = [request.status for request in emulator.file_requests[asked:]]
+            assert statuses == ([304] if whole or state == new else statuses)
+            assert downloads_beside(folder / "complaints.db") == []
+
+    print(f"after each kill: {states}")
+    assert len({*states}) > 1
+
+
+def is_whole(note: Path) -> bool:
+    """Say whether the file that a note is about has come to its end."""
+    return note.with_name(note.name.removesuffix(".json")).exists()
+
+
+def copied(before: Path, folder: Path) -> Any:
+    """Copy a database to a folder of its own."""
+    shutil.copytree(before, folder)
+    return folder

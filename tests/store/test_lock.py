@@ -1,0 +1,129 @@
+"""One run loads at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cfpb_etl.store import lock as claim
+from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError, NotWritableError
+from support.loads import (
+    Following,
+    complaint,
+    fail,
+    load,
+    loading_elsewhere,
+    outcomes,
+    part,
+    stored,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def test_two_processes_do_not_load_at_once(path: Path, tmp_path: Path) -> None:
+    """The second load is refused, whatever the file is called; another file is free."""
+    alias = tmp_path / "alias.db"
+    alias.symlink_to(path)
+    with loading_elsewhere(path) as child:
+        assert claim.is_claimed(path)
+        assert claim.is_claimed(alias)
+        for name in (path, alias, tmp_path / "." / path.name):
+            with pytest.raises(DatabaseInUseError, match="being loaded by another run") as caught:
+                load(name)
+            assert caught.value.path == name
+        assert load(tmp_path / "other.db", part(complaint(1))) == [(1, 0, 0)]
+        assert outcomes(path) == [("running", None)]
+        child.communicate(timeout=60)
+
+    assert outcomes(path) == [("complete", None)]
+    assert not claim.is_claimed(path)
+    assert load(alias) == []
+
+
+def test_the_claim_is_let_go_by_sigkill(path: Path) -> None:
+    """A killed load is in nobody's way: the next one goes on with it."""
+    with loading_elsewhere(path) as child:
+        child.kill()
+        child.wait(60)
+
+    assert not claim.is_claimed(path)
+    assert load(path, part(complaint(2))) == [(1, 0, 0)]
+    assert outcomes(path) == [("complete", None)]
+    assert stored(path) == {1: {}, 2: {}}
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("error", [None, ValueError(), KeyboardInterrupt()], ids=repr)
+def test_nothing_stays_beside_the_database(path: Path, error: BaseException | None) -> None:
+    """However a load ends, its claim and SQLite's own files are gone."""
+    beside: list[bool] = []
+    look = Following(lambda: beside.append(path.with_name("complaints.db-loading").exists()))
+    if error is None:
+        load(path, part(following=[look]))
+    else:
+        with pytest.raises(type(error)):
+            fail(path, error, part(following=[look]))
+
+    assert beside == [True]
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("heir", [False, True])
+@pytest.mark.parametrize("before", ["PRAGMA synchronous = OFF", "BEGIN EXCLUSIVE"])
+def test_a_claim_that_ends_while_another_is_made(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+    heir: bool,  # noqa: FBT001
+) -> None:
+    """The lock of a file that was removed meanwhile is no claim: never do two loads hold one."""
+    heirs = []
+
+    class Slow(claim._Claim):
+        def execute(self, sql: str, /, *_: object) -> sqlite3.Cursor:
+            if sql == before:
+                monkeypatch.undo()
+                claim.sole_writer(path).close()
+                if heir:
+                    heirs.append(claim.sole_writer(path))
+            return super().execute(sql)
+
+    monkeypatch.setattr(claim, "_Claim", Slow)
+    with pytest.raises(DatabaseInUseError):
+        load(path)
+
+    assert len(heirs) == heir
+    for held in heirs:
+        with pytest.raises(DatabaseInUseError):
+            load(path)
+        held.close()
+    assert load(path) == []
+
+
+def test_a_claim_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in the file's place is no database, also when it is called by a dot."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in (folder, Path(), folder / "none" / "complaints.db"):
+        with pytest.raises(NotWritableError, match="unable to open"):
+            load(name)
+
+    assert [*tmp_path.rglob("*")] == [folder]
+
+
+def test_a_claim_that_is_somebody_elses_file(path: Path) -> None:
+    """A file of another kind in the claim's place is not removed, nor the load begun."""
+    other = path.with_name("complaints.db-loading")
+    other.write_bytes(b"notes\n" * 100)
+
+    assert not claim.is_claimed(path)
+    with pytest.raises(NotADatabaseError):
+        load(path)
+
+    assert other.read_bytes() == b"notes\n" * 100
+    assert not path.exists()

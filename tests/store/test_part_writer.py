@@ -1,0 +1,479 @@
+"""A part is stored whole or not at all, by rules that keep what is newest."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cfpb_etl.model.complaint import OF_EVERY_RELEASE, Complaint
+from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.store import sqlite_file as schema
+from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError
+from cfpb_etl.store.loads import begin_load
+from cfpb_etl.store.part_writer import count_complaints, store_part
+from support.loads import (
+    ALL,
+    JANUARY,
+    JUNE,
+    MARCH,
+    NO_NARRATIVE,
+    WINDOW,
+    Asked,
+    Following,
+    complaint,
+    complaints,
+    load,
+    load_ids,
+    outcomes,
+    part,
+    part_of,
+    query,
+    start,
+    stored,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cfpb_etl.model.part import ParsedPart
+
+
+# --- what a part does -----------------------------------------------------------------------
+
+
+def test_new_complaints_are_inserted(path: Path) -> None:
+    """A part's complaints stand in the table as they were parsed."""
+    full = Complaint(9, *(f"{name} ’" for name in ALL[1:]))
+
+    assert load(path, part(full, complaint(2**63 - 1, issue="a\0b"))) == [(2, 0, 0)]
+    assert query(path, f"SELECT {', '.join(ALL)} FROM complaint WHERE complaint_id = 9") == [full]  # noqa: S608
+    assert stored(path)[2**63 - 1] == {"issue": "a\0b"}
+
+
+def test_counts_are_exact(path: Path) -> None:
+    """Inserted, updated and unchanged are told apart within one part."""
+    load(path, part(*complaints(*range(10), timely="Yes")))
+
+    changed = complaints(*range(3), timely="No")
+    same = complaints(*range(3, 8), timely="Yes")
+    new = complaints(*range(20, 27), timely="Yes")
+    assert load(path, part(*new, *changed, *same)) == [(7, 3, 5)]
+
+
+def test_an_empty_part_is_a_part(path: Path) -> None:
+    """The last page of a walk may hold nothing, and counts as a part of no complaints."""
+    assert load(path, part()) == [(0, 0, 0)]
+    assert query(path, "SELECT parts, complaints_read, as_of FROM load") == [(1, 0, JUNE)]
+
+
+@pytest.mark.parametrize("field", ALL[1:])
+def test_a_change_in_any_column_is_a_change(path: Path, field: str) -> None:
+    """Every column is compared: to another text, to NULL, and from NULL."""
+    load(path, part(complaint(1, **{field: "a"}), complaint(2, **{field: "a"}), complaint(3)))
+
+    changed = part(complaint(1, **{field: "b"}), complaint(2), complaint(3, **{field: "c"}))
+    assert load(path, changed) == [(0, 3, 0)]
+    assert stored(path) == {1: {field: "b"}, 2: {}, 3: {field: "c"}}
+    assert load_ids(path) == {1: 2, 2: 2, 3: 2}
+
+
+def test_an_unchanged_row_is_not_written(path: Path) -> None:
+    """A second run keeps every row's load, and writes no page of the table."""
+    thousand = complaints(*range(1000), complaint_what_happened="x" * 1000)
+    load(path, part(*thousand))
+    wal = path.with_name(f"{path.name}-wal")
+
+    with begin_load(path, Asked()) as under_way:
+        before = wal.stat().st_size
+        report = store_part(part(*thousand), under_way.id, path)
+        written = wal.stat().st_size - before
+
+    assert report.unchanged == 1000
+    assert set(load_ids(path).values()) == {1}
+    assert written < 10 * 8192  # the load's own row; the complaints fill 125 pages
+
+
+def test_the_later_copy_within_a_part_wins(path: Path) -> None:
+    """One complaint met twice is counted twice, and kept as it came last."""
+    twice = part(complaint(1, timely="Yes"), complaint(2), complaint(1, timely="No"), complaint(2))
+
+    assert load(path, twice) == [(2, 1, 1)]
+    assert stored(path) == {1: {"timely": "No"}, 2: {}}
+
+
+def test_only_carried_columns_are_compared(path: Path) -> None:
+    """A source without narratives neither erases one nor finds the row changed."""
+    load(path, part(complaint(1, complaint_what_happened="told", timely="Yes")))
+
+    assert load(path, part(complaint(1, timely="Yes"), columns=NO_NARRATIVE)) == [(0, 0, 1)]
+    assert load(path, part(complaint(1, timely="No"), columns=NO_NARRATIVE)) == [(0, 1, 0)]
+    assert stored(path) == {1: {"complaint_what_happened": "told", "timely": "No"}}
+
+
+def test_a_carried_column_may_become_null(path: Path) -> None:
+    """A source that has narratives and sends none has taken it back."""
+    load(path, part(complaint(1, complaint_what_happened="told")))
+
+    assert load(path, part(complaint(1))) == [(0, 1, 0)]
+    assert stored(path) == {1: {}}
+
+
+def test_a_column_not_carried_fills_an_empty_place(path: Path) -> None:
+    """On a page of several eras, what only some hits carry is kept where nothing stood."""
+    load(path, part(complaint(1), complaint(2, complaint_what_happened="told")))
+
+    mixed = part(
+        complaint(1, complaint_what_happened="new"),
+        complaint(2, complaint_what_happened="other"),
+        columns=NO_NARRATIVE,
+    )
+    assert load(path, mixed) == [(0, 1, 1)]
+    assert stored(path) == {
+        1: {"complaint_what_happened": "new"},
+        2: {"complaint_what_happened": "told"},
+    }
+
+
+def test_an_older_source_adds_and_fills_but_never_replaces(path: Path) -> None:
+    """What is older fills what newer ones do not carry, and brings unknown complaints."""
+    newer = complaint(1, timely="Yes"), complaint(2, timely="Yes")
+    load(path, part(*newer, columns=frozenset(ALL) - {"tags"}, as_of=JUNE))
+
+    older = part(
+        complaint(1, timely="No", tags="Servicemember"),
+        complaint(2, timely="No", state="CA"),
+        complaint(3, timely="No"),
+        as_of=MARCH,
+    )
+    assert load(path, older) == [(1, 1, 1)]
+    assert stored(path) == {
+        1: {"timely": "Yes", "tags": "Servicemember"},
+        2: {"timely": "Yes"},
+        3: {"timely": "No"},
+    }
+    assert load_ids(path) == {1: 1, 2: 1, 3: 2}
+
+
+def test_a_filled_row_is_still_the_newer_loads(path: Path) -> None:
+    """A fill does not make a row old: what comes between the two cannot replace it."""
+    untagged = frozenset(ALL) - {"tags"}
+    load(path, part(complaint(1, timely="Yes"), columns=untagged, as_of=JUNE))
+    load(path, part(complaint(1, tags="Servicemember"), as_of=JANUARY))
+
+    assert load(path, part(complaint(1, timely="No", tags="x"), as_of=MARCH)) == [(0, 0, 1)]
+    assert stored(path) == {1: {"timely": "Yes", "tags": "Servicemember"}}
+
+
+def test_an_older_source_replaces_what_is_older_still(path: Path) -> None:
+    """A row's own age counts, not that of the newest load in the file."""
+    load(path, part(complaint(1, timely="Yes"), as_of=JANUARY))
+    load(path, part(complaint(2, timely="Yes"), as_of=JUNE))
+
+    both = part(complaint(1, timely="No"), complaint(2, timely="No"), as_of=MARCH)
+    assert load(path, both) == [(0, 1, 1)]
+    assert stored(path) == {1: {"timely": "No"}, 2: {"timely": "Yes"}}
+
+
+def test_a_source_of_the_same_day_replaces(path: Path) -> None:
+    """Of two loads of one day's data the later run counts."""
+    load(path, part(complaint(1, timely="Yes"), as_of=JUNE))
+
+    assert load(path, part(complaint(1, timely="No"), as_of=JUNE)) == [(0, 1, 0)]
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_two_sources_end_in_the_same_rows(path: Path, newer_first: bool) -> None:  # noqa: FBT001
+    """A new source without narratives and an old one with them agree in either order."""
+
+    def newer() -> ParsedPart:
+        answered = complaints(1, 2, timely="No", state="CA")
+        return part(*answered, complaint(3), columns=NO_NARRATIVE, as_of=JUNE)
+
+    def older() -> ParsedPart:
+        told = complaints(2, 3, 4, timely="Yes", complaint_what_happened="told")
+        return part(*told, as_of=MARCH)
+
+    for each in (newer, older) if newer_first else (older, newer):
+        load(path, each())
+
+    rows = stored(path)
+    assert rows[1] == {"timely": "No", "state": "CA"}
+    assert rows[2] == {"timely": "No", "state": "CA", "complaint_what_happened": "told"}
+    assert rows[4] == {"timely": "Yes", "complaint_what_happened": "told"}
+    assert rows[3].pop("complaint_what_happened") == "told"
+    # The newer source carries the column: its NULL is its word.
+    assert rows[3] == {}
+
+
+# --- all of a part, or nothing --------------------------------------------------------------
+
+
+def test_a_failure_after_the_rows_takes_them_back(path: Path) -> None:
+    """Progress that cannot be told leaves no rows either, and the load's counts as they were."""
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    second = part(complaint(2), following=[Following(fails)])
+    with pytest.raises(ZeroDivisionError):
+        load(path, part(complaint(1), matching=5, following=[Following()]), second)
+
+    assert stored(path) == {1: {}}
+    assert query(path, "SELECT parts, complaints_read, inserted, matching FROM load") == [
+        (1, 1, 1, 5)
+    ]
+
+
+KILLED_AMID_ROWS = """
+class Deadly(list):
+    def __iter__(self):
+        yield from self[:15_000]
+        os.kill(os.getpid(), 9)
+
+SECOND = part_of(Deadly(complaints(*range(1, 20_000), issue="x" * 500)))
+"""
+KILLED_BEFORE_COMMIT = """
+DEADLY = Following(lambda: os.kill(os.getpid(), 9))
+SECOND = part(complaint(1, timely="No"), complaint(2), following=[DEADLY])
+"""
+STORE_BOTH = """
+with begin_load(P, Asked()) as under_way:
+    store_part(part(complaint(1, timely="Yes"), following=[Following()]), under_way.id, P)
+    store_part(SECOND, under_way.id, P)
+"""
+
+
+@pytest.mark.parametrize("second", [KILLED_AMID_ROWS, KILLED_BEFORE_COMMIT])
+def test_a_killed_process_loses_one_part(path: Path, second: str) -> None:
+    """After SIGKILL in the middle of a part, the part before it and its progress stand alone."""
+    with start(second + STORE_BOTH, path) as child:
+        assert child.wait(60) == -signal.SIGKILL
+
+    assert stored(path) == {1: {"timely": "Yes"}}
+    assert query(path, "SELECT outcome, parts, complaints_read FROM load") == [("running", 1, 1)]
+    assert query(path, "SELECT json_extract(next, '$.number') FROM load_part") == [(2,)]
+    assert query(path, "SELECT complaint_id FROM load_seen") == [(1,)]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+    assert load(path, part(complaint(1, timely="Yes"), complaint(2))) == [(1, 0, 1)]
+    assert outcomes(path) == [("complete", None)]
+
+
+FULL_DISK = """
+import resource
+from cfpb_etl.store.errors import NotWritableError
+
+try:
+    with begin_load(P, Asked()) as under_way:
+        store_part(part(complaint(1)), under_way.id, P)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+        many = complaints(*range(1, 9_999), issue="x" * 1000)
+        store_part(part(*many), under_way.id, P)
+except NotWritableError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_up_costs_one_part(path: Path) -> None:
+    """When the file cannot grow the part is not stored, which is said with what to check."""
+    with start(FULL_DISK, path) as child:
+        said, _ = child.communicate(timeout=60)
+
+    assert f"{path} cannot be written" in said
+    assert "free disk space" in said
+    assert stored(path) == {1: {}}
+    assert load(path, part(complaint(2))) == [(1, 0, 0)]
+
+
+class Interrupting(list[Complaint]):
+    """A list whose first complaint is followed by a Ctrl-C 5 ms later."""
+
+    def __iter__(self) -> Iterator[Complaint]:
+        """Set the alarm."""
+        signal.setitimer(signal.ITIMER_REAL, 0.005)
+        yield from self[:]
+
+
+def test_ctrl_c_while_rows_are_written(path: Path) -> None:
+    """Ctrl-C amid the updates of a part is Ctrl-C, not SQLite's failure; the part is not stored."""
+    load(path, part(*complaints(*range(20_000), timely="Yes")))
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        changed = Interrupting(complaints(*range(20_000), timely="No"))
+        with pytest.raises(KeyboardInterrupt):
+            load(path, part_of(changed))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert outcomes(path) == [("complete", None), ("interrupted", "KeyboardInterrupt")]
+    assert query(path, "SELECT DISTINCT timely FROM complaint") == [("Yes",)]
+
+
+# --- readers --------------------------------------------------------------------------------
+
+
+def test_readers_see_whole_parts(path: Path) -> None:
+    """While a part is being stored a reader is not kept waiting, and sees what was before."""
+    seen: list[dict[int, dict[str, str]]] = []
+    look = Following(lambda: seen.append(stored(path)))
+    with begin_load(path, Asked()) as under_way:
+        store_part(part(complaint(1, timely="Yes")), under_way.id, path)
+        changed = part(complaint(1, timely="No"), complaint(2), following=[look])
+        store_part(changed, under_way.id, path)
+
+    assert seen == [{1: {"timely": "Yes"}}]
+    assert stored(path) == {1: {"timely": "No"}, 2: {}}
+
+
+def test_readers_do_not_block_a_load(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader amid its own transaction holds no load up, and keeps what it began with."""
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_SECONDS", 0)
+    load(path, part(complaint(1)))
+    count = "SELECT COUNT(*) FROM complaint"
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute(count).fetchone() == (1,)
+        assert load(path, part(complaint(2)), part(complaint(3))) == [(1, 0, 0), (1, 0, 0)]
+        assert reader.execute(count).fetchone() == (1,)
+        reader.execute("COMMIT")
+        assert reader.execute(count).fetchone() == (3,)
+
+
+def test_another_writer_holds_a_part_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program's transaction is waited for, told by name, and costs only this part."""
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_SECONDS", 0.05)
+    with (
+        begin_load(path, Asked()) as under_way,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        store_part(part(complaint(1)), under_way.id, path)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseInUseError, match="locked by another program"):
+            store_part(part(complaint(2)), under_way.id, path)
+        other.execute("COMMIT")
+        store_part(part(complaint(3)), under_way.id, path)
+
+    assert stored(path) == {1: {}, 3: {}}
+    assert query(path, "SELECT parts FROM load") == [(2,)]
+
+
+# --- what is said of it ---------------------------------------------------------------------
+
+
+def test_a_part_is_reported(path: Path) -> None:
+    """What a part did, the days that it spans and what the source said come back as a value."""
+    with begin_load(path, Asked()) as under_way:
+        first = part(complaint(1), complaint(2), following=[Following()])
+        store_part(first, under_way.id, path)
+        report = store_part(
+            part(
+                complaint(1, date_received="2026-05-01"),
+                complaint(2),
+                complaint(3, date_received="2026-04-01"),
+                matching=70,
+                expected=3,
+                unknown=["event_tag"],
+            ),
+            under_way.id,
+            path,
+        )
+
+    assert report == LoadReport(
+        parts=1,
+        rows=3,
+        inserted=1,
+        updated=1,
+        oldest="2026-04-01",
+        newest="2026-05-01",
+        matching=70,
+        windows=1,
+        expected=3,
+        kept=3,
+        proves_absence=False,
+        unknown=frozenset({"event_tag"}),
+    )
+    assert report.unchanged == 1
+
+
+def test_columns_that_every_release_had_are_missed(path: Path) -> None:
+    """A part that lacks one says so, a part of no complaints cannot."""
+    sent = {"complaint_id", "product", "complaint_what_happened"}
+    with begin_load(path, Asked()) as under_way:
+        lacking = store_part(part(complaint(1), columns=sent), under_way.id, path)
+        empty = store_part(part(columns=sent), under_way.id, path)
+
+    assert lacking.missing == OF_EVERY_RELEASE - {"complaint_id", "product"}
+    assert empty.missing == frozenset()
+
+
+def test_progress_adds_up_in_the_loads_row(path: Path) -> None:
+    """Counts are summed, days spanned, and the source's day is that of the oldest part."""
+    counts = "parts, complaints_read, inserted, updated, unchanged, matching"
+    days = "as_of, oldest, newest, until"
+    with begin_load(path, Asked()) as under_way:
+        first = part(
+            *complaints(1, 2, date_received="2026-02-01"),
+            as_of=MARCH,
+            days=(None, "2026-02-28"),
+            matching=7,
+            following=[Following()],
+        )
+        store_part(first, under_way.id, path)
+        assert query(path, f"SELECT {counts} FROM load") == [(1, 2, 2, 0, 0, 7)]  # noqa: S608
+        assert query(path, f"SELECT {days} FROM load") == [  # noqa: S608
+            (MARCH, "2026-02-01", "2026-02-01", "2026-02-28")
+        ]
+        second = part(
+            complaint(1, date_received="2026-02-01"),
+            complaint(2, date_received="2026-02-02"),
+            complaint(3, date_received="2026-01-01"),
+            as_of=JUNE,
+            days=(None, "2026-02-20"),
+            matching=9,
+            following=[Following()],
+        )
+        store_part(second, under_way.id, path)
+        store_part(part(), under_way.id, path)
+
+    assert query(path, f"SELECT {counts} FROM load") == [(3, 5, 3, 1, 1, 7)]  # noqa: S608
+    assert query(path, f"SELECT {days} FROM load") == [  # noqa: S608
+        (MARCH, "2026-01-01", "2026-02-02", "2026-02-28")
+    ]
+
+
+def test_a_load_carries_what_all_of_its_parts_carry(path: Path) -> None:
+    """The columns of a load are those of every part that had complaints."""
+    carried = "SELECT carried FROM load"
+    with begin_load(path, Asked()) as under_way:
+        store_part(part(columns=[], following=[WINDOW]), under_way.id, path)
+        assert query(path, carried) == [(None,)]
+        for columns in (["timely", "issue"], ["issue", "state"]):
+            more = part(complaint(1), columns=columns, following=[WINDOW])
+            store_part(more, under_way.id, path)
+        store_part(part(columns=[]), under_way.id, path)
+
+    assert query(path, carried) == [('["issue"]',)]
+
+
+def test_complaints_are_counted(path: Path) -> None:
+    """The number of complaints in the file, over all loads."""
+    load(path)
+    assert count_complaints(path) == 0
+
+    load(path, part(*complaints(1, 2, 1)))
+    load(path, part(*complaints(2, 3)))
+    assert count_complaints(path) == 3
+
+
+def test_what_cannot_be_counted_is_told_by_name(path: Path) -> None:
+    """A file that is no database is told as such."""
+    path.write_text("Complaint ID,Product\n" * 100, encoding="utf-8")
+
+    with pytest.raises(NotADatabaseError):
+        count_complaints(path)

@@ -1,0 +1,358 @@
+"""The views count as a plain scan does, and the search knows every narrative and no other."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cfpb_etl.store import sqlite_file as schema
+from cfpb_etl.store.errors import TooManyWithdrawnError
+from cfpb_etl.store.sqlite_file import connect, ensure_schema
+from cfpb_etl.store.tables import MIGRATIONS
+from cfpb_etl.store.views import RENAMED_PRODUCTS
+from support.loads import (
+    JANUARY,
+    JUNE,
+    MARCH,
+    NO_NARRATIVE,
+    complaint,
+    complaints,
+    load,
+    load_file,
+    part,
+    query,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CARDS = "Credit card or prepaid card"
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """Make a database of the newest schema, and open it as any reader would."""
+    with closing(connect(path, make=True)) as connection:
+        ensure_schema(connection, path)
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def insert(connection: sqlite3.Connection, number: int, **fields: str | None) -> None:
+    """Insert a complaint as any program would."""
+    names, places = ", ".join(fields), ", ?" * len(fields)
+    connection.execute(
+        f"INSERT INTO complaint (complaint_id, load_id{', ' * bool(fields)}{names})"  # noqa: S608
+        f" VALUES (?, 1{places})",
+        (number, *fields.values()),
+    )
+
+
+@pytest.fixture
+def connection(path: Path) -> Iterator[sqlite3.Connection]:
+    """Return an empty database."""
+    with closing(opened(path)) as connection:
+        yield connection
+
+
+# --- counts ---------------------------------------------------------------------------------
+
+DAYS = ("2011-12-01", "2024-01-31", "2024-02-01", "2024-02-29", None)
+PRODUCTS = (*dict.fromkeys(product for product, *_ in RENAMED_PRODUCTS), "Mortgage", None)
+SUB_PRODUCTS = (*dict.fromkeys(sub for _, sub, _ in RENAMED_PRODUCTS if sub), "Another", None)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "date_received": st.sampled_from(DAYS),
+                "product": st.sampled_from(PRODUCTS),
+                "sub_product": st.sampled_from(SUB_PRODUCTS),
+                "company": st.sampled_from(("A", "a", "B’s", None)),
+                "state": st.sampled_from(("CA", "UNITED STATES MINOR OUTLYING ISLANDS", None)),
+                "timely": st.sampled_from(("Yes", "No", None)),
+                "withdrawn_on": st.sampled_from((JUNE, None)),
+            }
+        ),
+        max_size=40,
+    )
+)
+def test_a_view_counts_as_a_plain_scan_does(rows: list[dict[str, str | None]]) -> None:
+    """Every complaint is counted once, under what it has, NULL too."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for migrate in MIGRATIONS:
+            migrate(connection)
+        for number, row in enumerate(rows):
+            insert(connection, number, **row)
+
+        def counted(view: str, *columns: str) -> dict[Any, int]:
+            names = ", ".join(columns)
+            return {
+                row[0] if len(columns) == 1 else row[:-1]: row[-1]
+                for row in connection.execute(f"SELECT {names}, complaints FROM {view}")  # noqa: S608
+            }
+
+        months = [row["date_received"] and row["date_received"][:7] for row in rows]
+        products = [today(row["product"], row["sub_product"]) for row in rows]
+        assert counted("complaints_by_month", "month") == Counter(months)
+        assert counted("complaints_by_company", "company") == Counter(r["company"] for r in rows)
+        assert counted("complaints_by_state", "state") == Counter(r["state"] for r in rows)
+        assert counted("complaints_by_product", "product") == Counter(products)
+        both = counted("complaints_by_month_and_product", "month", "product")
+        assert both == Counter(zip(months, products, strict=True))
+        late = dict(connection.execute("SELECT company, late FROM timeliness_by_company"))
+        expected = Counter(row["company"] for row in rows if row["timely"] == "No")
+        assert {company: count for company, count in late.items() if count} == expected
+        assert counted("timeliness_by_company", "company") == Counter(r["company"] for r in rows)
+
+
+def today(product: str | None, sub_product: str | None) -> str | None:
+    """Return what a product is called today, as a plain reading of the table has it."""
+    for filed, part_of, name in RENAMED_PRODUCTS:
+        if product == filed and part_of in ("", sub_product):
+            return name
+    return product
+
+
+def test_shares_and_days(connection: sqlite3.Connection) -> None:
+    """Late answers are in percent of those told of; each company has a first and a last day."""
+    for number, (day, timely) in enumerate(
+        (("2024-03-01", "No"), ("2023-01-01", "Yes"), ("2024-01-01", None))
+    ):
+        insert(connection, number, company="A", date_received=day, timely=timely)
+
+    assert connection.execute("SELECT * FROM timeliness_by_company").fetchall() == [
+        ("A", 3, 1, 50.0)
+    ]
+    assert connection.execute("SELECT * FROM complaints_by_company").fetchall() == [
+        ("A", 3, "2023-01-01", "2024-03-01")
+    ]
+
+
+def test_the_largest_come_first(connection: sqlite3.Connection) -> None:
+    """A view is in the order in which a person reads it, without asking for one."""
+    for number, (company, day) in enumerate(
+        (("B", "2024-02-01"), ("A", "2024-01-01"), ("C", "2024-03-01"), ("C", "2024-03-01"))
+    ):
+        insert(connection, number, company=company, date_received=day)
+
+    companies = connection.execute("SELECT company FROM complaints_by_company").fetchall()
+    assert companies == [("C",), ("A",), ("B",)]
+    months = connection.execute("SELECT month FROM complaints_by_month").fetchall()
+    assert months == [("2024-01",), ("2024-02",), ("2024-03",)]
+
+
+@pytest.mark.parametrize("view", ["complaints_by_product", "complaints_by_month_and_product"])
+@pytest.mark.parametrize("sub_product", ["Store credit card", "Gift card", None])
+def test_a_product_of_two_is_parted(
+    connection: sqlite3.Connection, view: str, sub_product: str | None
+) -> None:
+    """What was filed under both cards goes to the one that its sub-product tells, if it does."""
+    insert(connection, 1, product=CARDS, sub_product=sub_product, date_received="2020-01-01")
+
+    names = {"Store credit card": "Credit card", "Gift card": "Prepaid card", None: CARDS}
+    found = connection.execute(f"SELECT product FROM {view}").fetchall()  # noqa: S608
+    assert found == [(names[sub_product],)]
+    assert connection.execute("SELECT product FROM complaint").fetchall() == [(CARDS,)]
+
+
+def test_no_name_of_today_was_replaced() -> None:
+    """What a product is called today is not itself a name of the past."""
+    filed = {product for product, *_ in RENAMED_PRODUCTS}
+
+    assert not filed & {name for *_, name in RENAMED_PRODUCTS}
+
+
+def test_every_view_reads_an_index(connection: sqlite3.Connection) -> None:
+    """No view that counts reads the complaints themselves, but for a product of two."""
+    views = [
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'view' AND name <> 'narratives'"
+        )
+    ]
+    assert len(views) == 7
+    for view in views:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN SELECT * FROM {view}")]  # noqa: S608
+        read = [step for step in plan if " complaint " in step]
+        assert read
+        for step in read:
+            assert "COVERING INDEX" in step or "complaint_product (product=?)" in step
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "company = 'A'",
+        "company = 'A' AND date_received >= '2026-01-01'",
+        "product = 'A'",
+        "product = 'A' AND date_received >= '2026-01-01'",
+        "state = 'CA'",
+        "state = 'CA' AND date_received >= '2026-01-01'",
+        "date_received BETWEEN '2026-01-01' AND '2026-01-31'",
+        "withdrawn_on IS NOT NULL",
+    ],
+)
+def test_the_usual_questions_read_an_index(connection: sqlite3.Connection, asked: str) -> None:
+    """How many there are of a company, a product, a state or a month is counted in an index."""
+    sql = f"SELECT COUNT(*) FROM complaint WHERE {asked}"  # noqa: S608
+    ((*_, plan),) = connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+
+    assert "COVERING INDEX" in plan
+
+
+# --- the search -----------------------------------------------------------------------------
+
+
+def found(path: Path, words: str) -> list[int]:
+    """Return which complaints the search finds."""
+    sql = f"SELECT rowid FROM narrative_search WHERE narrative_search MATCH '{words}' ORDER BY 1"  # noqa: S608
+    return [number for (number,) in query(path, sql)]
+
+
+def prove_sound(connection: sqlite3.Connection) -> None:
+    """Let SQLite hold the search against the narratives themselves."""
+    connection.execute("INSERT INTO narrative_search (narrative_search) VALUES ('integrity-check')")
+
+
+def held(path: Path) -> int:
+    """Return of how many complaints the search knows."""
+    return int(query(path, "SELECT COUNT(*) FROM narrative_search_docsize")[0][0])
+
+
+def test_every_load_keeps_the_search_right(path: Path) -> None:
+    """A narrative is found when it comes, under its new words when it changes, and stays."""
+    load_file(path, complaint(1, complaint_what_happened="They lost my payment"), as_of=JANUARY)
+    assert (found(path, "payment"), found(path, "refund")) == ([1], [])
+
+    load(path, part(complaint(1, complaint_what_happened="They owe me a refund"), as_of=MARCH))
+    assert (found(path, "payment"), found(path, "refund")) == ([], [1])
+
+    # A source that has no narratives leaves them, and those of an archive fill what is empty.
+    load_file(path, *complaints(1, 2), columns=NO_NARRATIVE)
+    wrote = complaint(2, complaint_what_happened="No refund to this day")
+    load_file(path, wrote, kind="archive", as_of=MARCH)
+    assert found(path, "refund") == [1, 2]
+    with closing(sqlite3.connect(path)) as connection:
+        prove_sound(connection)
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["empty", "known"])
+def test_a_complaint_twice_in_a_first_file(path: Path, before: int) -> None:
+    """The search has the words of the later copy only, though its trigger is away meanwhile."""
+    if before:
+        load_file(path, complaint(1, complaint_what_happened="They lost it"), as_of=JANUARY)
+    between = complaints(*range(2, 1_200), complaint_what_happened="A letter")
+    first = complaint(1, complaint_what_happened="My payment")
+    load_file(path, first, *between, first._replace(complaint_what_happened="My refund"))
+
+    assert (found(path, "refund"), found(path, "payment OR lost")) == ([1], [])
+    assert held(path) == 1_199
+    with closing(sqlite3.connect(path)) as connection:
+        prove_sound(connection)
+
+
+def test_what_has_no_narrative_is_not_in_the_search(path: Path) -> None:
+    """A file without narratives adds nothing to it."""
+    load_file(path, *complaints(*range(1_000), company="A"))
+
+    assert held(path) == 0
+
+
+def test_a_failed_load_leaves_the_search(path: Path) -> None:
+    """The search changes with the complaints or not at all."""
+    first = complaint(1, complaint_what_happened="payment")
+    load_file(path, first, *complaints(*range(2, 100)), as_of=JANUARY)
+    with pytest.raises(TooManyWithdrawnError):
+        load_file(path, complaint(1, complaint_what_happened="refund"), most_withdrawn=0.01)
+
+    assert (found(path, "payment"), found(path, "refund")) == ([1], [])
+
+
+NARRATIVES = st.sampled_from((None, "", "payment", "refund of my payment", "Überweisung", "’s"))
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(("insert", "update", "delete", "renumber")),
+        st.integers(1, 4),
+        NARRATIVES,
+    ),
+    max_size=25,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(EDITS)
+def test_whatever_is_done_to_a_complaint(edits: list[tuple[str, int, str | None]]) -> None:
+    """By hand too: after any change the search is that of the narratives."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for migrate in MIGRATIONS:
+            migrate(connection)
+        for edit, number, narrative in edits:
+            if edit == "insert":
+                connection.execute(
+                    "INSERT INTO complaint (complaint_id, load_id, complaint_what_happened)"
+                    " VALUES (?, 1, ?) ON CONFLICT DO UPDATE"
+                    " SET complaint_what_happened = excluded.complaint_what_happened",
+                    (number, narrative),
+                )
+            elif edit == "update":
+                sql = "UPDATE complaint SET complaint_what_happened = ? WHERE complaint_id = ?"
+                connection.execute(sql, (narrative, number))
+            elif edit == "delete":
+                connection.execute("DELETE FROM complaint WHERE complaint_id = ?", (number,))
+            else:
+                sql = "UPDATE OR IGNORE complaint SET complaint_id = ? WHERE complaint_id = ?"
+                connection.execute(sql, (number % 4 + 1, number))
+
+        prove_sound(connection)
+        there = connection.execute("SELECT complaint_id, narrative FROM narratives ORDER BY 1")
+        known = connection.execute("SELECT rowid, narrative FROM narrative_search ORDER BY 1")
+        assert known.fetchall() == there.fetchall()
+        matching = "SELECT rowid FROM narrative_search WHERE narrative_search MATCH 'payment'"
+        plain = "SELECT complaint_id FROM narratives WHERE narrative LIKE '%payment%'"
+        assert {*connection.execute(matching)} == {*connection.execute(plain)}
+
+
+def test_a_narrative_with_its_company(connection: sqlite3.Connection) -> None:
+    """The view of narratives has what a person asks of each, the product by today's name."""
+    insert(connection, 1, company="A", product="Credit reporting", complaint_what_happened="Why")
+    insert(connection, 2, company="A", product=CARDS, sub_product="Gift card")
+    wrote = "Where"
+    insert(connection, 3, product=CARDS, sub_product="Gift card", complaint_what_happened=wrote)
+
+    rows = connection.execute("SELECT complaint_id, company, product, narrative FROM narratives")
+    assert rows.fetchall() == [
+        (1, "A", "Credit reporting or other personal consumer reports", "Why"),
+        (3, None, "Prepaid card", "Where"),
+    ]
+
+
+# --- an older file --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_an_older_file_gets_all_of_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    """Every row stays, is counted, and is found by its narrative; it is migrated once."""
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", MIGRATIONS[:version])
+        with closing(opened(path)) as connection:
+            insert(connection, 1, company="A", complaint_what_happened="payment")
+            insert(connection, 2, company="A")
+            before = connection.execute("SELECT * FROM complaint").fetchall()
+
+    opened(path).close()
+    with closing(opened(path)) as connection:
+        after = connection.execute("SELECT * FROM complaint").fetchall()
+        prove_sound(connection)
+    assert [row[: len(before[0])] for row in after] == before
+    assert query(path, "SELECT company, complaints FROM complaints_by_company") == [("A", 2)]
+    assert (found(path, "payment"), held(path)) == ([1], 1)

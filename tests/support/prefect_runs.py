@@ -1,0 +1,94 @@
+"""Runs of the flow, what they leave, and what Prefect's server knows of them."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+from cfpb_etl.emulator import serve
+from cfpb_etl.fetch.search_api import SearchApi
+from cfpb_etl.flow import load_complaints
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from uuid import UUID
+
+    from prefect.client.schemas.objects import State, TaskRun
+    from starlette.types import ASGIApp
+
+
+def finished_task_runs(flow_run_id: UUID, count: int) -> list[TaskRun]:
+    """Return a flow run's task runs, once the server knows of so many that have ended.
+
+    Task runs reach it as events, some time after they ended.
+    """
+    deadline = time.monotonic() + 60
+    only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            known = client.read_task_runs(flow_run_filter=only)
+            if len(known) >= count and all(run.end_time for run in known):
+                break
+            threading.Event().wait(0.1)
+    assert len(known) == count
+    return known
+
+
+def handed_over(task_runs: list[TaskRun]) -> set[tuple[str, str]]:
+    """Return which task handed a value to which, by their `task_inputs`."""
+    names = {run.id: run.task_key.rpartition("-")[0] for run in task_runs}
+    return {
+        (names[value.id], names[run.id])
+        for run in task_runs
+        for values in run.task_inputs.values()
+        for value in values
+        if value.input_type == "task_run"
+    }
+
+
+def run(app: ASGIApp, folder: Path, **asked: Any) -> State[Any]:
+    """Run the flow against an application, a thousand complaints a page."""
+    with serve(app) as url:
+        return run_at(url, folder, **asked)
+
+
+def run_at(url: str, folder: Path, *, restart: bool = False, **asked: Any) -> State[Any]:
+    """Run the flow against a server, a thousand complaints a page."""
+    source = SearchApi(**{"url": url, "allowance": None, "page_size": 1_000, **asked})
+    state: State[Any] = load_complaints(
+        source, folder / "complaints.db", folder / "flow.svg", restart, return_state=True
+    )
+    return state
+
+
+def error_of(state: State[Any]) -> BaseException:
+    """Return what a failed run failed with."""
+    error = state.result(raise_on_failure=False)
+    assert isinstance(error, BaseException)
+    return error
+
+
+def rows(folder: Path, query: str = "SELECT * FROM complaint ORDER BY complaint_id") -> list[Any]:
+    """Ask the database that a run has left."""
+    with closing(sqlite3.connect(folder / "complaints.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(query)]
+
+
+def last_load(folder: Path) -> dict[str, Any]:
+    """Return the record of the newest load."""
+    load: dict[str, Any] = rows(folder, "SELECT * FROM load ORDER BY load_id DESC LIMIT 1")[0]
+    return load
+
+
+def texts(folder: Path) -> list[str]:
+    """Return the texts of the picture that a run has left."""
+    root = ET.fromstring((folder / "flow.svg").read_text("utf-8"))  # noqa: S314 - our own picture
+    return [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
