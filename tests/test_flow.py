@@ -107,7 +107,7 @@ def test_made_complaints_are_stored_field_by_field(tmp_path: Path) -> None:
     assert [
         {k: v for k, v in row.items() if k not in {"load_id", "withdrawn_on"}} for row in stored
     ] == sorted(map(as_stored, COMPLAINTS), key=lambda row: row["complaint_id"])
-    assert (report.parts, report.rows, report.inserted) == (3, 2_500, 2_500)
+    assert (report.parts, report.rows, report.new) == (3, 2_500, 2_500)
     empty = {name for name in Complaint._fields if all(row[name] is None for row in stored)}
     assert empty == {"consumer_consent_provided", "consumer_disputed"}
 
@@ -118,7 +118,7 @@ def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     before = rows(tmp_path)
     report = run(Emulator(COMPLAINTS), tmp_path).result()
 
-    assert (report.inserted, report.updated, report.unchanged) == (0, 0, 2_500)
+    assert (report.new, report.changed, report.unchanged) == (0, 0, 2_500)
     assert rows(tmp_path) == before
     assert [load["outcome"] for load in rows(tmp_path, "SELECT * FROM load")] == ["complete"] * 2
 
@@ -218,7 +218,7 @@ def test_what_passes_is_tried_again(fault: Fault, tmp_path: Path) -> None:
     """A failure that may pass is retried; the load ends whole, and the picture tells of it."""
     report = run(Faulty(Emulator(COMPLAINTS), {2: fault, 3: fault}), tmp_path).result()
 
-    assert (report.parts, report.inserted) == (3, 2_500)
+    assert (report.parts, report.new) == (3, 2_500)
     assert last_load(tmp_path)["outcome"] == "complete"
     assert any("2 retries" in text for text in texts(tmp_path))
 
@@ -228,7 +228,7 @@ def test_a_stalled_answer_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(transport, "READ_TIMEOUT", 0.2)
     report = run(Faulty(Emulator(COMPLAINTS), {2: faults.stalled()}), tmp_path).result()
 
-    assert report.inserted == 2_500
+    assert report.new == 2_500
 
 
 LASTING: dict[str, tuple[Fault, type[Exception], int]] = {
@@ -342,7 +342,7 @@ def test_what_came_short_once_is_read_again(tmp_path: Path) -> None:
     """A window that holds less than its source counts is read a second time before it fails."""
     report = run(Faulty(Emulator(COMPLAINTS), {2: short_second_page}), tmp_path).result()
 
-    assert (report.inserted, report.windows, report.expected, report.kept) == (2500, 1, 2500, 2500)
+    assert (report.new, report.windows, report.expected, report.received) == (2500, 1, 2500, 2500)
     assert last_load(tmp_path)["outcome"] == "complete"
 
 
@@ -361,7 +361,7 @@ def test_a_picture_that_fails_is_a_warning(
 def test_without_a_picture(tmp_path: Path) -> None:
     """Where no picture is wanted none is drawn."""
     with serve(Emulator(COMPLAINTS[:10])) as url:
-        load_complaints(SearchApi(url=url, allowance=None), tmp_path / "complaints.db", None)
+        load_complaints(SearchApi(url=url, rate_limit=None), tmp_path / "complaints.db", None)
 
     assert [path.name for path in tmp_path.iterdir()] == ["complaints.db"]
 
@@ -403,7 +403,7 @@ from cfpb_etl.flow import load_complaints
 from cfpb_etl.fetch.search_api import SearchApi
 
 url, pages = sys.argv[1], int(sys.argv[2])
-source = SearchApi(limit=pages * 100, url=url, page_size=100, allowance=None)
+source = SearchApi(limit=pages * 100, url=url, page_size=100, rate_limit=None)
 report = load_complaints(source, Path("complaints.db"), None)
 print(report.parts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -1,14 +1,13 @@
-"""One root exception, a class for each situation that has a name, and the exit codes.
+"""The root of all errors that this package raises on purpose, and the exit codes.
 
-A message says what happened and what to do next; the data behind it are attributes. Those of the
-servers' answers and of files have rooms of their own.
+Each folder has its own `errors.py` beside the code that raises them.
 """
 
 from __future__ import annotations
 
 import sys
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -21,47 +20,42 @@ class ExitCode(IntEnum):
 
 
 class CfpbEtlError(Exception):
-    """Root of everything this package raises on purpose."""
+    """Root of every error that this package raises on purpose.
 
-    @property
-    def brief(self) -> str:
-        """Return what happened, where the whole message also says what to do about it."""
-        return str(self)
+    A subclass says what happened in `problem` and what to do in `remedy`. It is raised with its
+    fields by keyword; they fill the two templates and are attributes of the error.
+    """
+
+    problem: ClassVar[str] = "{text}"
+    remedy: ClassVar[str] = ""
+
+    def __init__(self, text: str = "", **fields: Any) -> None:
+        self.__dict__.update(fields)
+        brief = text or self.problem.format(**fields)
+        remedy = self.remedy.format(**fields)
+        self.brief = brief  # what happened, without the remedy
+        super().__init__(f"{brief}. {remedy}" if remedy else brief)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process as what it is; Python's own way calls `__init__` again."""
-        return _again, (type(self), self.args, self.__dict__)
+        """Let it travel to another process: Python's own way would call `__init__` again."""
+        return _restored, (type(self), self.args, self.__dict__)
 
 
-def _again(kind: type[CfpbEtlError], args: tuple[Any, ...], data: dict[str, Any]) -> CfpbEtlError:
+def _restored(
+    kind: type[CfpbEtlError], args: tuple[Any, ...], data: dict[str, Any]
+) -> CfpbEtlError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(data)
     return error
 
 
-class NothingToUpdateError(CfpbEtlError):
-    """Raised when a database has no complete load that an update could repeat."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The database has no complete load that --update could repeat: the newest so many"
-            " complaints are none. Load with a filter or a date first, such as --since, or all of"
-            " them with --source bulk."
-        )
-
-
 class MissingExtraError(CfpbEtlError):
-    """Raised when a command needs a package that comes with an extra, and it is not installed.
+    """Raised when a package of an extra is needed and not installed."""
 
-    Attributes:
-        package: The package.
-        extra: The extra that brings it.
-    """
+    package: str
+    extra: str
+    problem = "{package} is not installed"
+    remedy = 'Install the extra that contains it: {python} -m pip install "cfpb-etl[{extra}]"'
 
     def __init__(self, package: str, extra: str) -> None:
-        self.package = package
-        self.extra = extra
-        super().__init__(
-            f"{package} is not installed. Install the extra that brings it:"
-            f' {sys.executable} -m pip install "cfpb-etl[{extra}]"'
-        )
+        super().__init__(package=package, extra=extra, python=sys.executable)

@@ -35,7 +35,7 @@ from cfpb_etl.fetch.archive import Archive
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.http.errors import RetriableError
 from cfpb_etl.fetch.search_api import SearchApi
-from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.part import ParsedPart, Part, RawPart
 from cfpb_etl.model.source import Source
 from cfpb_etl.orchestration.artifacts import record_run, shown_progress
@@ -100,7 +100,7 @@ def parse_complaint_data(raw: RawPart) -> ParsedPart:
     on_completion=[observe],
     on_failure=[observe],
 )
-def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadReport:
+def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
     """Write a page or a file in one transaction."""
     report = store_part(parsed, load_id, database)
     counts = report.counts if report.rows else "no complaints"
@@ -163,13 +163,13 @@ class Fetching:
         self._in_flight.remove(future)
         raw = future.result()
         under_way = len(self._in_flight) + len(self._waiting)
-        raw.following = self._source.divided(raw, under_way)
+        raw.following = self._source.split(raw, under_way)
         self._waiting.extendleft(reversed(raw.following))
         self._came.append(raw)
         self._submit()
 
     def _submit(self) -> None:
-        while self._waiting and len(self._in_flight) < self._source.lanes:
+        while self._waiting and len(self._in_flight) < self._source.max_concurrency:
             part = self._waiting.popleft()
             self._in_flight.append(get_complaint_data.submit(self._source, part))
 
@@ -191,7 +191,7 @@ def load_complaints(
     graph: Path | None = Path("complaints-flow.svg"),
     restart: bool = False,  # noqa: FBT001, FBT002 - a parameter of the deployed flow, by its name
     notify: str | None = None,
-) -> LoadReport:
+) -> LoadStats:
     """Bring CFPB's consumer complaints into a SQLite file.
 
     Args:
@@ -248,15 +248,15 @@ def announce(load: Load, outcome: RunOutcome) -> None:
 
 def point_out_the_bulk_file(raw: RawPart) -> None:
     """Say so where a pull is better served by the file that CFPB makes of all its complaints."""
-    if (raw.facts.expected or 0) > BULK_IS_BETTER:
+    if (raw.info.expected or 0) > BULK_IS_BETTER:
         get_run_logger().info(
             "%s complaints match; --source bulk brings all that CFPB has in one download",
-            f"{raw.facts.expected:,}",
+            f"{raw.info.expected:,}",
             extra={"notice": True},
         )
 
 
-def conclude(report: LoadReport, missing: int) -> None:
+def conclude(report: LoadStats, missing: int) -> None:
     """Say what a person should know of a load that is complete."""
     log = get_run_logger()
     if missing:

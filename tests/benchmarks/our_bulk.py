@@ -19,7 +19,7 @@ from unittest.mock import patch
 from cfpb_etl.cli.run import run
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.store.loads import Load, begin_load
-from cfpb_etl.store.sqlite_file import drop_upkeep
+from cfpb_etl.store.sqlite_file import drop_indexes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,7 +41,7 @@ def timed_load(*arguments: Any, **options: Any) -> Iterator[Load]:
 
 def leave_out(connection: sqlite3.Connection) -> list[str]:
     """Drop what serves reading for good."""
-    drop_upkeep(connection)
+    drop_indexes(connection)
     return []
 
 
@@ -56,7 +56,7 @@ def peak() -> int:
 
 if __name__ == "__main__":
     file, database = sys.argv[1:]
-    bare = patch("cfpb_etl.store.part_writer.drop_upkeep", leave_out)
+    bare = patch("cfpb_etl.store.part_writer.drop_indexes", leave_out)
     with (
         patch("cfpb_etl.flow.begin_load", timed_load),
         bare if os.environ.get("WITHOUT_INDEXES") else nullcontext(),
@@ -65,5 +65,5 @@ if __name__ == "__main__":
     if code:
         sys.exit(code)
     report = loads[0].report
-    counts = report.inserted, report.updated, report.withdrawn, report.unchanged
+    counts = report.new, report.changed, report.withdrawn, report.unchanged
     print(took[0], *counts, peak())

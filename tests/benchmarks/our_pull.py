@@ -44,7 +44,7 @@ def noted_transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    source = SearchApi(query=Query(since="2011-01-01"), url=sys.argv[1], allowance=None)
+    source = SearchApi(query=Query(since="2011-01-01"), url=sys.argv[1], rate_limit=None)
     with (
         patch("requests.Session.send", noted_send),
         patch("cfpb_etl.store.part_writer.transaction", noted_transaction),

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl.cli import console as screen
-from cfpb_etl.cli.console import Screen
-from cfpb_etl.fetch.http.rate_limit import Allowance, Pace
-from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.cli.console import RunConsole
+from cfpb_etl.fetch.http.rate_limit import RateLimit, RateLimiter
+from cfpb_etl.model.load_stats import LoadStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 OURS, PREFECTS = screen.__file__, "/prefect/engine.py"
-PAGE = LoadReport(parts=1, rows=100, inserted=100, matching=250)
+PAGE = LoadStats(parts=1, rows=100, new=100, matching=250)
 
 
 class Clock:
@@ -51,14 +51,14 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def shown(
-    limit: int | None = None, pace: Pace | None = None, *, verbose: bool = False
-) -> Iterator[Screen]:
+    limit: int | None = None, pace: RateLimiter | None = None, *, verbose: bool = False
+) -> Iterator[RunConsole]:
     """Open a screen, and put the log back as it was."""
     names = (None, "prefect._internal", "cfpb_etl", "prefect.flow_runs", "prefect.task_runs")
     loggers = map(logging.getLogger, names)
     before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
     try:
-        with Screen(limit, pace, verbose=verbose) as opened:
+        with RunConsole(limit, pace, verbose=verbose) as opened:
             yield opened
     finally:
         for logger, handlers, level in before:
@@ -92,7 +92,7 @@ def test_a_line_for_each_page(clock: Clock, capsys: pytest.CaptureFixture[str]) 
         clock.now += 10
         say("Stored page 2", stored=PAGE)
         clock.now += 5
-        say("Stored page 3", stored=LoadReport(parts=1, rows=50, inserted=50))
+        say("Stored page 3", stored=LoadStats(parts=1, rows=50, new=50))
 
     assert lines(capsys) == [
         "Stored page 1 (100 of 250, 10/s, 0:00:15 left)",
@@ -105,7 +105,7 @@ def test_a_line_for_each_page(clock: Clock, capsys: pytest.CaptureFixture[str]) 
 def test_of_a_limit(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     """Where so many were asked for, these are all; where nobody counted, no number is told."""
     with shown(limit=150):
-        say("Stored nothing", stored=LoadReport())
+        say("Stored nothing", stored=LoadStats())
         clock.now += 1
         say("Stored page 1", stored=PAGE)
 
@@ -142,15 +142,15 @@ def test_a_long_step(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     """It has a line every few seconds, with its time left once it is known; a next one begins."""
     with shown():
         for share in (0.1, 0.15, 0.2, 0.6, 0.1, 0.3, 1.0):
-            say("Reading", so_far=f"{share * 1_000:.0f} complaints", share=share)
+            say("ReadStats", so_far=f"{share * 1_000:.0f} complaints", share=share)
             clock.now += 4
         say("Downloading", so_far="1 MB", share=None)
         clock.now += 6
         say("Downloading", so_far="2 MB", share=None)
 
     assert lines(capsys) == [
-        "Reading: 200 complaints, 20%, 0:01:04 left",
-        "Reading: 1000 complaints",
+        "ReadStats: 200 complaints, 20%, 0:01:04 left",
+        "ReadStats: 1000 complaints",
         "Downloading: 2 MB",
     ]
 
@@ -182,7 +182,7 @@ def test_the_last_line_is_the_runs(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.usefixtures("terminal")
 def test_the_bar(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     """One line has the step in short, the counts, and the searches used; a notice its own."""
-    pace = Pace(Allowance(requests=20, seconds=60))
+    pace = RateLimiter(RateLimit(requests=20, seconds=60))
     pace.wait()
     with shown(pace=pace):
         say("Going on where it stopped", notice=True)
@@ -200,7 +200,7 @@ def test_the_bar(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_long_name_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
     """A step of many words does not push the rest off the line."""
     with shown():
-        say(f"Stored {'a-long-name-' * 8}", stored=LoadReport(parts=1, rows=7))
+        say(f"Stored {'a-long-name-' * 8}", stored=LoadStats(parts=1, rows=7))
 
     last = lines(capsys)[-1]
     assert "…" in last
@@ -218,9 +218,9 @@ def test_the_bar_stays_with_one_of_two_long_steps(
         return f" {step} " in lines(capsys)[-1]
 
     with shown() as opened:
-        say("Reading", so_far="1 complaint", share=0.1)
+        say("ReadStats", so_far="1 complaint", share=0.1)
         say("Downloading", so_far="1 MB", share=0.1)
-        first = on_the_bar("Reading")
+        first = on_the_bar("ReadStats")
         clock.now += 2
         say("Downloading", so_far="2 MB", share=0.2)
         second = on_the_bar("Downloading")

@@ -150,10 +150,10 @@ def test_a_lookback_is_a_number_of_days(
         (["--update"], {"lookback": 60}),
         (["--update", "--restart"], {"lookback": 60}),
         (["--update", "--lookback", "7"], {"lookback": 7}),
-        (["--source", "sample"], {"limit": 1_000, "kind": "sample", "allowance": None}),
+        (["--source", "sample"], {"limit": 1_000, "kind": "sample", "rate_limit": None}),
         (
             ["--update", "--source", "sample"],
-            {"lookback": 60, "kind": "sample", "allowance": None},
+            {"lookback": 60, "kind": "sample", "rate_limit": None},
         ),
     ],
     ids=lambda case: " ".join(case) or "nothing" if isinstance(case, list) else "",

@@ -27,9 +27,9 @@ from cfpb_etl.fetch.complaint_file import FilePart, downloads_beside
 from cfpb_etl.fetch.http import errors as server_errors
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import Version
+from cfpb_etl.model.part import FileVersion
 from cfpb_etl.model.query import Query
-from cfpb_etl.model.source import Reached
+from cfpb_etl.model.source import Watermark
 from support import faults
 from support.faults import Faulty
 from support.prefect_runs import error_of, last_load, rows, run_at
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
     from cfpb_etl.emulator import Source
-    from cfpb_etl.model.load_stats import LoadReport
+    from cfpb_etl.model.load_stats import LoadStats
     from support.faults import Fault
 
 COMPLAINTS = made_complaints(3_000, era="2024")
@@ -171,7 +171,7 @@ def test_where_it_begins() -> None:
     assert json.loads(files.described()) == {"files": [*files.files]}
     for source in (page, files):
         for part in source.parts():
-            assert source.part_of(part.as_progress()) == part
+            assert source.part_from_json(part.to_json()) == part
             assert part.first() == part
     assert [str(part) for part in (*page.parts(), *files.parts())] == [
         *("archive page", "x.zip", "y.zip")
@@ -187,10 +187,10 @@ def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
 
 def test_what_is_known_is_forgotten_when_there_is_more_to_add_to() -> None:
     """Complaints that came since may be in files that were stored before."""
-    known = {"x.zip": Version('"1"')}
+    known = {"x.zip": FileVersion('"1"')}
 
-    assert Archive().given(Reached(versions=known)).known == known
-    assert Archive().given(Reached(versions=known, added_since=True)).known == {}
+    assert Archive().resume_from(Watermark(versions=known)).known == known
+    assert Archive().resume_from(Watermark(versions=known, added_since=True)).known == {}
 
 
 # --- through the flow -----------------------------------------------------------------------
@@ -230,21 +230,21 @@ class Site:
         state: State[Any] = load_complaints(source, self.database, None, return_state=True)
         return state
 
-    def archive(self, *files: Path | str) -> LoadReport:
+    def archive(self, *files: Path | str) -> LoadStats:
         """Run the flow, which ends well."""
-        report: LoadReport = self.run(*files).result()
+        report: LoadStats = self.run(*files).result()
         return report
 
-    def bulk(self) -> LoadReport:
+    def bulk(self) -> LoadStats:
         """Load the daily file."""
         source = BulkFile(urljoin(self.api_url, BULK_PATH), self.database)
-        report: LoadReport = load_complaints(source, self.database, None)
+        report: LoadStats = load_complaints(source, self.database, None)
         return report
 
-    def pull(self, url: str | None = None, **filters: Any) -> LoadReport:
+    def pull(self, url: str | None = None, **filters: Any) -> LoadStats:
         """Load what the search API has."""
         query = Query(since="2011-12-01", **filters)
-        report: LoadReport = run_at(url or self.api_url, self.folder, query=query).result()
+        report: LoadStats = run_at(url or self.api_url, self.folder, query=query).result()
         return report
 
     def asked(self, since: int = 0) -> list[tuple[str, int]]:
@@ -284,7 +284,7 @@ def test_the_archive_comes_file_by_file(site: Site) -> None:
     """The page is the first part, each file another; all are as of the archive's last month."""
     report = site.archive()
 
-    assert (report.parts, report.rows, report.inserted, report.kept) == (7, 3_000, 3_000, 3_000)
+    assert (report.parts, report.rows, report.new, report.received) == (7, 3_000, 3_000, 3_000)
     assert site.asked() == [("page", 200), *((number, 200) for number in "45678"), ("3", 200)]
     assert narratives(site.folder) == ARCHIVED
     load = last_load(site.folder)
@@ -309,7 +309,7 @@ def test_what_did_not_change_is_not_fetched_again(site: Site) -> None:
 
     report = site.archive()
 
-    assert (report.known_files, report.rows) == (6, 0)
+    assert (report.unchanged_files, report.rows) == (6, 0)
     assert [status for _, status in site.asked(asked)] == [200, *[304] * 6]
     assert rows(site.folder) == before
     assert last_load(site.folder)["outcome"] == "complete"
@@ -339,7 +339,7 @@ def test_a_file_that_changed_is_fetched(site: Site) -> None:
 
     report = site.archive()
 
-    assert (report.known_files, report.inserted, report.updated) == (5, 0, 1)
+    assert (report.unchanged_files, report.new, report.changed) == (5, 0, 1)
     assert narratives(site.folder) == ARCHIVED | {one["complaint_id"]: "Another story."}
 
 
@@ -369,7 +369,7 @@ def test_a_load_that_broke_off_is_gone_on_with(site: Site) -> None:
     report = site.archive()
 
     assert site.asked(asked) == [(number, 200) for number in "6783"]
-    assert (report.parts, report.rows, report.inserted) == (7, 3_000, 3_000)
+    assert (report.parts, report.rows, report.new) == (7, 3_000, 3_000)
     assert narratives(site.folder) == ARCHIVED
     load = last_load(site.folder)
     assert (load["load_id"], load["outcome"], load["as_of"]) == (1, "complete", LAST_MONTH)
@@ -457,8 +457,8 @@ def test_in_a_partial_pull_the_rest_is_left_out(
     report = site.archive()
 
     assert 0 < pulled < 1_000
-    assert (report.rows, report.inserted, report.left_out) == (3_000, 0, 3_000 - pulled)
-    assert report.kept == pulled
+    assert (report.rows, report.new, report.skipped) == (3_000, 0, 3_000 - pulled)
+    assert report.received == pulled
     assert last_load(site.folder)["left_out"] == 3_000 - pulled
     assert f"{3_000 - pulled:,} complaints that only the archive has were left out" in caplog.text
     assert len(rows(site.folder)) == pulled
@@ -478,7 +478,7 @@ def test_what_came_since_is_rounded_off_too(site: Site) -> None:
     report = site.archive()
 
     assert {status for _, status in site.asked(asked)} == {200}
-    assert (report.known_files, report.left_out, report.inserted) == (0, 0, 0)
+    assert (report.unchanged_files, report.skipped, report.new) == (0, 0, 0)
     assert {number: in_one_line(text) for number, text in narratives(site.folder).items()} == (
         ARCHIVED
     )
@@ -509,7 +509,7 @@ def test_files_that_are_here(site: Site) -> None:
     """They are read by their paths, each time, and stay where they are."""
     report = site.archive(*site.zips)
 
-    assert (report.parts, report.inserted) == (6, 3_000)
+    assert (report.parts, report.new) == (6, 3_000)
     assert narratives(site.folder) == ARCHIVED
     assert all(path.exists() for path in site.zips)
     load = last_load(site.folder)

@@ -137,7 +137,7 @@ def test_the_first_load_brings_all(published: Daily) -> None:
     """Every complaint of the file is inserted, and the load is recorded for what it was."""
     report = published.load().result()
 
-    assert (report.rows, report.inserted, report.kept) == (3_000, 3_000, 3_000)
+    assert (report.rows, report.new, report.received) == (3_000, 3_000, 3_000)
     assert by_id(published.folder).keys() == set(map(id_of, COMPLAINTS))
     record = last_load(published.folder)
     told = ("source", "address", "query", "outcome", "as_of", "parts", "inserted", "matching")
@@ -159,7 +159,7 @@ def test_an_unchanged_file_is_not_loaded_again(loaded: Daily) -> None:
 
     report = loaded.load().result()
 
-    assert (report.known_files, report.rows, report.parts) == (1, 0, 1)
+    assert (report.unchanged_files, report.rows, report.parts) == (1, 0, 1)
     assert loaded.statuses == [200, 304]
     assert loaded.requests[-1].headers["if-none-match"]
     assert by_id(loaded.folder) == before
@@ -208,7 +208,7 @@ def test_exactly_what_changed_overnight_is_written(loaded: Daily) -> None:
     } | {(id_of(each), 2, "withdrawn_on", None, TOMORROW.isoformat()) for each in gone}
     counts = ("complaints_read", "inserted", "updated", "unchanged", "withdrawn")
     assert [last_load(loaded.folder)[name] for name in counts] == [3_020, 40, 60, 2_920, 20]
-    assert (report.inserted, report.updated, report.withdrawn) == (40, 60, 20)
+    assert (report.new, report.changed, report.withdrawn) == (40, 60, 20)
     assert loaded.statuses == [200, 200]
 
 
@@ -224,7 +224,7 @@ def test_a_complaint_that_returns_loses_its_mark(loaded: Daily) -> None:
 
     report = loaded.load().result()
 
-    assert (report.updated, report.withdrawn) == (1, 0)
+    assert (report.changed, report.withdrawn) == (1, 0)
     assert by_id(loaded.folder)[id_of(one)]["withdrawn_on"] is None
 
 
@@ -339,7 +339,7 @@ def test_a_cut_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
 
         report = server.load().result()
 
-        assert report.inserted == 3_000
+        assert report.new == 3_000
         assert server.statuses == [200, 206]
         assert server.requests[-1].headers["range"] == "bytes=50000-"
         assert server.downloads == []
@@ -358,7 +358,7 @@ def test_the_next_run_goes_on_with_a_cut_download(tmp_path: Path) -> None:
 
         report = server.load().result()
 
-    assert report.inserted == 3_000
+    assert report.new == 3_000
     assert server.requests[-1].headers["range"] == "bytes=50000-"
     assert last_load(tmp_path)["load_id"] == 2
 
@@ -377,7 +377,7 @@ def test_what_is_published_amid_a_download_is_loaded_whole(tmp_path: Path) -> No
     with serve(Faulty(emulator, {1: faults.changed_meanwhile(publish, 50_000)})) as api_url:
         report = load(urljoin(api_url, BULK_PATH), tmp_path).result()
 
-    assert report.inserted == 3_000
+    assert report.new == 3_000
     assert by_id(tmp_path)[id_of(COMPLAINTS[0])]["timely"] == "Perhaps"
     assert last_load(tmp_path)["as_of"] == TOMORROW.isoformat()
     assert "if-range" in emulator.file_requests[-1].headers
@@ -480,7 +480,7 @@ def test_a_local_zip(published: Daily) -> None:
     """It is read where it lies, kept, and as old as what is in it."""
     report = load(str(published.zip), published.folder).result()
 
-    assert report.inserted == 3_000
+    assert report.new == 3_000
     assert published.zip.exists()
     assert published.requests == []
     record = last_load(published.folder)
@@ -498,7 +498,7 @@ def test_a_local_plain_csv(
 
     report = load("complaints.csv", tmp_path).result()
 
-    assert report.inserted == 3_000
+    assert report.new == 3_000
     record = last_load(tmp_path)
     assert record["address"] == str(tmp_path / "complaints.csv")
     assert record["as_of"] == record["newest"] == YESTERDAY.isoformat()
@@ -512,7 +512,7 @@ def test_a_local_file_is_read_each_time(published: Daily) -> None:
 
     report = load(str(published.zip), published.folder).result()
 
-    assert (report.unchanged, report.known_files) == (3_000, 0)
+    assert (report.unchanged, report.unchanged_files) == (3_000, 0)
 
 
 @pytest.mark.slow
@@ -539,7 +539,7 @@ def test_an_older_file_changes_nothing(loaded: Daily) -> None:
 
     report = load(str(older), loaded.folder).result()
 
-    assert (report.inserted, report.updated, report.withdrawn) == (0, 0, 0)
+    assert (report.new, report.changed, report.withdrawn) == (0, 0, 0)
     assert by_id(loaded.folder) == before
     assert rows(loaded.folder, CHANGES) == changes
 
@@ -554,7 +554,7 @@ def test_an_older_file_from_the_server_changes_nothing(loaded: Daily) -> None:
 
     report = loaded.load().result()
 
-    assert (report.inserted, report.updated, report.withdrawn) == (0, 0, 0)
+    assert (report.new, report.changed, report.withdrawn) == (0, 0, 0)
     assert by_id(loaded.folder) == before
 
 
@@ -568,7 +568,7 @@ def test_an_update_through_the_api_follows_the_file(loaded: Daily) -> None:
 
     report = run_at(loaded.api_url, loaded.folder, lookback=30).result()
 
-    assert (report.inserted, report.updated, report.withdrawn) == (0, 1, 0)
+    assert (report.new, report.changed, report.withdrawn) == (0, 1, 0)
     record = last_load(loaded.folder)
     assert (record["updates"], record["source"], record["outcome"]) == (1, "api", "complete")
     assert record["complaints_read"] < 3_000
@@ -657,7 +657,7 @@ def test_the_file_completes_a_partial_pull(published: Daily) -> None:
 
     report = published.load().result()
 
-    assert (report.inserted, report.unchanged) == (2_000, 1_000)
+    assert (report.new, report.unchanged) == (2_000, 1_000)
 
 
 def in_one_line(row: dict[str, Any]) -> dict[str, Any]:

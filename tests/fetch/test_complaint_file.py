@@ -22,7 +22,7 @@ from cfpb_etl.fetch.complaint_file import (
     read_nothing,
 )
 from cfpb_etl.fetch.errors import NotEnoughSpaceError, UnreadableFileError
-from cfpb_etl.model.part import Version
+from cfpb_etl.model.part import FileVersion
 from cfpb_etl.parse.errors import UnexpectedColumnsError
 from cfpb_etl.store.sqlite_file import connect, ensure_schema
 
@@ -49,7 +49,7 @@ def today() -> date:
 def as_of(path: Path, known_as_of: str | None = None) -> str:
     """Return the day that a local file's data are taken to be of."""
     part = FilePart(str(path), known_as_of)
-    return fetch_complaint_file(part, path.with_name("c.db"), None, {}).facts.as_of
+    return fetch_complaint_file(part, path.with_name("c.db"), None, {}).info.as_of
 
 
 # --- parts ----------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def as_of(path: Path, known_as_of: str | None = None) -> str:
 )
 def test_the_progress_of_a_part_tells_all_of_it(part: FilePart) -> None:
     """What the database remembers becomes the same part."""
-    assert FilePart.of_progress(part.as_progress()) == part
+    assert FilePart.from_json(part.to_json()) == part
 
 
 @pytest.mark.parametrize(
@@ -217,17 +217,17 @@ def test_a_local_file_is_named_with_its_size_and_day(tmp_path: Path) -> None:
     raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, {})
 
     assert str(raw) == "complaints.csv, 0.0 MB of complaints as of 2020-01-02"
-    assert (raw.rows, raw.facts.version, raw.following) == (None, Version(), ())
+    assert (raw.rows, raw.info.version, raw.following) == (None, FileVersion(), ())
 
 
 def test_what_its_source_knows_goes_with_it(tmp_path: Path) -> None:
-    """By the names of `Facts`."""
+    """By the names of `PartInfo`."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
-    facts = {"complements": True, "most_withdrawn": 0.5}
+    info = {"fills_gaps_only": True, "most_withdrawn": 0.5}
 
-    raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, facts)
+    raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, info)
 
-    assert (raw.facts.complements, raw.facts.most_withdrawn) == (True, 0.5)
+    assert (raw.info.fills_gaps_only, raw.info.most_withdrawn) == (True, 0.5)
 
 
 def test_a_local_file_stays_when_it_is_stored(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_key_is_the_first_day() -> None:
     """A window is known by where it begins, which a division does not move."""
     page = under_way()
 
-    assert page.key == page.divided(3)[0].key == "2026-10-01"
+    assert page.key == page.split(3)[0].key == "2026-10-01"
     assert Page(100, None, "2026-10-07").key == ""
 
 
@@ -82,12 +82,12 @@ PAGES = st.builds(
 @settings(deadline=None, derandomize=True, max_examples=150)
 def test_a_page_is_remembered_whole(page: Page) -> None:
     """What the database keeps of a page is all of it."""
-    assert Page.of_progress(page.as_progress()) == page
+    assert Page.from_json(page.to_json()) == page
 
 
 def test_progress_is_json_of_what_there_is() -> None:
     """A page is remembered with its cursor, and without what it does not have."""
-    assert Page(100, number=3, after=(1, "22"), before_it=200).as_progress() == (
+    assert Page(100, number=3, after=(1, "22"), before_it=200).to_json() == (
         '{"size": 100, "number": 3, "after": [1, "22"], "before_it": 200}'
     )
 
@@ -99,7 +99,7 @@ def test_what_is_left_is_divided_by_days() -> None:
     """The first piece goes on from the cursor, the others begin where it will end."""
     page = under_way()
 
-    assert page.divided(3) == (
+    assert page.split(3) == (
         Page(100, "2026-10-01", "2026-10-05", 3, page.after, 200),
         Page(100, "2026-10-06", "2026-10-07"),
         Page(100, "2026-10-08", "2026-10-10"),
@@ -119,13 +119,13 @@ def test_pieces_cover_the_rest_of_the_days_once(
     reached: datetime, before: int | None, days: int, size: int, left: int, into: int
 ) -> None:
     """Pieces follow each other day by day from the cursor to the end, and are of like length."""
-    day = reached.date()
+    day = watermark.date()
     since = None if before is None else (day - timedelta(before)).isoformat()
     until = (day + (days - 1) * ONE_DAY).isoformat()
-    after = round(reached.replace(tzinfo=UTC).timestamp() * 1000), "7"
+    after = round(watermark.replace(tzinfo=UTC).timestamp() * 1000), "7"
     page = Page(size, since, until, 4, after, 3 * size, left)
 
-    first, *others = pieces = page.divided(into)
+    first, *others = pieces = page.split(into)
 
     pages_left = -(-left // size)
     assert len(pieces) == max(1, min(into, pages_left, days))
@@ -144,10 +144,10 @@ def test_pieces_cover_the_rest_of_the_days_once(
 
 def test_pieces_may_be_divided_again() -> None:
     """A piece that has come further divides like any window, and stays within its days."""
-    piece, other = under_way().divided(2)
+    piece, other = under_way().split(2)
     further = replace(piece, number=4, after=cursor("2026-10-05"), before_it=300, left=4_000)
 
-    assert [window(page) for page in (*further.divided(6), other)] == [
+    assert [window(page) for page in (*further.split(6), other)] == [
         ("2026-10-01", "2026-10-05"),
         ("2026-10-06", "2026-10-06"),
         ("2026-10-07", "2026-10-10"),
@@ -156,10 +156,10 @@ def test_pieces_may_be_divided_again() -> None:
 
 @pytest.mark.parametrize("into", [-3, 0, 1])
 def test_a_window_that_is_alone_needed_stays_whole(into: int) -> None:
-    """Where no more lanes are free, or wanted, the page is what it was."""
+    """Where no more max_concurrency are free, or wanted, the page is what it was."""
     page = under_way()
 
-    assert page.divided(into) == (page,)
+    assert page.split(into) == (page,)
 
 
 @pytest.mark.parametrize(
@@ -187,4 +187,4 @@ def test_a_window_that_is_alone_needed_stays_whole(into: int) -> None:
 )
 def test_what_cannot_be_divided_stays_whole(page: Page) -> None:
     """One day, one page, and what is not known to be more are walked as they are."""
-    assert page.divided(6) == (page,)
+    assert page.split(6) == (page,)

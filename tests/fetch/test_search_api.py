@@ -21,13 +21,13 @@ from cfpb_etl import __version__, errors
 from cfpb_etl.emulator import Emulator, made_complaints, serve
 from cfpb_etl.fetch.http import client as transport
 from cfpb_etl.fetch.http import errors as server_errors
-from cfpb_etl.fetch.http.rate_limit import Allowance
+from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.fetch.pages import Page
-from cfpb_etl.fetch.search_api import LANES, SEARCH_URL, SearchApi, read_page
+from cfpb_etl.fetch.search_api import MAX_CONCURRENCY, SEARCH_URL, SearchApi, read_page
 from cfpb_etl.model import errors as model_errors
-from cfpb_etl.model.part import Facts, RawPart
+from cfpb_etl.model.part import PartInfo, RawPart
 from cfpb_etl.model.query import Query
-from cfpb_etl.model.source import Reached
+from cfpb_etl.model.source import Watermark
 from cfpb_etl.parse import errors as parse_errors
 from support import faults
 from support.faults import Delayed, Faulty
@@ -54,7 +54,7 @@ def walked(source: SearchApi) -> Iterator[RawPart]:
     waiting = deque[Any](source.parts())
     while waiting:
         raw = source.fetch(waiting.popleft())
-        raw.following = source.divided(raw, len(waiting))
+        raw.following = source.split(raw, len(waiting))
         waiting.extendleft(reversed(raw.following))
         yield raw
 
@@ -62,7 +62,7 @@ def walked(source: SearchApi) -> Iterator[RawPart]:
 def walk(app: ASGIApp, **asked: Any) -> list[RawPart]:
     """Walk all pages of what is asked of an application."""
     with serve(app) as url:
-        return list(walked(SearchApi(**{"url": url, "allowance": None, **asked})))
+        return list(walked(SearchApi(**{"url": url, "rate_limit": None, **asked})))
 
 
 def ids(pages: list[RawPart]) -> list[int]:
@@ -140,19 +140,19 @@ def test_a_query_that_matches_nothing_is_an_empty_page(emulator: Emulator) -> No
     """Nothing that matches is no error."""
     (page,) = walk(emulator, query=Query(until="2011-01-01"))
 
-    assert (page.rows, page.facts.matching, page.facts.expected) == (0, 0, 0)
+    assert (page.rows, page.info.matching, page.info.expected) == (0, 0, 0)
     assert tuple(page.following) == ()
-    assert page.facts.as_of == "2024-11-06"
+    assert page.info.as_of == "2024-11-06"
 
 
 def test_a_page_says_what_it_is(emulator: Emulator) -> None:
     """A page carries its name, its counts, the data's day and its columns."""
     first, *_ = walk(emulator, page_size=1_000)
 
-    assert str(first) == first.facts.name == "…2024-11-05, page 1, 1,000 complaints"
-    assert (first.rows, first.facts.matching, first.facts.expected) == (1_000, 2_500, 2_500)
-    assert (first.facts.as_of, first.facts.days) == ("2024-11-06", (None, NEWEST_DAY))
-    assert first.facts.part == Page(1_000, until=NEWEST_DAY)
+    assert str(first) == first.info.name == "…2024-11-05, page 1, 1,000 complaints"
+    assert (first.rows, first.info.matching, first.info.expected) == (1_000, 2_500, 2_500)
+    assert (first.info.as_of, first.info.days) == ("2024-11-06", (None, NEWEST_DAY))
+    assert first.info.part == Page(1_000, until=NEWEST_DAY)
     parsed = first.parsed()
     assert "complaint_what_happened" in parsed.columns
     assert "consumer_disputed" not in parsed.columns
@@ -178,20 +178,20 @@ def test_of_a_limited_query_so_many_are_expected(emulator: Emulator) -> None:
     everything, *_ = walk(emulator, limit=9_999, page_size=1_000)
 
     assert str(some) == "page 1, 1,000 complaints"
-    assert (some.facts.matching, some.facts.expected) == (2_500, 1_200)
-    assert everything.facts.expected == 2_500
+    assert (some.info.matching, some.info.expected) == (2_500, 1_200)
+    assert everything.info.expected == 2_500
 
 
 def test_a_page_says_how_long_the_server_took(emulator: Emulator) -> None:
     """The seconds of a page are those of the server, without those that the pace held it back."""
     with serve(Delayed(emulator, 0.05)) as url:
-        source = SearchApi(url=url, limit=10, allowance=None)
-        assert source.fetch(source.parts()[0]).facts.seconds >= 0.05
+        source = SearchApi(url=url, limit=10, rate_limit=None)
+        assert source.fetch(source.parts()[0]).info.seconds >= 0.05
     with serve(emulator) as url:
-        source = SearchApi(url=url, limit=10, allowance=None)
+        source = SearchApi(url=url, limit=10, rate_limit=None)
         began = time.monotonic()
         source.pace.hold(0.5)
-        seconds = source.fetch(source.parts()[0]).facts.seconds
+        seconds = source.fetch(source.parts()[0]).info.seconds
         assert time.monotonic() - began - seconds >= 0.5
 
 
@@ -207,8 +207,8 @@ def test_what_travels_is_picklable(emulator: Emulator) -> None:
 
 # --- windows --------------------------------------------------------------------------------
 
-FAST = Allowance(requests=1_000, seconds=1)
-"""An allowance that no test uses up, so that only the seconds of an answer decide."""
+FAST = RateLimit(requests=1_000, seconds=1)
+"""An rate_limit that no test uses up, so that only the seconds of an answer decide."""
 
 
 def day_of(complaint: Source) -> str:
@@ -243,23 +243,23 @@ def test_windows_meet_every_complaint_once(
     complaints, url = served
     days = (query.since or "", query.until or "9999")
     wanted = [int(c["complaint_id"]) for c in complaints if days[0] <= day_of(c) <= days[1]]
-    source = SearchApi(query, url=url, page_size=page_size, allowance=FAST)
+    source = SearchApi(query, url=url, page_size=page_size, rate_limit=FAST)
 
     met: list[int] = []
-    last: dict[str, Facts] = {}
+    last: dict[str, PartInfo] = {}
     waiting: list[Any] = [*source.parts()]
     while waiting:
         raw = source.fetch(waiting.pop(data.draw(st.integers(0, len(waiting) - 1))))
         seconds = data.draw(st.sampled_from([0, 0.001, 0.002, 0.003, 1]))
-        raw.facts = replace(raw.facts, seconds=seconds)
-        waiting += source.divided(raw, len(waiting))
-        assert len(waiting) <= LANES
-        last[raw.facts.part.key] = raw.facts
+        raw.info = replace(raw.info, seconds=seconds)
+        waiting += source.split(raw, len(waiting))
+        assert len(waiting) <= MAX_CONCURRENCY
+        last[raw.info.part.key] = raw.info
         met += ids([raw])
 
     assert sorted(met) == sorted(wanted)
-    assert sum(facts.matching or 0 for facts in last.values()) == len(wanted)
-    windows = sorted((facts.days[0] or "", facts.days[1] or "") for facts in last.values())
+    assert sum(info.matching or 0 for info in last.values()) == len(wanted)
+    windows = sorted((info.days[0] or "", info.days[1] or "") for info in last.values())
     assert all(end < begin for (_, end), (begin, _) in pairwise(windows))
     newest = max(map(day_of, complaints))
     assert (windows[0][0], windows[-1][1]) == (days[0], min(days[1], newest))
@@ -276,18 +276,18 @@ def test_a_day_of_one_timestamp_is_walked_whole() -> None:
     emulator = Emulator([*before, *that_day])
 
     with serve(emulator) as url:
-        source = SearchApi(url=url, page_size=100, allowance=FAST)
+        source = SearchApi(url=url, page_size=100, rate_limit=FAST)
         waiting = deque[Any](source.parts())
         met: list[int] = []
         while waiting:
             raw = source.fetch(waiting.popleft())
-            raw.facts = replace(raw.facts, seconds=1)
-            waiting.extend(source.divided(raw, len(waiting)))
+            raw.info = replace(raw.info, seconds=1)
+            waiting.extend(source.split(raw, len(waiting)))
             met += ids([raw])
 
     assert sorted(met) == sorted(int(c["complaint_id"]) for c in [*before, *that_day])
     asked = {dict(request.parameters).get("date_received_min") for request in emulator.requests}
-    assert 1 < len(asked) <= LANES
+    assert 1 < len(asked) <= MAX_CONCURRENCY
 
 
 @pytest.mark.parametrize(
@@ -301,18 +301,18 @@ def test_the_last_day_is_settled_by_the_first_answer(
     newer = {**COMPLAINTS[-1], "complaint_id": "99999999", "date_received": "2024-11-06"}
     pages: list[RawPart] = []
     with serve(emulator) as url:
-        for page in walked(SearchApi(Query(until=typed), url=url, page_size=700, allowance=None)):
+        for page in walked(SearchApi(Query(until=typed), url=url, page_size=700, rate_limit=None)):
             pages.append(page)
             emulator.put(newer)
 
     asked = [dict(request.parameters).get("date_received_max") for request in emulator.requests]
     assert asked == [typed] + [settled] * (len(asked) - 1)
     assert len(asked) > 2
-    assert {page.facts.days for page in pages} == {(None, settled)}
-    assert {page.facts.part.first() for page in pages} == {Page(700, until=settled)}
+    assert {page.info.days for page in pages} == {(None, settled)}
+    assert {page.info.part.first() for page in pages} == {Page(700, until=settled)}
     expected = [int(c["complaint_id"]) for c in COMPLAINTS if day_of(c) <= settled]
     assert sorted(ids(pages)) == sorted(expected)
-    assert pages[-1].facts.matching == len(expected)
+    assert pages[-1].info.matching == len(expected)
 
 
 def test_the_newest_have_no_last_day(emulator: Emulator) -> None:
@@ -321,14 +321,14 @@ def test_the_newest_have_no_last_day(emulator: Emulator) -> None:
 
     asked = [dict(request.parameters) for request in emulator.requests]
     assert not any("date_received_max" in parameters for parameters in asked)
-    assert {page.facts.days for page in pages} == {(None, None)}
+    assert {page.info.days for page in pages} == {(None, None)}
 
 
 def came(seconds: float, *following: Page) -> RawPart:
     """Make a page that took the server so long."""
     part = Page(100)
-    facts = Facts(part, "page 1", 0, 0, 0, "", (None, None), proves_absence=True, seconds=seconds)
-    return RawPart([], read_page, facts, following)
+    info = PartInfo(part, "page 1", 0, 0, 0, "", (None, None), proves_absence=True, seconds=seconds)
+    return RawPart([], read_page, info, following)
 
 
 LONG_WAY = Page(100, "2024-10-01", "2024-10-31", 2, (1_727_784_000_000, "7"), 100, 9_000)
@@ -348,16 +348,16 @@ LONG_WAY = Page(100, "2024-10-01", "2024-10-31", 2, (1_727_784_000_000, "7"), 10
         (14, 4, 2),
         (14, 5, 1),
         (14, 6, 1),
-        (80, 0, LANES),
+        (80, 0, MAX_CONCURRENCY),
     ],
 )
 def test_a_window_is_divided_where_lanes_are_wanted(
     seconds: float, under_way: int, windows: int
 ) -> None:
     """So many windows are under way as use up 20 searches a minute, each taking so long."""
-    divided = SearchApi().divided(came(seconds, LONG_WAY), under_way)
+    divided = SearchApi().split(came(seconds, LONG_WAY), under_way)
 
-    assert [*divided] == [*LONG_WAY.divided(windows)]
+    assert [*divided] == [*LONG_WAY.split(windows)]
     assert len(divided) == windows
 
 
@@ -366,37 +366,37 @@ def test_a_faster_server_wants_more_lanes() -> None:
     raw = came(1, LONG_WAY)
 
     divided = [
-        len(SearchApi(allowance=Allowance(*allowance)).divided(raw, 0))
-        for allowance in ((20, 60), (60, 60), (1, 1), (180, 60))
+        len(SearchApi(rate_limit=RateLimit(*rate_limit)).split(raw, 0))
+        for rate_limit in ((20, 60), (60, 60), (1, 1), (180, 60))
     ]
     assert divided == [1, 2, 2, 4]
 
 
-@pytest.mark.parametrize("asked", [{"limit": 5_000}, {"allowance": None}])
+@pytest.mark.parametrize("asked", [{"limit": 5_000}, {"rate_limit": None}])
 def test_what_needs_one_lane_is_not_divided(asked: dict[str, Any]) -> None:
     """The newest are walked back in one window, and a server that does not count is kept to one."""
     raw = came(80, LONG_WAY)
 
-    assert SearchApi(**asked).divided(raw, 0) is raw.following
+    assert SearchApi(**asked).split(raw, 0) is raw.following
 
 
 def test_after_the_last_page_there_is_nothing_to_divide() -> None:
     """A window at its end is followed by nothing, however slow the server is."""
-    assert tuple(SearchApi().divided(came(80), 0)) == ()
+    assert tuple(SearchApi().split(came(80), 0)) == ()
 
 
 def test_a_limit_has_one_lane() -> None:
     """The newest are walked back one page after the other."""
-    assert (SearchApi().lanes, SearchApi(limit=5).lanes) == (LANES, 1)
+    assert (SearchApi().max_concurrency, SearchApi(limit=5).max_concurrency) == (MAX_CONCURRENCY, 1)
 
 
 def test_a_walk_goes_on_from_what_is_remembered(emulator: Emulator) -> None:
     """A page that was remembered is the same page, and leads to the same complaints."""
     with serve(emulator) as url:
-        source = SearchApi(url=url, page_size=900, allowance=None)
+        source = SearchApi(url=url, page_size=900, rate_limit=None)
         first, *others = walked(source)
         (following,) = first.following
-        again = source.part_of(following.as_progress())
+        again = source.part_from_json(following.to_json())
 
         assert again == following
         assert ids([source.fetch(again)]) == ids(others[:1])
@@ -414,16 +414,16 @@ FILTERS = Query(
 )
 
 
-def reached(query: Query, until: str | None = NEWEST_DAY) -> Reached:
+def reached(query: Query, until: str | None = NEWEST_DAY) -> Watermark:
     """Say that load 7 asked this, and how far the database has come since."""
-    return Reached(7, SearchApi(query).described(), until)
+    return Watermark(7, SearchApi(query).described(), until)
 
 
 def test_an_update_repeats_what_was_asked_for_the_newest_days() -> None:
     """It asks with the same filters, from so many days before the last that is covered."""
-    source = SearchApi(url="http://127.0.0.1/", lookback=60, page_size=77, allowance=FAST)
+    source = SearchApi(url="http://127.0.0.1/", lookback=60, page_size=77, rate_limit=FAST)
 
-    given_this = source.given(reached(FILTERS))
+    given_this = source.resume_from(reached(FILTERS))
 
     query = replace(FILTERS, since="2024-09-06")
     assert given_this == replace(source, query=query, lookback=None, updates=7)
@@ -448,7 +448,7 @@ def test_an_update_stays_within_what_was_asked(
     query: Query, until: str, lookback: int, days: tuple[str, str | None]
 ) -> None:
     """It looks back from the last day covered, no further than the load did, and to its end."""
-    asked = SearchApi(lookback=lookback).given(reached(query, until)).query
+    asked = SearchApi(lookback=lookback).resume_from(reached(query, until)).query
 
     assert (asked.since, asked.until) == days
 
@@ -456,8 +456,8 @@ def test_an_update_stays_within_what_was_asked(
 def test_an_update_asks_the_server_that(emulator: Emulator) -> None:
     """What goes over the wire has the days of the update and the filters of the load."""
     with serve(emulator) as url:
-        source = SearchApi(url=url, lookback=60, allowance=None)
-        pages = [*walked(source.given(reached(Query(state=("CA", "TX")))))]
+        source = SearchApi(url=url, lookback=60, rate_limit=None)
+        pages = [*walked(source.resume_from(reached(Query(state=("CA", "TX")))))]
 
     assert emulator.requests[0].parameters[:3] == (
         ("date_received_min", "2024-09-06"),
@@ -473,19 +473,19 @@ def test_an_update_asks_the_server_that(emulator: Emulator) -> None:
     assert set(ids(pages)) == expected
 
 
-@pytest.mark.parametrize("covered", [Reached(), reached(Query(), None)])
-def test_without_a_complete_load_there_is_nothing_to_update(covered: Reached) -> None:
+@pytest.mark.parametrize("covered", [Watermark(), reached(Query(), None)])
+def test_without_a_complete_load_there_is_nothing_to_update(covered: Watermark) -> None:
     """A database in which no load is complete, or none that covers a day, is refused."""
     with pytest.raises(errors.NothingToUpdateError, match="no complete load"):
-        SearchApi(lookback=60).given(covered)
+        SearchApi(lookback=60).resume_from(covered)
 
 
-@pytest.mark.parametrize("covered", [Reached(), reached(FILTERS)])
-def test_what_is_no_update_stays_what_it_is(covered: Reached) -> None:
+@pytest.mark.parametrize("covered", [Watermark(), reached(FILTERS)])
+def test_what_is_no_update_stays_what_it_is(covered: Watermark) -> None:
     """Without a lookback it does not matter how far the database has come."""
     source = SearchApi(Query(state=("CA",)), page_size=77)
 
-    assert source.given(covered) is source
+    assert source.resume_from(covered) is source
     assert source.updates is None
 
 
@@ -506,7 +506,7 @@ def test_only_all_of_some_days_prove_absence(
     """What a filter or a limit leaves out is not gone; each page says so too."""
     (page, *_) = walk(emulator, **asked)
 
-    assert SearchApi(**asked).proves_absence is page.facts.proves_absence is proves
+    assert SearchApi(**asked).proves_absence is page.info.proves_absence is proves
 
 
 # --- the server's pace and window -----------------------------------------------------------
@@ -516,7 +516,7 @@ def test_the_allowance_is_kept() -> None:
     """A client that keeps to what the server allows is never refused."""
     emulator = Emulator(COMPLAINTS, throttle=4, window_seconds=0.3)
     # The client's window is the longer: on a busy machine a request may arrive late, the next not.
-    walk(emulator, page_size=250, allowance=Allowance(4, 0.6))
+    walk(emulator, page_size=250, rate_limit=RateLimit(4, 0.6))
 
     assert len(emulator.requests) == 11
     assert {request.status for request in emulator.requests} == {200}
@@ -526,7 +526,7 @@ def test_retry_after_is_waited_for() -> None:
     """After a 429 nobody gets through before the server's time."""
     emulator = Emulator(COMPLAINTS, throttle=1, window_seconds=0.8)
     with serve(emulator) as url:
-        source = SearchApi(limit=10, url=url, allowance=None)
+        source = SearchApi(limit=10, url=url, rate_limit=None)
         first = source.parts()[0]
         source.fetch(first)
         with pytest.raises(server_errors.ThrottledError) as refused:
@@ -547,7 +547,7 @@ def test_an_odd_retry_after_is_the_whole_window(
     """A Retry-After that is no whole number of seconds waits for the whole window."""
     held: list[float] = []
     monkeypatch.setattr(
-        "cfpb_etl.fetch.http.rate_limit.Pace.hold", lambda _self, wait: held.append(wait)
+        "cfpb_etl.fetch.http.rate_limit.RateLimiter.hold", lambda _self, wait: held.append(wait)
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -604,7 +604,9 @@ def test_each_situation_has_its_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every way to fail has its class, with URL, status and the beginning of the body."""
-    monkeypatch.setattr("cfpb_etl.fetch.http.rate_limit.Pace.hold", lambda _self, _wait: None)
+    monkeypatch.setattr(
+        "cfpb_etl.fetch.http.rate_limit.RateLimiter.hold", lambda _self, _wait: None
+    )
 
     with pytest.raises(error) as failed:
         walk(Faulty(emulator, otherwise=fault), limit=10)
@@ -678,7 +680,7 @@ def test_a_query_that_the_server_refuses(emulator: Emulator) -> None:
 def test_a_host_that_can_have_no_address() -> None:
     """A host name that cannot be one is told like one that does not resolve."""
     with pytest.raises(server_errors.UnreachableError, match="label"):
-        list(walked(SearchApi(url="http://a..b/", allowance=None)))
+        list(walked(SearchApi(url="http://a..b/", rate_limit=None)))
 
 
 @pytest.mark.parametrize("kind", ["application/jsonp", "", "text/json"])
@@ -698,7 +700,7 @@ def test_a_wrong_address_sends_the_website(emulator: Emulator) -> None:
         serve(emulator) as url,
         pytest.raises(server_errors.NotJsonError, match="last slash included"),
     ):
-        list(walked(SearchApi(url=url.rstrip("/"), allowance=None)))
+        list(walked(SearchApi(url=url.rstrip("/"), rate_limit=None)))
 
 
 def test_an_address_where_nobody_listens() -> None:
@@ -706,7 +708,7 @@ def test_an_address_where_nobody_listens() -> None:
     with pytest.raises(
         server_errors.UnreachableError, match=r"Connection refused.*--source sample"
     ):
-        list(walked(SearchApi(url="http://127.0.0.1:1/", allowance=None)))
+        list(walked(SearchApi(url="http://127.0.0.1:1/", rate_limit=None)))
 
 
 def test_a_server_that_hangs_up() -> None:
@@ -718,7 +720,7 @@ def test_a_server_that_hangs_up() -> None:
 
     with socketserver.TCPServer(("127.0.0.1", 0), HangUp) as server:
         threading.Thread(target=server.handle_request).start()
-        source = SearchApi(url=f"http://127.0.0.1:{server.server_address[1]}/", allowance=None)
+        source = SearchApi(url=f"http://127.0.0.1:{server.server_address[1]}/", rate_limit=None)
         with pytest.raises(server_errors.UnreachableError) as hung_up:
             list(walked(source))
 
@@ -813,10 +815,10 @@ def test_what_is_asked_is_told_as_json() -> None:
 
 def test_an_update_is_told_as_what_it_asks() -> None:
     """The record of an update has the days that it asked for, which an interrupted one repeats."""
-    told = SearchApi(lookback=60).given(reached(FILTERS)).described()
+    told = SearchApi(lookback=60).resume_from(reached(FILTERS)).described()
 
     query = replace(FILTERS, since="2024-09-06")
-    assert Query.of_description(json.loads(told)) == query
+    assert Query.from_dict(json.loads(told)) == query
 
 
 def test_the_sample_has_no_address() -> None:
@@ -834,7 +836,7 @@ def test_a_server_is_asked_at_one_pace() -> None:
 
     assert one.pace is SearchApi(Query(state=("CA",)), url="http://127.0.0.1:1/b/").pace
     assert one.pace is not SearchApi(url="http://127.0.0.1:2/a/").pace
-    assert one.pace.allowance == one.allowance
+    assert one.pace.rate_limit == one.rate_limit
 
 
 @pytest.mark.parametrize(

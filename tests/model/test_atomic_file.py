@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.model.atomic_file import write_whole
+from cfpb_etl.model.atomic_file import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ def test_it_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     """Nothing else is left in the folder."""
     path = tmp_path / "page.html"
     for content in (b"one", b"another"):
-        write_whole(path, content)
+        write_atomically(path, content)
 
         assert path.read_bytes() == content
         assert [*tmp_path.iterdir()] == [path]
@@ -27,7 +27,7 @@ def test_a_link_stays(tmp_path: Path) -> None:
     page, link = tmp_path / "page.html", tmp_path / "link.html"
     link.symlink_to(page)
 
-    write_whole(link, b"one")
+    write_atomically(link, b"one")
 
     assert link.is_symlink()
     assert page.read_bytes() == b"one"
@@ -39,7 +39,7 @@ def test_what_cannot_take_its_place_leaves_nothing(tmp_path: Path) -> None:
     (path / "within").mkdir(parents=True)
 
     with pytest.raises(OSError, match=r"page\.html"):
-        write_whole(path, b"one")
+        write_atomically(path, b"one")
 
     assert [*tmp_path.iterdir()] == [path]
     assert [each.name for each in path.iterdir()] == ["within"]

@@ -10,60 +10,60 @@ from uuid import UUID
 import pytest
 from prefect.client.schemas.objects import FlowRun
 
-from cfpb_etl.model.load_stats import LoadReport, how_to_repeat, what_is_kept
+from cfpb_etl.model.load_stats import LoadStats, how_to_repeat, what_is_kept
 
-FIRST = LoadReport(
+FIRST = LoadStats(
     parts=1,
     rows=10,
-    inserted=5,
-    updated=2,
+    new=5,
+    changed=2,
     matching=0,
     windows=1,
     expected=9,
-    kept=8,
-    unknown=frozenset("a"),
-    missing=frozenset("x"),
+    received=8,
+    unknown_columns=frozenset("a"),
+    missing_columns=frozenset("x"),
 )
-SECOND = LoadReport(
+SECOND = LoadStats(
     parts=1,
     rows=20,
-    inserted=6,
-    updated=3,
+    new=6,
+    changed=3,
     withdrawn=4,
     oldest="2026-02-01",
     newest="2026-03-01",
     matching=8,
     proves_absence=False,
 )
-THIRD = LoadReport(
+THIRD = LoadStats(
     parts=1,
     rows=30,
-    inserted=7,
-    updated=4,
+    new=7,
+    changed=4,
     withdrawn=1,
     oldest="2026-01-01",
     newest="2026-02-01",
     matching=9,
     windows=2,
     expected=50,
-    kept=50,
-    unknown=frozenset("b"),
+    received=50,
+    unknown_columns=frozenset("b"),
 )
-TOTAL = LoadReport(
+TOTAL = LoadStats(
     parts=3,
     rows=60,
-    inserted=18,
-    updated=9,
+    new=18,
+    changed=9,
     withdrawn=5,
     oldest="2026-01-01",
     newest="2026-03-01",
     matching=0,
     windows=3,
     expected=59,
-    kept=58,
+    received=58,
     proves_absence=False,
-    unknown=frozenset("ab"),
-    missing=frozenset("x"),
+    unknown_columns=frozenset("ab"),
+    missing_columns=frozenset("x"),
 )
 
 
@@ -73,10 +73,10 @@ def test_reports_add_up() -> None:
     assert FIRST + (SECOND + THIRD) == TOTAL
 
 
-@pytest.mark.parametrize("report", [FIRST, SECOND, THIRD, LoadReport()], ids=str)
-def test_a_report_of_nothing_adds_nothing(report: LoadReport) -> None:
+@pytest.mark.parametrize("report", [FIRST, SECOND, THIRD, LoadStats()], ids=str)
+def test_a_report_of_nothing_adds_nothing(report: LoadStats) -> None:
     """A load begins with an empty report, from either side."""
-    assert LoadReport() + report == report == report + LoadReport()
+    assert LoadStats() + report == report == report + LoadStats()
 
 
 def test_what_is_neither_new_nor_changed_is_unchanged() -> None:
@@ -86,24 +86,24 @@ def test_what_is_neither_new_nor_changed_is_unchanged() -> None:
 
 def test_a_report_is_told_in_words() -> None:
     """Numbers are grouped, and withdrawals are only spoken of where there are any."""
-    report = LoadReport(rows=10_000, inserted=1234, updated=1)
+    report = LoadStats(rows=10_000, new=1234, changed=1)
 
     assert report.counts == "1,234 inserted, 1 updated, 8,765 unchanged"
-    withdrawn = report + LoadReport(withdrawn=2345)
+    withdrawn = report + LoadStats(withdrawn=2345)
     assert withdrawn.counts == "1,234 inserted, 1 updated, 8,765 unchanged, 2,345 withdrawn"
 
 
 def test_what_a_person_should_know() -> None:
     """Names are sorted, and there is a line for each thing, in a report of nothing none."""
-    report = LoadReport(
-        left_out=1_200,
-        nameless=3,
-        remarks=("line 7 is odd",),
-        unknown=frozenset("ba"),
-        missing=frozenset(["tags"]),
+    report = LoadStats(
+        skipped=1_200,
+        without_id=3,
+        warnings=("line 7 is odd",),
+        unknown_columns=frozenset("ba"),
+        missing_columns=frozenset(["tags"]),
     )
 
-    assert LoadReport().warnings == []
+    assert LoadStats().warnings == []
     assert [line.partition(",")[0] for line in report.warnings] == [
         "CFPB sends what this version has no column for: a",
         "CFPB no longer sends",

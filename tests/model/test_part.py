@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import Content, Facts, ParsedPart, RawPart, Reading
+from cfpb_etl.model.part import ParsedContent, ParsedPart, PartInfo, RawPart, ReadStats
 
 
 class Place:
@@ -16,7 +16,7 @@ class Place:
 
     key = "2026-10-01"
 
-    def as_progress(self) -> str:
+    def to_json(self) -> str:
         """Return nothing in particular."""
         return "{}"
 
@@ -25,7 +25,7 @@ class Place:
         return self
 
 
-FACTS = Facts(
+FACTS = PartInfo(
     part=Place(),
     name="page 3, 1 complaint",
     rows=1,
@@ -46,9 +46,9 @@ def raw_part(complaints: list[Complaint], read: list[tuple[str, bytes]] | None =
     """Make a part of these complaints, noting what its reader is given."""
     seen = [] if read is None else read
 
-    def reader(body: bytes, name: str) -> Content:
+    def reader(body: bytes, name: str) -> ParsedContent:
         seen.append((name, body))
-        return Content(complaints, {"product"}, {"event_tag"}, Reading())
+        return ParsedContent(complaints, {"product"}, {"event_tag"}, ReadStats())
 
     return RawPart(b"body", reader, FACTS, [Place()])
 
@@ -62,7 +62,7 @@ def test_a_part_keeps_its_facts_when_parsed() -> None:
     parsed = raw.parsed()
 
     assert read == [("page 3, 1 complaint", b"body")]
-    assert parsed.facts is raw.facts is FACTS
+    assert parsed.info is raw.info is FACTS
     assert parsed.following is raw.following
     assert parsed.rows == raw.rows == 1
     assert (parsed.columns, parsed.unknown) == ({"product"}, {"event_tag"})
@@ -72,7 +72,7 @@ def test_a_part_keeps_its_facts_when_parsed() -> None:
 
 def test_a_last_part_has_none_that_follow() -> None:
     """Where nothing follows, that is an empty sequence, which a flow can add to what it awaits."""
-    raw = RawPart(b"body", lambda _body, _name: Content([], (), (), Reading()), FACTS)
+    raw = RawPart(b"body", lambda _body, _name: ParsedContent([], (), (), ReadStats()), FACTS)
 
     assert tuple(raw.following) == tuple(raw.parsed().following) == ()
 
@@ -89,7 +89,7 @@ def test_a_raw_part_lets_its_body_go() -> None:
 def test_a_failed_reading_lets_the_body_go_too() -> None:
     """A body that cannot be read is not kept either."""
 
-    def fails(_body: bytes, _name: str) -> Content:
+    def fails(_body: bytes, _name: str) -> ParsedContent:
         raise ValueError("unreadable")
 
     raw = RawPart(b"body", fails, FACTS)
@@ -103,7 +103,7 @@ def test_a_parsed_part_lets_its_complaints_go() -> None:
     """Once handed over, the complaints live as long as their new holder."""
     page = Page([Complaint(1, *[None] * 17)])
     alive = weakref.ref(page)
-    parsed = ParsedPart(Content(page, (), (), Reading()), FACTS, ())
+    parsed = ParsedPart(ParsedContent(page, (), (), ReadStats()), FACTS, ())
     del page
 
     parsed.complaints()

@@ -72,14 +72,14 @@ WHOLE = Query(
 )
 def test_a_query_is_remembered_whole(query: Query) -> None:
     """What the record of a load says of a query is all of it, also after a way through JSON."""
-    assert Query.of_description(query.described()) == query
-    assert Query.of_description(json.loads(json.dumps(query.described()))) == query
+    assert Query.from_dict(query.described()) == query
+    assert Query.from_dict(json.loads(json.dumps(query.described()))) == query
 
 
 def test_what_is_remembered_is_held_to_the_same() -> None:
     """A record that was changed by hand is no way around what the API accepts."""
     with pytest.raises(InvalidQueryError, match="state"):
-        Query.of_description({"state": ["ZZ"]})
+        Query.from_dict({"state": ["ZZ"]})
 
 
 def test_parameters_repeat_the_key_of_a_list() -> None:

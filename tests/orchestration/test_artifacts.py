@@ -24,7 +24,7 @@ from prefect.settings import (
 from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve, write_bulk_file
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.flow import load_complaints
-from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.orchestration import artifacts
 from cfpb_etl.orchestration.artifacts import PICTURE, PROGRESS, SUMMARY, record_run, summary
 from cfpb_etl.orchestration.outcome import RunOutcome
@@ -138,7 +138,7 @@ def test_files_that_are_known_are_told(tmp_path: Path) -> None:
 
 def test_what_is_odd_is_shown_as_it_is() -> None:
     """What a file or a server has sent is no markup of the page, nor of the table."""
-    odd = LoadReport(remarks=("line 7: <img src=x>\n\n# not a heading",))
+    odd = LoadStats(warnings=("line 7: <img src=x>\n\n# not a heading",))
     outcome = RunOutcome(NOW, NOW, "completed", asked='api {"search": "a|b"}', report=odd)
 
     lines = summary(outcome, Path("a|`b`.db"), limited=False, again="").splitlines()

@@ -104,7 +104,7 @@ def load(
 ) -> State[Any]:
     """Run the flow, a thousand complaints a page, and tell whom that names."""
     with serve(app) as url:
-        source = SearchApi(url=url, limit=limit, allowance=None, page_size=1_000)
+        source = SearchApi(url=url, limit=limit, rate_limit=None, page_size=1_000)
         state: State[Any] = load_complaints(
             source, folder / "complaints.db", None, notify=notify, return_state=True
         )
@@ -253,7 +253,7 @@ load_complaints.serve(
     name=name,
     entrypoint_type=EntrypointType.MODULE_PATH,
     parameters={
-        "source": asdict(SearchApi(url=url, allowance=None)),
+        "source": asdict(SearchApi(url=url, rate_limit=None)),
         "database": "complaints.db",
         "graph": None,
         "notify": notify,

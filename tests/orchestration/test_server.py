@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED, temporary_settings
 
-from cfpb_etl.orchestration.server import TemporaryServer, UsersServer, prefect_api
+from cfpb_etl.orchestration.server import TemporaryServer, UsersServer, prefect_server_for_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.mark.usefixtures("prefect_server")
 def test_a_server_of_the_users_is_used_and_left_alone() -> None:
     """An API that the settings name is asked whether it answers, and not ended."""
-    server = prefect_api()
+    server = prefect_server_for_run()
     assert isinstance(server, UsersServer)
     assert server.api_url == PREFECT_API_URL.value()
 
@@ -33,11 +33,11 @@ def test_without_an_api_a_temporary_server_serves() -> None:
     with temporary_settings(
         {PREFECT_SERVER_EPHEMERAL_ENABLED: True}, restore_defaults={PREFECT_API_URL}
     ):
-        assert isinstance(prefect_api(), TemporaryServer)
+        assert isinstance(prefect_server_for_run(), TemporaryServer)
     with temporary_settings(
         {PREFECT_SERVER_EPHEMERAL_ENABLED: False}, restore_defaults={PREFECT_API_URL}
     ):
-        assert isinstance(prefect_api(), UsersServer)
+        assert isinstance(prefect_server_for_run(), UsersServer)
 
 
 IMPATIENT = """

@@ -20,20 +20,20 @@ import pytest
 
 from cfpb_etl.fetch import errors as file_errors
 from cfpb_etl.fetch.csv_file import opened
-from cfpb_etl.model.part import Reading
+from cfpb_etl.model.part import ReadStats
 from cfpb_etl.parse import csv_process as complaint_stream
 from cfpb_etl.parse import errors as parse_errors
 from cfpb_etl.parse.csv_process import _next_frame, _streamed, _write_frames, read_file
 from cfpb_etl.parse.csv_rows import COLUMNS, ComplaintRows
 from cfpb_etl.store import errors as store_errors
-from cfpb_etl.store.line_hashes import LineKeeper
+from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.sqlite_file import connect, ensure_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cfpb_etl.model.complaint import Complaint
-    from cfpb_etl.model.part import Content
+    from cfpb_etl.model.part import ParsedContent
 
 RECORDED = Path(os.environ.get("CFPB_ETL_RECORDINGS", ""), "bulk-csv-18col-2018-2020.csv")
 NAME = "complaints.csv.zip"
@@ -66,7 +66,7 @@ def write(path: Path, content: str) -> bytes:
     return path.read_bytes()
 
 
-def read(path: Path) -> tuple[list[Complaint], Content]:
+def read(path: Path) -> tuple[list[Complaint], ParsedContent]:
     """Read a file to its end."""
     content = read_file(path, NAME)
     return [*content.complaints], content
@@ -91,7 +91,7 @@ def readers(of: int | None = None) -> list[psutil.Process]:
 def begun(path: Path) -> tuple[Iterator[list[Complaint]], psutil.Process]:
     """Begin to read a file that is longer than the pipe; return the rest and its process."""
     write(path, content_of(*range(1, MANY + 1)))
-    stream = _streamed(path, Reading())
+    stream = _streamed(path, ReadStats())
     next(stream)
     (process,) = readers()
     return stream, process
@@ -109,8 +109,8 @@ def check_same(path: Path) -> None:
     assert {type(each) for each in complaints} <= {type(each) for each in expected}
     assert content.columns == {*rows.header.places}
     assert content.unknown == rows.header.unknown
-    assert content.reading.ids == rows.ids
-    assert vars(content.reading) == vars(rows.reading) | {"ids": rows.ids, "share": 1.0}
+    assert content.read_stats.ids == rows.ids
+    assert vars(content.read_stats) == vars(rows.read_stats) | {"ids": rows.ids, "share": 1.0}
     assert readers() == []
 
 
@@ -132,33 +132,33 @@ def test_what_is_read_is_told_meanwhile(path: Path) -> None:
     """How far it is, and whether an id came twice, is known with each complaint; the rest last."""
     write(path, content_of(*range(1, MANY), 7, 10**6))
     content = read_file(path, NAME)
-    reading = content.reading
+    read_stats = content.read_stats
     shares = []
 
     for place, complaint in enumerate(content.complaints):
         if place % 10_000 == 0:
-            shares.append(reading.share)
-            assert (reading.rows, reading.ids) == (0, None)
+            shares.append(read_stats.share)
+            assert (read_stats.rows, read_stats.ids) == (0, None)
         if complaint.complaint_id == 10**6:
-            assert reading.repeated == 1
+            assert read_stats.duplicates == 1
 
     assert shares == sorted({*shares})
     assert 0 < shares[0] < 0.5
-    assert (reading.share, reading.rows, reading.repeated) == (1.0, MANY + 1, 1)
-    assert reading.ids is not None
-    assert len(reading.ids) == MANY
+    assert (read_stats.share, read_stats.rows, read_stats.duplicates) == (1.0, MANY + 1, 1)
+    assert read_stats.ids is not None
+    assert len(read_stats.ids) == MANY
 
 
-def read_again(path: Path, database: Path) -> tuple[list[Complaint], Content]:
+def read_again(path: Path, database: Path) -> tuple[list[Complaint], ParsedContent]:
     """Read a file, and keep its lines in a database as a load does."""
     content = read_file(path, NAME, database)
     with closing(connect(database, make=True)) as connection:
         ensure_schema(connection, database)
         connection.execute("BEGIN IMMEDIATE")
-        keeper = LineKeeper(connection)
-        content.reading.keep = keeper.keep
+        keeper = LineHashWriter(connection)
+        content.read_stats.keep = keeper.keep
         complaints = [*content.complaints]
-        keeper.end(content.reading.repeated_ids)
+        keeper.end(content.read_stats.duplicate_ids)
         connection.commit()
     return complaints, content
 
@@ -170,22 +170,22 @@ def test_lines_kept_by_one_process_are_known_to_the_next(
     database = tmp_path / "complaints.db"
     write(path, content_of(*range(1, MANY)))
     complaints, first = read_again(path, database)
-    assert (len(complaints), first.reading.known) == (MANY - 1, 0)
+    assert (len(complaints), first.read_stats.known) == (MANY - 1, 0)
     write(path, content_of(10**6, 3, *range(1, MANY), 9, 10**7))
     caplog.set_level("INFO", "cfpb_etl")
     caplog.clear()
 
     complaints, again = read_again(path, database)
 
-    reading = again.reading
+    read_stats = again.read_stats
     numbers = [each.complaint_id for each in complaints]
     assert (numbers[0], numbers[1], numbers[-2:]) == (10**6, 3, [9, 10**7])
     assert len(numbers) < 2_000
-    assert (reading.rows, reading.known) == (MANY + 3, MANY + 3 - len(numbers))
-    assert (reading.repeated, {*reading.repeated_ids}) == (2, {3, 9})
-    assert reading.days == ["2026-08-14", "2026-08-14"]
-    assert reading.ids is not None
-    assert len(reading.ids) == MANY + 1
+    assert (read_stats.rows, read_stats.known) == (MANY + 3, MANY + 3 - len(numbers))
+    assert (read_stats.duplicates, {*read_stats.duplicate_ids}) == (2, {3, 9})
+    assert read_stats.days == ["2026-08-14", "2026-08-14"]
+    assert read_stats.ids is not None
+    assert len(read_stats.ids) == MANY + 1
     so_far = [str(vars(record)["so_far"])[:1] for record in caplog.records]
     assert so_far == ["1", "2", "3", "4", "5"]  # ten thousand, or a few hundred more
     shares = [float(vars(record)["share"]) for record in caplog.records]
@@ -211,9 +211,9 @@ def test_only_a_header(path: Path) -> None:
     complaints, content = read(path)
 
     assert complaints == []
-    assert vars(content.reading) | {"ids": set()} == vars(Reading(share=1.0)) | {"ids": set()}
-    assert content.reading.ids is not None
-    assert len(content.reading.ids) == 0
+    assert vars(content.read_stats) | {"ids": set()} == vars(ReadStats(share=1.0)) | {"ids": set()}
+    assert content.read_stats.ids is not None
+    assert len(content.read_stats.ids) == 0
 
 
 def test_the_folder_that_it_is_called_in_is_not_searched(
@@ -287,9 +287,9 @@ def test_one_rejected_row_in_a_thousand_is_taken(path: Path, good: int, bad: int
 
     complaints, content = read(path)
 
-    assert len(complaints) == content.reading.rows == good
-    assert content.reading.rejected == content.reading.nameless == bad
-    assert len(content.reading.remarks) == bad
+    assert len(complaints) == content.read_stats.rows == good
+    assert content.read_stats.rejected == content.read_stats.without_id == bad
+    assert len(content.read_stats.warnings) == bad
 
 
 @pytest.mark.parametrize(("good", "bad"), [(1_997, 2), (998, 1), (0, 1), (500, 50)])
@@ -312,7 +312,7 @@ def test_headers_in_the_middle_are_no_rejected_rows(path: Path) -> None:
 
     _, content = read(path)
 
-    assert (content.reading.headers, content.reading.rejected) == (49, 0)
+    assert (content.read_stats.repeated_headers, content.read_stats.rejected) == (49, 0)
 
 
 # --- the process ----------------------------------------------------------------------------
@@ -343,7 +343,7 @@ def test_the_last_words_of_a_process(path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(complaint_stream, "_reader", start)
 
     with pytest.raises(parse_errors.ReaderDiedError) as caught:
-        list(_streamed(path, Reading()))
+        list(_streamed(path, ReadStats()))
 
     assert (caught.value.code, caught.value.said) == (1, "MemoryError: two")
 
@@ -391,11 +391,11 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from cfpb_etl.parse.csv_process import _streamed
-from cfpb_etl.store.line_hashes import LineKeeper
+from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.sqlite_file import connect, ensure_schema
-from cfpb_etl.model.part import Reading
+from cfpb_etl.model.part import ReadStats
 
-stream = _streamed(Path(sys.argv[1]), Reading())
+stream = _streamed(Path(sys.argv[1]), ReadStats())
 next(stream)
 print("begun", flush=True)
 time.sleep(600)

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfpb_etl.fetch.errors import UnreadableFileError
-from cfpb_etl.model.complaint import OF_EVERY_RELEASE, Complaint
+from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
 from cfpb_etl.model.load_stats import MOST_REMARKS
-from cfpb_etl.model.part import Reading
+from cfpb_etl.model.part import ReadStats
 from cfpb_etl.parse import csv_rows as complaint_csv
 from cfpb_etl.parse.csv_rows import COLUMNS, ComplaintRows, newest_day
 from cfpb_etl.parse.errors import InvalidFieldError, UnexpectedColumnsError
@@ -96,7 +96,7 @@ def read(content: str | bytes) -> tuple[list[Complaint], ComplaintRows]:
 def read_one(**changed: str) -> Complaint:
     """Return the one complaint of a file, which holds nothing odd."""
     (complaint,), rows = read(csv_of(made(**changed)))
-    assert rows.reading == Reading(rows=1)
+    assert rows.read_stats == ReadStats(rows=1)
     return complaint
 
 
@@ -123,7 +123,7 @@ def test_every_era_in_any_order(titles: list[str], order: type[list[str]]) -> No
     assert rows.header.unknown == {*titles} - {*TITLES_18}
 
 
-@pytest.mark.parametrize("name", sorted(OF_EVERY_RELEASE))
+@pytest.mark.parametrize("name", sorted(ALWAYS_SENT))
 def test_a_missing_column_is_named(name: str) -> None:
     """What every file has had must be there, before any row is read."""
     titles = [title for title in TITLES_18 if title != TITLE_OF[name]]
@@ -167,7 +167,7 @@ def test_spaces_around_a_column_do_not_matter() -> None:
     (complaint,), rows = read(header + header + csv_of(made()).split("\r\n", 1)[1])
 
     assert complaint == read_one()
-    assert rows.reading.headers == 1
+    assert rows.read_stats.repeated_headers == 1
 
 
 @pytest.mark.parametrize("quoted", [True, False])
@@ -231,7 +231,7 @@ def test_line_ends(end: str, last: str) -> None:
     complaints, rows = read(text + last)
 
     assert [(each.complaint_id, each.timely) for each in complaints] == [(1, "Yes"), (2, "No")]
-    assert rows.reading == Reading(rows=2)
+    assert rows.read_stats == ReadStats(rows=2)
 
 
 def test_quotes_around_everything() -> None:
@@ -260,8 +260,8 @@ def test_a_real_file_is_read_whole() -> None:
             None if values[header.index(title)] in ("", "None") else values[header.index(title)]
             for title in map(TITLE_OF.__getitem__, Complaint._fields[1:])
         ]
-    (remark,) = rows.reading.remarks
-    assert rows.reading == Reading(rows=93, headers=1, remarks=[remark])
+    (remark,) = rows.read_stats.warnings
+    assert rows.read_stats == ReadStats(rows=93, repeated_headers=1, warnings=[remark])
     line = int(remark.split()[1].strip(":"))
     assert RECORDED.read_text().splitlines()[line - 1] == ",".join(header)
 
@@ -273,7 +273,7 @@ def test_only_a_header() -> None:
     """A file without rows is none of complaints, and no error."""
     complaints, rows = read(csv_of())
 
-    assert (complaints, rows.reading, len(rows.ids)) == ([], Reading(), 0)
+    assert (complaints, rows.read_stats, len(rows.ids)) == ([], ReadStats(), 0)
 
 
 def test_empty_lines_are_nothing() -> None:
@@ -281,7 +281,7 @@ def test_empty_lines_are_nothing() -> None:
     complaints, rows = read(csv_of("\r\n\r\n", made(1), "\n", made(2), made("x"), "\n\n"))
 
     assert [each.complaint_id for each in complaints] == [1, 2]
-    (remark,) = rows.reading.remarks
+    (remark,) = rows.read_stats.warnings
     assert remark.startswith("line 7: ")
 
 
@@ -290,8 +290,8 @@ def test_a_header_in_the_middle_is_told() -> None:
     complaints, rows = read(csv_of(made(1), csv_of(made(2))))
 
     assert [each.complaint_id for each in complaints] == [1, 2]
-    assert rows.reading == Reading(
-        rows=2, headers=1, remarks=["line 3: the header stands here again"]
+    assert rows.read_stats == ReadStats(
+        rows=2, repeated_headers=1, warnings=["line 3: the header stands here again"]
     )
 
 
@@ -306,9 +306,9 @@ def test_an_id_that_comes_twice(between: int, *, odd: bool) -> None:
 
     twice = [each for each in complaints if each.complaint_id == 7]
     assert [each.timely for each in twice] == ["Yes", "No"]
-    assert (rows.reading.rows, rows.reading.repeated) == (between + 2, 1)
+    assert (rows.read_stats.rows, rows.read_stats.duplicates) == (between + 2, 1)
     assert len(rows.ids) == between + 1
-    assert rows.reading.remarks[0] == (
+    assert rows.read_stats.warnings[0] == (
         f"line {between + 3:,}: complaint 7 came before; this later copy counts"
     )
 
@@ -317,7 +317,7 @@ def test_an_id_that_comes_three_times() -> None:
     """Every copy after the first is one."""
     _, rows = read(csv_of(made(7), made(7), made(8), made(7)))
 
-    assert (rows.reading.rows, rows.reading.repeated) == (4, 2)
+    assert (rows.read_stats.rows, rows.read_stats.duplicates) == (4, 2)
 
 
 OTHER_WIDTH = "2019-09-24,Mortgage\r\n"
@@ -351,11 +351,11 @@ def test_a_row_that_is_no_complaint_costs_itself(
     complaints, rows = read(content)
 
     assert [each.complaint_id for each in complaints] == [1, 2]
-    reading = rows.reading
-    assert (reading.rows, reading.rejected, reading.nameless) == (2, rejected, nameless)
-    assert len(reading.remarks) == rejected
-    assert reading.remarks[0].startswith("line 3: ")
-    assert problem in reading.remarks[0]
+    read_stats = rows.read_stats
+    assert (read_stats.rows, read_stats.rejected, read_stats.without_id) == (2, rejected, nameless)
+    assert len(read_stats.warnings) == rejected
+    assert read_stats.warnings[0].startswith("line 3: ")
+    assert problem in read_stats.warnings[0]
     assert {*rows.ids} == {1, 2} | ids
 
 
@@ -365,8 +365,8 @@ def test_a_rejected_copy_is_no_copy() -> None:
 
     _, rows = read(csv_of(bad, made(5), bad))
 
-    reading = rows.reading
-    assert (reading.rows, reading.repeated, reading.rejected) == (1, 0, 2)
+    read_stats = rows.read_stats
+    assert (read_stats.rows, read_stats.duplicates, read_stats.rejected) == (1, 0, 2)
     assert {*rows.ids} == {5}
 
 
@@ -374,9 +374,9 @@ def test_the_first_remarks_are_kept() -> None:
     """All is counted, and the first twenty are told."""
     _, rows = read(csv_of(*[made("x")] * 30, *[made(1)] * 3))
 
-    assert (rows.reading.rejected, rows.reading.repeated) == (30, 2)
-    assert len(rows.reading.remarks) == MOST_REMARKS == 20
-    assert rows.reading.remarks[-1].startswith("line 21: ")
+    assert (rows.read_stats.rejected, rows.read_stats.duplicates) == (30, 2)
+    assert len(rows.read_stats.warnings) == MOST_REMARKS == 20
+    assert rows.read_stats.warnings[-1].startswith("line 21: ")
 
 
 @pytest.mark.parametrize("inner", ["\n", "\r\n", "\r", "\n\r", "\r\r\n\n"])
@@ -393,7 +393,7 @@ def test_lines_are_counted_as_an_editor_does(inner: str, before: int) -> None:
     height = 1 + 3 * ends
     first = 2 + before * height
     last = first + (1 + ends) + height + 1
-    assert [each.partition(":")[0] for each in rows.reading.remarks] == [
+    assert [each.partition(":")[0] for each in rows.read_stats.warnings] == [
         f"line {line:,}" for line in (first, last - 1, last, last + 1 + ends)
     ]
 
@@ -405,7 +405,7 @@ def test_a_fault_far_down_is_told_with_its_line() -> None:
     complaints, rows = read(csv_of(*filling, '"a"b\n', *filling[:1]))
 
     assert len(complaints) == 1_301
-    assert rows.reading.remarks == [
+    assert rows.read_stats.warnings == [
         "line 2,602: ',' expected after '\"'",
         "line 2,603: complaint 1 came before; this later copy counts",
     ]
@@ -475,7 +475,7 @@ ROWS = st.lists(
 @given(rows=ROWS, at_once=st.integers(1, 8))
 @settings(deadline=None, derandomize=True, max_examples=300)
 def test_rows_at_once_are_the_rows_one_by_one(rows: list[list[str]], at_once: int) -> None:
-    """Whatever stands in the rows: complaints, counts and lines are those of a plain reading."""
+    """Whatever stands in the rows: complaints, counts and lines are those of a plain read_stats."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(TITLES_18)
@@ -505,10 +505,10 @@ def test_rows_at_once_are_the_rows_one_by_one(rows: list[list[str]], at_once: in
         complaints, read_rows = read(text.getvalue())
 
     assert complaints == expected
-    assert {name: getattr(read_rows.reading, name) for name in counts} == counts
-    assert read_rows.reading.rows == len(expected)
+    assert {name: getattr(read_rows.read_stats, name) for name in counts} == counts
+    assert read_rows.read_stats.rows == len(expected)
     assert {*read_rows.ids} >= ids
-    assert [each.partition(":")[0] for each in read_rows.reading.remarks] == [
+    assert [each.partition(":")[0] for each in read_rows.read_stats.warnings] == [
         f"line {line}" for line in lines[:MOST_REMARKS]
     ]
 
@@ -523,8 +523,8 @@ def test_any_bytes_are_rows_or_our_own_error(after: bytes) -> None:
     except UnreadableFileError:
         return
     assert complaints == []
-    assert rows.reading.rows == rows.reading.repeated == 0
-    assert (rows.reading.rejected > 0) == bool(after.strip(b"\r\n"))
+    assert rows.read_stats.rows == rows.read_stats.duplicates == 0
+    assert (rows.read_stats.rejected > 0) == bool(after.strip(b"\r\n"))
 
 
 # --- the newest day -------------------------------------------------------------------------

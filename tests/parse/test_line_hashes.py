@@ -22,8 +22,8 @@ from cfpb_etl.parse import csv_process as complaint_stream
 from cfpb_etl.parse import csv_rows as complaint_csv
 from cfpb_etl.parse import line_hashes as known_lines
 from cfpb_etl.parse.csv_rows import COLUMNS, ComplaintRows
-from cfpb_etl.parse.line_hashes import KnownLines
-from cfpb_etl.store.line_hashes import LineKeeper
+from cfpb_etl.parse.line_hashes import StoredLines
+from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.loads import begin_load
 from cfpb_etl.store.part_writer import store_part
 from cfpb_etl.store.sqlite_file import connect, ensure_schema
@@ -32,8 +32,8 @@ from support.loads import complaint, load, part, query
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cfpb_etl.model.load_stats import LoadReport
-    from cfpb_etl.model.part import Reading
+    from cfpb_etl.model.load_stats import LoadStats
+    from cfpb_etl.model.part import ReadStats
 
 TITLES = [title for title in COLUMNS if title != "Consumer complaint narrative"]
 PLACE = Path("complaints.csv")
@@ -65,20 +65,20 @@ class Read:
     """A file that was read, and its lines kept."""
 
     def __init__(self, connection: sqlite3.Connection, content: str, place: Path = PLACE) -> None:
-        keeper = LineKeeper(connection)
+        keeper = LineHashWriter(connection)
         kept: list[bytes] = []
         lines = io.StringIO(content, newline="")
-        rows = ComplaintRows(lines, place, KnownLines(connection), kept.append)
+        rows = ComplaintRows(lines, place, StoredLines(connection), kept.append)
         self.ids: list[int] = []
         for complaints in rows:
             self.ids += [each.complaint_id for each in complaints]
             kept.append(rows.fingerprints)
-        self.reading: Reading = rows.reading
+        self.read_stats: ReadStats = rows.read_stats
         self.all_ids = {*rows.ids}
         self.kept = [*chain.from_iterable(array("q", each) for each in kept)]
         for each in filter(None, kept):
             keeper.keep(each)
-        keeper.end(rows.reading.repeated_ids)
+        keeper.end(rows.read_stats.duplicate_ids)
 
 
 # --- what is left out -----------------------------------------------------------------------
@@ -92,8 +92,8 @@ def test_the_same_lines_are_left_out(database: sqlite3.Connection) -> None:
     again = Read(database, csv_of([row(20_000), row(10_001, timely="No"), *old[2:]]))
 
     assert again.ids == [20_000, 10_001]
-    assert (again.reading.rows, again.reading.known) == (3_000, 2_998)
-    assert again.reading.days == ["2026-08-01", "2026-08-28"]
+    assert (again.read_stats.rows, again.read_stats.known) == (3_000, 2_998)
+    assert again.read_stats.days == ["2026-08-01", "2026-08-28"]
     assert again.all_ids == {20_000, *range(10_001, 13_000)}
     assert len({*again.kept}) == 3_000
 
@@ -117,7 +117,7 @@ def test_a_part_that_moved_is_found(database: sqlite3.Connection) -> None:
     moved = Read(database, csv_of([*rows[7_300:], *rows[:2_100], *rows[4_050:7_300]]))
 
     assert len(moved.ids) < 3 * 500
-    assert moved.reading.rows == len(rows) - 1_950
+    assert moved.read_stats.rows == len(rows) - 1_950
 
 
 def test_lines_in_no_order_are_parsed(database: sqlite3.Connection) -> None:
@@ -128,7 +128,7 @@ def test_lines_in_no_order_are_parsed(database: sqlite3.Connection) -> None:
 
     again = Read(database, csv_of(rows))
 
-    assert again.reading.rows == len({*again.all_ids}) == len({*again.kept}) == 10_000
+    assert again.read_stats.rows == len({*again.all_ids}) == len({*again.kept}) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_field_that_goes_on_ends_it(database: sqlite3.Connection, inside: int)
         *range(11_201, 10_000 + inside),
         *range(10_001 + inside, 12_000),
     ]
-    assert again.reading.rows == 1_999
+    assert again.read_stats.rows == 1_999
 
 
 # --- what has to be parsed all the same -----------------------------------------------------
@@ -223,7 +223,7 @@ def test_the_later_copy_counts(database: sqlite3.Connection, between: int, first
 
     assert again.ids[-1] == 10_000
     assert again.ids.count(10_000) == (1 if first == "known" and between == 700 else 2)
-    assert (again.reading.repeated, {*again.reading.repeated_ids}) == (1, {10_000})
+    assert (again.read_stats.duplicates, {*again.read_stats.duplicate_ids}) == (1, {10_000})
     assert Read(database, csv_of(rows)).ids.count(10_000) == 1
 
 
@@ -234,8 +234,8 @@ def test_the_same_line_twice(database: sqlite3.Connection) -> None:
 
     again = Read(database, csv_of([*rows, rows[1_000]]))
 
-    assert (again.reading.rows, again.reading.repeated) == (2_001, 1)
-    assert again.reading.remarks == [
+    assert (again.read_stats.rows, again.read_stats.duplicates) == (2_001, 1)
+    assert again.read_stats.warnings == [
         "line 2,002: complaint 11000 came before; this later copy counts"
     ]
 
@@ -270,8 +270,8 @@ def test_rows_that_are_no_complaints(database: sqlite3.Connection) -> None:
     first = Read(database, csv_of(rows))
     again = Read(database, csv_of(rows))
 
-    assert again.reading.remarks == first.reading.remarks
-    assert [each.partition(":")[0] for each in again.reading.remarks] == [
+    assert again.read_stats.warnings == first.read_stats.warnings
+    assert [each.partition(":")[0] for each in again.read_stats.warnings] == [
         "line 702",
         "line 703",
         "line 1,902",
@@ -312,7 +312,7 @@ def test_nothing_kept_leaves_what_was(database: sqlite3.Connection) -> None:
     content = csv_of([row(number) for number in range(1_000, 2_000)])
     Read(database, content)
     database.execute("INSERT INTO line_outdated VALUES (1500)")
-    LineKeeper(database).end(())
+    LineHashWriter(database).end(())
 
     assert Read(database, content).ids == [1_500]
 
@@ -368,7 +368,7 @@ TOLD = (
 )
 
 
-def load_bulk(file: Path, database: Path) -> LoadReport:
+def load_bulk(file: Path, database: Path) -> LoadStats:
     """Load a file as the flow does."""
     source = BulkFile(str(file), database, allow_withdrawals=True)
     with begin_load(database, source) as under_way:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cfpb_etl.emulator import Emulator, made_complaints
-from cfpb_etl.fetch.http.rate_limit import Allowance
+from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.model.query import Query
 from support import PYTHONPATH, faults
 from support.faults import Delayed, Exchange, Faulty
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
 ALL_DAYS = Query(since="2011-12-01")
 COMPLAINTS = made_complaints(5_000, era="deployed")
-# As slow as this, and as often: five windows are needed to use the allowance.
-SLOW, OFTEN = 0.1, Allowance(requests=4_000, seconds=100)
+# As slow as this, and as often: five windows are needed to use the rate_limit.
+SLOW, OFTEN = 0.1, RateLimit(requests=4_000, seconds=100)
 
 
 def ids(complaints: Any) -> set[int]:
@@ -36,9 +36,9 @@ def ids(complaints: Any) -> set[int]:
 def test_windows_are_walked_side_by_side(tmp_path: Path) -> None:
     """Slow answers are asked for side by side, and every complaint comes once."""
     app = Delayed(Emulator(COMPLAINTS), SLOW)
-    report = run(app, tmp_path, query=ALL_DAYS, page_size=200, allowance=OFTEN).result()
+    report = run(app, tmp_path, query=ALL_DAYS, page_size=200, rate_limit=OFTEN).result()
 
-    assert (report.rows, report.inserted, report.kept) == (5_000, 5_000, 5_000)
+    assert (report.rows, report.new, report.received) == (5_000, 5_000, 5_000)
     assert 5 <= report.windows <= 12
     assert report.parts <= 25 + report.windows
     assert ids(rows(tmp_path)) == ids(COMPLAINTS)
@@ -48,7 +48,7 @@ def test_windows_are_walked_side_by_side(tmp_path: Path) -> None:
 
 
 def test_no_more_under_way_than_lanes(tmp_path: Path) -> None:
-    """However slow the answers, no more requests are open at once than the source has lanes."""
+    """However slow the answers, no more requests are open at once than the source has max_concurrency."""
     open_requests, most = 0, 0
     slow = Delayed(Emulator(COMPLAINTS), SLOW)
 
@@ -59,16 +59,16 @@ def test_no_more_under_way_than_lanes(tmp_path: Path) -> None:
         await slow(scope, receive, send)
         open_requests -= 1
 
-    allowance = Allowance(requests=100_000, seconds=60)
-    run(counting, tmp_path, query=ALL_DAYS, page_size=100, allowance=allowance)
+    rate_limit = RateLimit(requests=100_000, seconds=60)
+    run(counting, tmp_path, query=ALL_DAYS, page_size=100, rate_limit=rate_limit)
 
     assert most == 6
 
 
 def test_fast_answers_need_no_second_window(tmp_path: Path) -> None:
-    """Where one walk alone uses the allowance, the query is not divided."""
+    """Where one walk alone uses the rate_limit, the query is not divided."""
     report = run(
-        Emulator(COMPLAINTS), tmp_path, query=ALL_DAYS, allowance=Allowance(1_000, 1_000)
+        Emulator(COMPLAINTS), tmp_path, query=ALL_DAYS, rate_limit=RateLimit(1_000, 1_000)
     ).result()
 
     assert (report.parts, report.windows) == (6, 1)
@@ -86,10 +86,10 @@ def test_a_day_of_one_timestamp(tmp_path: Path) -> None:
         tmp_path,
         query=Query(since="2015-01-01"),
         page_size=10_000,
-        allowance=OFTEN,
+        rate_limit=OFTEN,
     ).result()
 
-    assert (report.inserted, report.kept, report.expected) == (41_000, 41_000, 41_000)
+    assert (report.new, report.received, report.expected) == (41_000, 41_000, 41_000)
     ((of_the_day,),) = (
         row.values()
         for row in rows(
@@ -127,7 +127,7 @@ def test_a_source_that_moves(seed: int, delay: float, tmp_path: Path) -> None:
         await exchange.respond(await exchange.answer())
 
     app = Faulty(Delayed(emulator, delay), otherwise=moving)
-    state = run(app, tmp_path, query=ALL_DAYS, page_size=300, allowance=OFTEN)
+    state = run(app, tmp_path, query=ALL_DAYS, page_size=300, rate_limit=OFTEN)
 
     report = state.result()
     stored = rows(tmp_path)
@@ -159,7 +159,7 @@ def test_what_moved_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     report = run(Faulty(emulator, otherwise=arriving), tmp_path, query=ALL_DAYS).result()
 
     assert int(first["complaint_id"]) in ids(rows(tmp_path))
-    missing = report.expected - report.kept
+    missing = report.expected - report.received
     assert missing == 4
     assert f"{missing} complaints came or went while these were read" in caplog.text
     assert last_load(tmp_path)["outcome"] == "complete"
@@ -212,13 +212,13 @@ def test_the_allowance_is_used(tmp_path: Path) -> None:
         assert server.stdout
         url = server.stdout.readline().strip()
         report = run_at(
-            url, tmp_path, query=ALL_DAYS, page_size=100, allowance=Allowance(20, window)
+            url, tmp_path, query=ALL_DAYS, page_size=100, rate_limit=RateLimit(20, window)
         ).result()
         server.stdin.write("\n")
         server.stdin.flush()
         requests = json.loads(server.stdout.read())
 
-    assert report.kept == 10_500
+    assert report.received == 10_500
     moments = [moment for moment, _ in requests]
     # A window that has begun allows 20 as well.
     windows = int((moments[-1] - moments[0]) / window) + 1

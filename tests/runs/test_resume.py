@@ -62,8 +62,8 @@ def test_a_failed_load_is_gone_on_with(
     report = run_at(url, tmp_path, query=ALL_DAYS, page_size=500).result()
 
     assert not kept & {place(parameters) for parameters in faulty.requests[4:]}
-    assert (report.parts, report.rows, report.inserted) == (6, 2_500, 2_500)
-    assert (report.windows, report.expected, report.kept) == (1, 2_500, 2_500)
+    assert (report.parts, report.rows, report.new) == (6, 2_500, 2_500)
+    assert (report.windows, report.expected, report.received) == (1, 2_500, 2_500)
     assert "1,500 complaints are here already, in 3 parts" in caplog.text
     load = last_load(tmp_path)
     assert (load["load_id"], load["outcome"], load["failure"]) == (1, "complete", None)
@@ -81,7 +81,7 @@ def test_restart_begins_anew(broken: tuple[Faulty, str], tmp_path: Path) -> None
     report = run_at(url, tmp_path, query=ALL_DAYS, page_size=500, restart=True).result()
 
     assert place(faulty.requests[4]) == ("2011-12-01", None)
-    assert (report.rows, report.inserted, report.unchanged) == (2_500, 1_000, 1_500)
+    assert (report.rows, report.new, report.unchanged) == (2_500, 1_000, 1_500)
     assert last_load(tmp_path)["load_id"] == 2
     assert {row["load_id"] for row in rows(tmp_path, "SELECT * FROM load_part")} == {2}
 
@@ -142,22 +142,22 @@ def test_the_end_date_is_that_of_the_beginning(tmp_path: Path) -> None:
         report = run_at(url, tmp_path, query=ALL_DAYS).result()
 
     assert report.newest < newest
-    assert report.kept == report.expected == len(rows(tmp_path))
+    assert report.received == report.expected == len(rows(tmp_path))
 
 
 PULL = """
 import sys
 from pathlib import Path
 from cfpb_etl.flow import load_complaints
-from cfpb_etl.fetch.http.rate_limit import Allowance
+from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.model.query import Query
 from cfpb_etl.fetch.search_api import SearchApi
 
 source = SearchApi(
-    Query(since="2011-12-01"), url=sys.argv[1], page_size=100, allowance=Allowance(2000, 60)
+    Query(since="2011-12-01"), url=sys.argv[1], page_size=100, rate_limit=RateLimit(2000, 60)
 )
 report = load_complaints(source, Path("complaints.db"), None)
-print("complete", report.kept, report.expected)
+print("complete", report.received, report.expected)
 """
 
 

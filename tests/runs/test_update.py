@@ -59,7 +59,7 @@ def test_exactly_what_changed_is_recorded(tmp_path: Path) -> None:
     report = run(emulator, tmp_path, lookback=60).result()
 
     after = by_id(tmp_path)
-    assert (report.inserted, report.updated, report.withdrawn) == (300, 500, 50)
+    assert (report.new, report.changed, report.withdrawn) == (300, 500, 50)
     assert dict(emulator.requests[asked].parameters)["date_received_min"] == BACK
     written = {number for number, row in after.items() if row != before.get(number)}
     assert written == {c["complaint_id"] for c in (*late, *changed, *withdrawn)}
@@ -97,7 +97,7 @@ def test_a_complaint_that_returns_loses_its_mark(tmp_path: Path) -> None:
 
     report = run(emulator, tmp_path, lookback=5).result()
 
-    assert (report.inserted, report.updated, report.withdrawn) == (0, 1, 0)
+    assert (report.new, report.changed, report.withdrawn) == (0, 1, 0)
     assert by_id(tmp_path)[newest["complaint_id"]]["withdrawn_on"] is None
     changes = rows(tmp_path, "SELECT column_name, old, new FROM complaint_change ORDER BY rowid")
     marked = changes[0]["new"]

@@ -14,7 +14,7 @@ from cfpb_etl.emulator import Emulator, made_complaints, serve
 from cfpb_etl.show.status import get_status
 from cfpb_etl.store import sqlite_file as schema
 from cfpb_etl.store.errors import NewerDatabaseError, NotADatabaseError
-from cfpb_etl.store.lock import sole_writer
+from cfpb_etl.store.lock import lock_for_loading
 from cfpb_etl.store.tables import MIGRATIONS
 from support.loads import (
     JANUARY,
@@ -100,7 +100,7 @@ def test_a_load_under_way(path: Path) -> None:
     with closing(schema.connect(path)) as connection:
         connection.execute("UPDATE load SET outcome = 'running', ended_at = NULL")
 
-    with closing(sole_writer(path)):
+    with closing(lock_for_loading(path)):
         assert told(path)["load 1"].startswith("api, running since 20")
 
     # A load that was killed could not write how it ended.

@@ -182,11 +182,11 @@ SPRING = "2026-04-30"
 
 
 def everything(
-    *numbers: int, day: str | None = "2026-01-15", as_of: str = MARCH, **facts: Any
+    *numbers: int, day: str | None = "2026-01-15", as_of: str = MARCH, **info: Any
 ) -> ParsedPart:
     """Make all complaints that a source has of `DAYS`, each received on this one."""
-    facts = {"days": DAYS, "proves_absence": True} | facts
-    return part(*complaints(*numbers, date_received=day), as_of=as_of, **facts)
+    info = {"days": DAYS, "proves_absence": True} | info
+    return part(*complaints(*numbers, date_received=day), as_of=as_of, **info)
 
 
 def test_what_is_absent_is_marked(path: Path) -> None:
@@ -202,7 +202,7 @@ def test_what_is_absent_is_marked(path: Path) -> None:
         (2, 2, "withdrawn_on", None, MARCH),
         (3, 2, "withdrawn_on", None, MARCH),
     ]
-    assert (under_way.report.withdrawn, under_way.report.inserted) == (2, 1)
+    assert (under_way.report.withdrawn, under_way.report.new) == (2, 1)
     assert query(path, "SELECT withdrawn, inserted, updated, unchanged FROM load") == [
         (0, 3, 0, 0),
         (2, 1, 0, 1),
@@ -544,7 +544,7 @@ def pull(path: Path, each: Pull, model: Model, asked: Asked) -> None:
                 store(under_way, path, came)
                 assert seen(path) == sorted(model.seen)
                 report = under_way.report
-                counted = [report.inserted, report.updated, report.unchanged, report.withdrawn]
+                counted = [report.new, report.changed, report.unchanged, report.withdrawn]
                 assert counted == model.counts[under_way.id]
                 stored_pages += 1
                 if stored_pages in each.breaks:

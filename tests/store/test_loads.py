@@ -15,7 +15,7 @@ from cfpb_etl import __version__
 from cfpb_etl.errors import NothingToUpdateError
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.fetch.search_api import SearchApi
-from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.query import Query
 from cfpb_etl.store import sqlite_file as schema
 from cfpb_etl.store.errors import IncompleteLoadError, OtherKindError
@@ -199,10 +199,10 @@ def test_a_load_that_was_broken_off_goes_on(path: Path) -> None:
     with begin_load(path, Asked(), "second run") as under_way:
         assert (under_way.id, under_way.began) == (1, started)
         assert under_way.parts_left() == [SECOND]
-        assert under_way.report == LoadReport(
+        assert under_way.report == LoadStats(
             parts=1,
             rows=2,
-            inserted=2,
+            new=2,
             oldest="2026-01-02",
             newest="2026-01-02",
             matching=3,
@@ -215,16 +215,16 @@ def test_a_load_that_was_broken_off_goes_on(path: Path) -> None:
         store(under_way, path, last_page(date_received="2026-01-03"))
         assert under_way.prove_complete() == 0
 
-    assert under_way.report == LoadReport(
+    assert under_way.report == LoadStats(
         parts=2,
         rows=3,
-        inserted=3,
+        new=3,
         oldest="2026-01-02",
         newest="2026-01-03",
         matching=3,
         windows=1,
         expected=3,
-        kept=3,
+        received=3,
         proves_absence=False,
     )
     assert outcomes(path) == [("complete", None)]
@@ -295,7 +295,7 @@ def test_a_load_may_be_broken_off_again_and_again(path: Path) -> None:
         assert under_way.parts_left() == [replace(WINDOW, number=5)]
         store(under_way, path, part(complaint(5), at=replace(WINDOW, number=5), matching=5))
         assert under_way.prove_complete() == 0
-        assert (under_way.id, under_way.report.parts, under_way.report.inserted) == (1, 5, 5)
+        assert (under_way.id, under_way.report.parts, under_way.report.new) == (1, 5, 5)
 
 
 def test_a_load_broken_off_before_its_end_asks_for_nothing(path: Path) -> None:
@@ -307,7 +307,7 @@ def test_a_load_broken_off_before_its_end_asks_for_nothing(path: Path) -> None:
         assert under_way.prove_complete() == 0
     assert outcomes(path) == [("complete", None)]
     report = under_way.report
-    assert (report.windows, report.expected, report.kept) == (1, 3, 3)
+    assert (report.windows, report.expected, report.received) == (1, 3, 3)
     assert not report.proves_absence
 
 
@@ -350,7 +350,7 @@ def test_a_complete_load_is_not_gone_on_with(path: Path) -> None:
     with begin_load(path, Asked()) as under_way:
         assert (under_way.id, under_way.began) == (2, None)
         assert under_way.parts_left() == [WINDOW]
-        assert under_way.report == LoadReport()
+        assert under_way.report == LoadStats()
 
 
 def test_the_newest_load_of_a_query_is_gone_on_with(path: Path) -> None:

@@ -29,8 +29,8 @@ def test_two_processes_do_not_load_at_once(path: Path, tmp_path: Path) -> None:
     alias = tmp_path / "alias.db"
     alias.symlink_to(path)
     with loading_elsewhere(path) as child:
-        assert claim.is_claimed(path)
-        assert claim.is_claimed(alias)
+        assert claim.is_locked(path)
+        assert claim.is_locked(alias)
         for name in (path, alias, tmp_path / "." / path.name):
             with pytest.raises(DatabaseInUseError, match="being loaded by another run") as caught:
                 load(name)
@@ -40,7 +40,7 @@ def test_two_processes_do_not_load_at_once(path: Path, tmp_path: Path) -> None:
         child.communicate(timeout=60)
 
     assert outcomes(path) == [("complete", None)]
-    assert not claim.is_claimed(path)
+    assert not claim.is_locked(path)
     assert load(alias) == []
 
 
@@ -50,7 +50,7 @@ def test_the_claim_is_let_go_by_sigkill(path: Path) -> None:
         child.kill()
         child.wait(60)
 
-    assert not claim.is_claimed(path)
+    assert not claim.is_locked(path)
     assert load(path, part(complaint(2))) == [(1, 0, 0)]
     assert outcomes(path) == [("complete", None)]
     assert stored(path) == {1: {}, 2: {}}
@@ -87,9 +87,9 @@ def test_a_claim_that_ends_while_another_is_made(
         def execute(self, sql: str, /, *_: object) -> sqlite3.Cursor:
             if sql == before:
                 monkeypatch.undo()
-                claim.sole_writer(path).close()
+                claim.lock_for_loading(path).close()
                 if heir:
-                    heirs.append(claim.sole_writer(path))
+                    heirs.append(claim.lock_for_loading(path))
             return super().execute(sql)
 
     monkeypatch.setattr(claim, "_Claim", Slow)
@@ -121,7 +121,7 @@ def test_a_claim_that_is_somebody_elses_file(path: Path) -> None:
     other = path.with_name("complaints.db-loading")
     other.write_bytes(b"notes\n" * 100)
 
-    assert not claim.is_claimed(path)
+    assert not claim.is_locked(path)
     with pytest.raises(NotADatabaseError):
         load(path)
 

@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cfpb_etl.model.complaint import Complaint
-    from cfpb_etl.model.load_stats import LoadReport
-    from cfpb_etl.model.source import Reached
+    from cfpb_etl.model.load_stats import LoadStats
+    from cfpb_etl.model.source import Watermark
 
 APRIL = "2026-04-30"
 
 
-def counts(report: LoadReport) -> tuple[int, int, int, int]:
+def counts(report: LoadStats) -> tuple[int, int, int, int]:
     """Return what a load did: inserted, updated, unchanged, withdrawn."""
-    return report.inserted, report.updated, report.unchanged, report.withdrawn
+    return report.new, report.changed, report.unchanged, report.withdrawn
 
 
 def withdrawn(path: Path) -> dict[int, str]:
@@ -72,7 +72,7 @@ def test_a_first_file_is_all_there_is(path: Path) -> None:
     report = load_file(path, *complaints(*range(1, 1_300), timely="Yes"))
 
     assert counts(report) == (1_299, 0, 0, 0)
-    assert (report.expected, report.kept, report.windows) == (1_299, 1_299, 1)
+    assert (report.expected, report.received, report.windows) == (1_299, 1_299, 1)
     assert stored(path) == {number: {"timely": "Yes"} for number in range(1, 1_300)}
     assert outcomes(path) == [("complete", None)]
 
@@ -149,7 +149,12 @@ def test_the_later_copy_of_a_complaint_counts(path: Path, first: list[Complaint]
     report = load_file(path, complaint(1, timely="Yes"), *between, complaint(1, timely="No"))
 
     assert stored(path)[1] == {"timely": "No"}
-    assert (report.rows, report.repeated, report.kept, report.expected) == (1_200, 1, 1_199, 1_199)
+    assert (report.rows, report.duplicates, report.received, report.expected) == (
+        1_200,
+        1,
+        1_199,
+        1_199,
+    )
 
 
 def test_a_rejected_row_withdraws_nothing(path: Path) -> None:
@@ -157,7 +162,7 @@ def test_a_rejected_row_withdraws_nothing(path: Path) -> None:
     load_file(path, *complaints(*range(300)), as_of=MARCH)
     report = load_file(path, *complaints(*range(298)), rejected=[298])
 
-    assert (report.rejected, report.withdrawn, report.remarks) == (
+    assert (report.rejected, report.withdrawn, report.warnings) == (
         1,
         1,
         ("complaints.csv, line 7: no complaint",),
@@ -298,7 +303,7 @@ def test_a_narrative_of_other_white_space_is_the_same(path: Path, texts: tuple[s
 TOLD = {"complaint_what_happened": "told"}
 
 
-def archive(path: Path, *complaints: Complaint, as_of: str = MARCH) -> LoadReport:
+def archive(path: Path, *complaints: Complaint, as_of: str = MARCH) -> LoadStats:
     """Load a file of the archive."""
     return load_file(path, *complaints, kind="archive", as_of=as_of)
 
@@ -324,8 +329,8 @@ def test_in_a_partial_pull_what_only_the_archive_has_is_left_out(path: Path) -> 
     load(path, part(complaint(1), columns=NO_NARRATIVE))
     report = archive(path, complaint(1, **TOLD), complaint(2, **TOLD))
 
-    assert (report.updated, report.left_out, report.unchanged) == (1, 1, 0)
-    assert (report.expected, report.kept) == (1, 1)
+    assert (report.changed, report.skipped, report.unchanged) == (1, 1, 0)
+    assert (report.expected, report.received) == (1, 1)
     assert stored(path) == {1: TOLD}
     assert query(path, "SELECT left_out FROM load WHERE load_id = 2") == [(1,)]
 
@@ -335,7 +340,7 @@ def test_what_is_left_out_twice_is_left_out_once(path: Path) -> None:
     load(path, part(complaint(1), columns=NO_NARRATIVE))
     report = archive(path, *complaints(1, 3, 3, **TOLD))
 
-    assert (report.rows, report.left_out, report.repeated, report.kept) == (3, 1, 1, 1)
+    assert (report.rows, report.skipped, report.duplicates, report.received) == (3, 1, 1, 1)
 
 
 def test_the_archive_alone_is_kept(path: Path) -> None:
@@ -350,10 +355,10 @@ def test_the_archive_alone_is_kept(path: Path) -> None:
 
 def added_since(path: Path, kind: str) -> bool:
     """Return whether a source of this kind is told that others have added complaints."""
-    told: list[Reached] = []
+    told: list[Watermark] = []
 
     class Asking(Asked):
-        def given(self, reached: Reached) -> Asked:
+        def resume_from(self, watermark: Watermark) -> Asked:
             told.append(reached)
             return self
 
@@ -392,7 +397,7 @@ def test_a_load_that_was_gone_on_with_may_add_something(
 def test_a_load_whose_file_is_in_is_complete(path: Path) -> None:
     """Killed after its only transaction it is not gone on with: the next run asks for news."""
     part_of_all = whole(complaint(1))
-    files: Any = (part_of_all.facts.part,)
+    files: Any = (part_of_all.info.part,)
     with (
         suppress(KeyboardInterrupt),
         begin_load(path, Asked(kind="bulk", windows=files)) as under_way,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.model.complaint import OF_EVERY_RELEASE, Complaint
-from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
+from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store import sqlite_file as schema
 from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError
 from cfpb_etl.store.loads import begin_load
@@ -384,19 +384,19 @@ def test_a_part_is_reported(path: Path) -> None:
             path,
         )
 
-    assert report == LoadReport(
+    assert report == LoadStats(
         parts=1,
         rows=3,
-        inserted=1,
-        updated=1,
+        new=1,
+        changed=1,
         oldest="2026-04-01",
         newest="2026-05-01",
         matching=70,
         windows=1,
         expected=3,
-        kept=3,
+        received=3,
         proves_absence=False,
-        unknown=frozenset({"event_tag"}),
+        unknown_columns=frozenset({"event_tag"}),
     )
     assert report.unchanged == 1
 
@@ -408,7 +408,7 @@ def test_columns_that_every_release_had_are_missed(path: Path) -> None:
         lacking = store_part(part(complaint(1), columns=sent), under_way.id, path)
         empty = store_part(part(columns=sent), under_way.id, path)
 
-    assert lacking.missing == OF_EVERY_RELEASE - {"complaint_id", "product"}
+    assert lacking.missing == ALWAYS_SENT - {"complaint_id", "product"}
     assert empty.missing == frozenset()
 
 

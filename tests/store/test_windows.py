@@ -54,7 +54,7 @@ def reading(path: Path, *windows: Page) -> Iterator[Load]:
 
 def proof(load: Load) -> tuple[int, int, int]:
     """Return what a load says of its windows: how many there were, and of what."""
-    return load.report.windows, load.report.expected, load.report.kept
+    return load.report.windows, load.report.expected, load.report.received
 
 
 # --- where a load stands --------------------------------------------------------------------

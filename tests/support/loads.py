@@ -14,7 +14,7 @@ from pyroaring import BitMap64
 
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import Content, Facts, ParsedPart, RawPart, Reading
+from cfpb_etl.model.part import ParsedContent, ParsedPart, PartInfo, RawPart, ReadStats
 from cfpb_etl.store.loads import begin_load
 from cfpb_etl.store.part_writer import store_part
 from support import PYTHONPATH
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
-    from cfpb_etl.model.load_stats import LoadReport
+    from cfpb_etl.model.load_stats import LoadStats
     from cfpb_etl.model.part import Part
-    from cfpb_etl.model.source import Reached
+    from cfpb_etl.model.source import Watermark
     from cfpb_etl.store.loads import Load
 
 ALL = Complaint._fields
@@ -45,14 +45,14 @@ class Asked:
     updates: int | None = None
     windows: tuple[Page, ...] = (WINDOW,)
     pace: None = None
-    lanes: int = 1
+    max_concurrency: int = 1
     proves_absence: bool = False
 
     def described(self) -> str:
         """Return the query."""
         return self.query
 
-    def given(self, reached: Reached) -> Asked:  # noqa: ARG002
+    def resume_from(self, watermark: Watermark) -> Asked:  # noqa: ARG002
         """Return this: whatever the database has reached, the same is asked for."""
         return self
 
@@ -60,15 +60,15 @@ class Asked:
         """Return the windows."""
         return self.windows
 
-    def part_of(self, progress: str) -> Page:
+    def part_from_json(self, progress: str) -> Page:
         """Return the page that was remembered."""
-        return Page.of_progress(progress)
+        return Page.from_json(progress)
 
     def fetch(self, part: Any) -> RawPart:
         """Never happens: these tests begin and end loads, and store parts that they made."""
         raise NotImplementedError(part)
 
-    def divided(self, raw: RawPart, under_way: int) -> Sequence[Part]:
+    def split(self, raw: RawPart, under_way: int) -> Sequence[Part]:
         """Never happens, as nothing is fetched."""
         raise NotImplementedError(raw, under_way)
 
@@ -80,10 +80,10 @@ class Following:
     then: Callable[[], object] = str
     key: str = WINDOW.key
 
-    def as_progress(self) -> str:
+    def to_json(self) -> str:
         """Return what is remembered of it."""
         self.then()
-        return replace(WINDOW, number=2).as_progress()
+        return replace(WINDOW, number=2).to_json()
 
     def first(self) -> Page:
         """Return the first page."""
@@ -99,7 +99,7 @@ class File:
     def __str__(self) -> str:
         return self.key
 
-    def as_progress(self) -> str:
+    def to_json(self) -> str:
         """Return what is remembered of it."""
         return "{}"
 
@@ -118,9 +118,9 @@ def complaints(*numbers: int, **fields: str | None) -> list[Complaint]:
     return [complaint(number, **fields) for number in numbers]
 
 
-def part(*complaints: Complaint, **facts: Any) -> ParsedPart:
+def part(*complaints: Complaint, **info: Any) -> ParsedPart:
     """Make a part that was parsed."""
-    return part_of([*complaints], **facts)
+    return part_of([*complaints], **info)
 
 
 def part_of(
@@ -138,7 +138,7 @@ def part_of(
 ) -> ParsedPart:
     """Make a part that was parsed, of this very list: all that its source has, unless it says."""
     counted = len({each[0] for each in list.__iter__(complaints)}) if matching is None else matching
-    facts = Facts(
+    info = PartInfo(
         part=at,
         name="page 1",
         rows=len(complaints),
@@ -149,8 +149,8 @@ def part_of(
         proves_absence=proves_absence,
         seconds=0.1,
     )
-    read = Content(complaints, columns, unknown, Reading(rows=len(complaints)))
-    return RawPart(b"", lambda _body, _name: read, facts, following).parsed()
+    read = ParsedContent(complaints, columns, unknown, ReadStats(rows=len(complaints)))
+    return RawPart(b"", lambda _body, _name: read, info, following).parsed()
 
 
 def whole(
@@ -160,31 +160,29 @@ def whole(
     as_of: str = JUNE,
     rejected: Collection[int] = (),
     nameless: int = 0,
-    **facts: Any,
+    **info: Any,
 ) -> ParsedPart:
     """Make a part that is a file of all complaints, which is parsed while it is stored."""
     met = {each.complaint_id for each in complaints}
-    reading = Reading(
+    read_stats = ReadStats(
         rows=len(complaints),
-        repeated=len(complaints) - len(met),
+        duplicates=len(complaints) - len(met),
         rejected=len(rejected) + nameless,
-        nameless=nameless,
-        remarks=["line 7: no complaint"] * bool(rejected or nameless),
+        without_id=nameless,
+        warnings=["line 7: no complaint"] * bool(rejected or nameless),
         ids=BitMap64([*met, *rejected]),
     )
-    facts = {"proves_absence": True, **facts}
-    every = Facts(File(key), key, None, None, None, as_of, **facts)
-    content = Content(iter(complaints), columns, (), reading)
+    info = {"proves_absence": True, **info}
+    every = PartInfo(File(key), key, None, None, None, as_of, **info)
+    content = ParsedContent(iter(complaints), columns, (), read_stats)
     return RawPart(None, lambda _path, _name: content, every).parsed()
 
 
-def load_file(
-    database: Path, *complaints: Complaint, kind: str = "bulk", **facts: Any
-) -> LoadReport:
+def load_file(database: Path, *complaints: Complaint, kind: str = "bulk", **info: Any) -> LoadStats:
     """Load a file of all complaints, or as the archive one that only adds, and say what it did."""
-    facts = facts if kind == "bulk" else {"proves_absence": False, "complements": True, **facts}
-    part = whole(*complaints, **facts)
-    files: Any = (part.facts.part,)
+    info = info if kind == "bulk" else {"proves_absence": False, "fills_gaps_only": True, **info}
+    part = whole(*complaints, **info)
+    files: Any = (part.info.part,)
     asked = Asked(kind=kind, query="{}", windows=files, proves_absence=kind == "bulk")
     with begin_load(database, asked) as under_way:
         return store_part(part, under_way.id, database)
@@ -192,7 +190,7 @@ def load_file(
 
 def asked_for(*parts: ParsedPart, **asked: Any) -> Asked:
     """Make a source whose windows are those of these parts."""
-    firsts = {each.facts.part.key: each.facts.part.first() for each in parts}
+    firsts = {each.info.part.key: each.info.part.first() for each in parts}
     windows: Any = tuple(firsts.values()) or (WINDOW,)
     return Asked(windows=windows, **asked)
 
@@ -207,7 +205,7 @@ def load(database: Path, *parts: ParsedPart, **asked: Any) -> list[tuple[int, in
     """Load these parts, and return what each did: inserted, updated, unchanged."""
     with begin_load(database, asked_for(*parts, **asked)) as under_way:
         reports = [store_part(each, under_way.id, database) for each in parts]
-    return [(report.inserted, report.updated, report.unchanged) for report in reports]
+    return [(report.new, report.changed, report.unchanged) for report in reports]
 
 
 def fail(database: Path, error: BaseException, *parts: ParsedPart, **asked: Any) -> None:

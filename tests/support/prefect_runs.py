@@ -61,7 +61,7 @@ def run(app: ASGIApp, folder: Path, **asked: Any) -> State[Any]:
 
 def run_at(url: str, folder: Path, *, restart: bool = False, **asked: Any) -> State[Any]:
     """Run the flow against a server, a thousand complaints a page."""
-    source = SearchApi(**{"url": url, "allowance": None, "page_size": 1_000, **asked})
+    source = SearchApi(**{"url": url, "rate_limit": None, "page_size": 1_000, **asked})
     state: State[Any] = load_complaints(
         source, folder / "complaints.db", folder / "flow.svg", restart, return_state=True
     )

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple, Self, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.model.load_stats import LoadStats
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from cfpb_etl.fetch.http.rate_limit import Pace
+    from cfpb_etl.fetch.http.rate_limit import RateLimiter
 
 # What a page's or a file's name says beyond it: too much for one line of a terminal.
 _DETAILS = re.compile(r"(page \d+), .*|, [\d.,]+ [MG]B of complaints.*|, unchanged.*")
@@ -34,7 +34,7 @@ class _LongStep(NamedTuple):
     shown: float
 
 
-class Screen(logging.Handler):
+class RunConsole(logging.Handler):
     """Listens to the run's log, counts what is stored, and shows where things stand.
 
     On a terminal that is a progress bar, elsewhere a line for each page. Prefect's own lines stay
@@ -55,9 +55,9 @@ class Screen(logging.Handler):
         picture: The picture that it drew, or None.
     """
 
-    def __init__(self, limit: int | None, pace: Pace | None, *, verbose: bool) -> None:
+    def __init__(self, limit: int | None, pace: RateLimiter | None, *, verbose: bool) -> None:
         super().__init__()
-        self.stored = LoadReport()
+        self.stored = LoadStats()
         self.picture: Path | None = None
         self._limit = limit
         self._pace = pace
@@ -118,7 +118,7 @@ class Screen(logging.Handler):
         except (OSError, SystemExit):  # rich exits where whoever was to read it has gone
             self._silent = True
 
-    def _display(self, record: logging.LogRecord, stored: LoadReport | None) -> None:
+    def _display(self, record: logging.LogRecord, stored: LoadStats | None) -> None:
         ours = record.pathname.startswith(_PACKAGE)
         if record.levelno >= logging.WARNING:
             # What Prefect says of a run that failed, the closing line says by name.
@@ -133,7 +133,7 @@ class Screen(logging.Handler):
         elif ours:
             self._show(record.getMessage(), stored, notice=hasattr(record, "notice"))
 
-    def _show(self, step: str, stored: LoadReport | None, *, notice: bool) -> None:
+    def _show(self, step: str, stored: LoadStats | None, *, notice: bool) -> None:
         if self._clock is None or notice:  # what is here from an earlier run came at no speed
             self._clock = time.monotonic(), self.stored.rows
         if notice:
@@ -192,10 +192,10 @@ class Screen(logging.Handler):
         return counts
 
     def _requests(self) -> str:
-        allowance = self._pace and self._pace.allowance
-        if not self._pace or not allowance:
+        rate_limit = self._pace and self._pace.rate_limit
+        if not self._pace or not rate_limit:
             return ""
-        return f"{self._pace.used()} of {allowance.requests} searches in {allowance.seconds:g} s"
+        return f"{self._pace.used()} of {rate_limit.requests} searches in {rate_limit.seconds:g} s"
 
 
 def _in_short(step: str) -> str:

@@ -139,7 +139,7 @@ def load(  # noqa: PLR0913 - one parameter an option
         asked = _archive(file, database)
     elif source == "sample":
         _refuse({"--api-url": bool(api_url)}, "does not go with --source sample")
-        asked = SearchApi(query, limit, kind="sample", allowance=None, lookback=back)
+        asked = SearchApi(query, limit, kind="sample", rate_limit=None, lookback=back)
     else:
         url = api_url or os.environ.get("CFPB_ETL_API_URL") or SEARCH_URL
         asked = SearchApi(query, limit, url, lookback=back)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import httpx
 from prefect.exceptions import TerminationSignal
 
-from cfpb_etl.cli.console import Screen
+from cfpb_etl.cli.console import RunConsole
 from cfpb_etl.cli.signals import Interruption
 from cfpb_etl.emulator import Emulator, made_complaints, serve
 from cfpb_etl.errors import CfpbEtlError, ExitCode
@@ -25,7 +25,7 @@ from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.load_stats import what_is_kept
 from cfpb_etl.orchestration.errors import PrefectUnreachableError
-from cfpb_etl.orchestration.server import prefect_api
+from cfpb_etl.orchestration.server import prefect_server_for_run
 from cfpb_etl.store.part_writer import count_complaints
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from cfpb_etl.fetch.archive import Archive
     from cfpb_etl.fetch.bulk_file import BulkFile
-    from cfpb_etl.model.load_stats import LoadReport
+    from cfpb_etl.model.load_stats import LoadStats
     from cfpb_etl.model.source import Source
 
 SAMPLE_COMPLAINTS = 25_000
@@ -52,8 +52,8 @@ def run(  # noqa: PLR0913 - what a person may ask of it
 ) -> ExitCode:
     """Run the flow, say how it ended, and return the exit code; interrupted, it does not return."""
     _spare_the_collector()
-    prefect = prefect_api()
-    with Screen(source.limit, source.pace, verbose=verbose) as screen:
+    prefect = prefect_server_for_run()
+    with RunConsole(source.limit, source.pace, verbose=verbose) as screen:
 
         def last_words() -> str:
             screen.stop()
@@ -118,14 +118,14 @@ def _let_go(code: ExitCode) -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def _kept(stored: LoadReport, database: Path, source: Source) -> str:
+def _kept(stored: LoadStats, database: Path, source: Source) -> str:
     kept = what_is_kept(stored.rows, database, limited=source.limit is not None)
     if not stored.rows and not isinstance(source, SearchApi) and downloads_beside(database):
         kept += " The download is kept, for the next run to go on with."
     return kept
 
 
-def _summary(report: LoadReport, database: Path, source: Source, picture: Path | None) -> str:
+def _summary(report: LoadStats, database: Path, source: Source, picture: Path | None) -> str:
     told = _told_of_pages if isinstance(source, SearchApi) else _told_of_files
     lines = [*told(report, source)]
     lines.append(f"database  {database}, {count_complaints(database):,} complaints")
@@ -136,7 +136,7 @@ def _summary(report: LoadReport, database: Path, source: Source, picture: Path |
     return "\n".join(lines)
 
 
-def _told_of_pages(report: LoadReport, source: Source) -> Iterator[str]:
+def _told_of_pages(report: LoadStats, source: Source) -> Iterator[str]:
     pages = f"{report.parts:,} page{'s' * (report.parts != 1)}"
     yield f"{report.rows:,} complaints in {pages}: {report.counts}"
     if not report.rows:
@@ -146,14 +146,18 @@ def _told_of_pages(report: LoadReport, source: Source) -> Iterator[str]:
         yield f"received {report.oldest} to {report.newest}{in_all}"
     windows = f" in {report.windows:,} windows of days" if report.windows > 1 else ""
     counted = "counted at the source" if source.limit is None else "asked for"
-    yield f"proof     {report.expected:,} {counted}{windows}, {report.kept:,} came"
+    yield f"proof     {report.expected:,} {counted}{windows}, {report.received:,} came"
     if getattr(source, "lookback", None) is not None and not report.proves_absence:
         yield "withdrawn not looked for: under a filter, what is absent may have changed"
 
 
-def _told_of_files(report: LoadReport, _source: Source) -> Iterator[str]:
-    if report.known_files:
-        files = "the file has" if report.known_files == 1 else f"{report.known_files} files have"
+def _told_of_files(report: LoadStats, _source: Source) -> Iterator[str]:
+    if report.unchanged_files:
+        files = (
+            "the file has"
+            if report.unchanged_files == 1
+            else f"{report.unchanged_files} files have"
+        )
         yield f"already up to date: {files} not changed since the last load"
         if not report.rows:
             return
@@ -164,14 +168,14 @@ def _told_of_files(report: LoadReport, _source: Source) -> Iterator[str]:
         f", {number:,} {what}"
         for number, what in (
             (report.rejected, "rejected"),
-            (report.repeated, "repeated"),
-            (report.headers, "of the header"),
-            (report.left_out, "left out"),
+            (report.duplicates, "repeated"),
+            (report.repeated_headers, "of the header"),
+            (report.skipped, "left out"),
         )
         if number
     )
-    rows = report.rows + report.rejected + report.headers
-    yield f"proof     {rows:,} rows{odd}; {report.kept:,} complaints, each in the database"
+    rows = report.rows + report.rejected + report.repeated_headers
+    yield f"proof     {rows:,} rows{odd}; {report.received:,} complaints, each in the database"
 
 
 def _close(line: str) -> None:

@@ -21,14 +21,14 @@ from cfpb_etl.fetch.complaint_file import FilePart, fetch_complaint_file, read_n
 from cfpb_etl.fetch.errors import NoArchiveError
 from cfpb_etl.fetch.http.client import get_page
 from cfpb_etl.fetch.http.errors import ARCHIVE_PAGE
-from cfpb_etl.model.part import Facts, RawPart, Version
+from cfpb_etl.model.part import FileVersion, PartInfo, RawPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cfpb_etl.fetch.http.rate_limit import Pace
+    from cfpb_etl.fetch.http.rate_limit import RateLimiter
     from cfpb_etl.model.part import Part
-    from cfpb_etl.model.source import Reached
+    from cfpb_etl.model.source import Watermark
 
 ARCHIVE_URL = (  # DATA.md section 1
     "https://www.consumerfinance.gov/foia-requests/foia-electronic-reading-room/"
@@ -48,7 +48,7 @@ class ArchivePage:
     def __str__(self) -> str:
         return "archive page"
 
-    def as_progress(self) -> str:
+    def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps({"page": self.address})
 
@@ -71,11 +71,11 @@ class Archive:
     files: tuple[str, ...] = ()
     database: Path = Path("complaints.db")
     page: str = ARCHIVE_URL
-    known: Mapping[str, Version] = field(default_factory=dict)
+    known: Mapping[str, FileVersion] = field(default_factory=dict)
 
     kind: ClassVar[str] = "archive"
-    pace: ClassVar[Pace | None] = None
-    lanes: ClassVar[int] = 1
+    pace: ClassVar[RateLimiter | None] = None
+    max_concurrency: ClassVar[int] = 1
     limit: ClassVar[int | None] = None
     updates: ClassVar[int | None] = None
     proves_absence: ClassVar[bool] = False
@@ -90,19 +90,19 @@ class Archive:
         files = [FilePart.at(file).address for file in self.files]
         return json.dumps({"files": files} if files else {})
 
-    def given(self, reached: Reached) -> Archive:
+    def resume_from(self, watermark: Watermark) -> Archive:
         """Return this, and the versions that need not be read again.
 
         A file has something to add to complaints that came since it was stored.
         """
-        return replace(self, known={} if reached.added_since else reached.versions)
+        return replace(self, known={} if watermark.added_since else watermark.versions)
 
     def parts(self) -> Sequence[Part]:
         """Return the page, or the files where these are known."""
         return _dated(self.files) if self.files else [ArchivePage(self.page)]
 
-    def part_of(self, progress: str) -> Part:
-        """Return the part that `as_progress` told of."""
+    def part_from_json(self, progress: str) -> Part:
+        """Return the part that `to_json` told of."""
         told = json.loads(progress)
         return ArchivePage(told["page"]) if "page" in told else FilePart(**told)
 
@@ -117,10 +117,10 @@ class Archive:
         if isinstance(part, ArchivePage):
             return _files_of(part)
         return fetch_complaint_file(
-            part, self.database, self.known.get(part.key), {"complements": True}
+            part, self.database, self.known.get(part.key), {"fills_gaps_only": True}
         )
 
-    def divided(self, raw: RawPart, under_way: int) -> Sequence[Part]:  # noqa: ARG002
+    def split(self, raw: RawPart, under_way: int) -> Sequence[Part]:  # noqa: ARG002
         """Return what follows a part."""
         return raw.following
 
@@ -132,8 +132,8 @@ def _files_of(page: ArchivePage) -> RawPart:
     if not files:
         raise NoArchiveError(page.address)
     name = f"archive page, {len(files)} files"
-    facts = Facts(page, name, None, None, None, files[0].as_of or date.max.isoformat())
-    return RawPart(None, read_nothing, facts, files)
+    info = PartInfo(page, name, None, None, None, files[0].as_of or date.max.isoformat())
+    return RawPart(None, read_nothing, info, files)
 
 
 def _zip_at(page: str, link: str) -> str | None:

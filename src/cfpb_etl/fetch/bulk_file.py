@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from cfpb_etl.fetch.complaint_file import FilePart, fetch_complaint_file
-from cfpb_etl.model.part import Version  # noqa: TC001 - Prefect reads the annotations
 from cfpb_etl.store.merge import MIRROR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cfpb_etl.fetch.http.rate_limit import Pace
+    from cfpb_etl.fetch.http.rate_limit import RateLimiter
     from cfpb_etl.model.part import Part, RawPart
-    from cfpb_etl.model.source import Reached
+    from cfpb_etl.model.source import Watermark
 
 BULK_URL = "https://files.consumerfinance.gov/ccdb/complaints.csv.zip"  # DATA.md section 1
 MOST_WITHDRAWN = 1 / 100  # of the stored complaints; of the archive, 0.2 % were gone (DATA.md 4)
@@ -35,11 +34,11 @@ class BulkFile:
     file: str = BULK_URL
     database: Path = Path("complaints.db")
     allow_withdrawals: bool = False
-    known: Version | None = None
+    known: FileVersion | None = None
 
     kind: ClassVar[str] = MIRROR
-    pace: ClassVar[Pace | None] = None
-    lanes: ClassVar[int] = 1
+    pace: ClassVar[RateLimiter | None] = None
+    max_concurrency: ClassVar[int] = 1
     limit: ClassVar[int | None] = None
     updates: ClassVar[int | None] = None
     proves_absence: ClassVar[bool] = True
@@ -53,9 +52,9 @@ class BulkFile:
         """Return what is asked for, as JSON: everything."""
         return "{}"
 
-    def given(self, reached: Reached) -> BulkFile:
+    def resume_from(self, watermark: Watermark) -> BulkFile:
         """Return this, and the version of the file that the database holds."""
-        return replace(self, known=reached.versions.get(self._part.key))
+        return replace(self, known=watermark.versions.get(self._part.key))
 
     @property
     def _part(self) -> FilePart:
@@ -65,9 +64,9 @@ class BulkFile:
         """Return the file."""
         return [self._part]
 
-    def part_of(self, progress: str) -> FilePart:
-        """Return the file that `as_progress` told of."""
-        return FilePart.of_progress(progress)
+    def part_from_json(self, progress: str) -> FilePart:
+        """Return the file that `to_json` told of."""
+        return FilePart.from_json(progress)
 
     def fetch(self, part: FilePart) -> RawPart:
         """Bring the file here, unless the database holds this very version.
@@ -76,12 +75,12 @@ class BulkFile:
             ServerError: One of its subclasses, for every way in which a download can fail.
             FileError: One of its subclasses, if the file cannot be used or there is no room for it.
         """
-        facts = {
+        info = {
             "proves_absence": True,
             "most_withdrawn": 1.0 if self.allow_withdrawals else MOST_WITHDRAWN,
         }
-        return fetch_complaint_file(part, self.database, self.known, facts)
+        return fetch_complaint_file(part, self.database, self.known, info)
 
-    def divided(self, raw: RawPart, under_way: int) -> Sequence[Part]:  # noqa: ARG002
+    def split(self, raw: RawPart, under_way: int) -> Sequence[Part]:  # noqa: ARG002
         """Return what follows the file, which is nothing."""
         return raw.following

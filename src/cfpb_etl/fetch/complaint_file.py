@@ -20,7 +20,7 @@ from cfpb_etl.fetch.csv_file import is_zip, opened, unzipped_size, verify, zippe
 from cfpb_etl.fetch.errors import DamagedDownloadError, NotEnoughSpaceError, UnreadableFileError
 from cfpb_etl.fetch.http.download import discard, fetch_file
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import Content, Facts, RawPart, Reading, Version
+from cfpb_etl.model.part import FileVersion, ParsedContent, PartInfo, RawPart, ReadStats
 from cfpb_etl.parse.csv_process import read_file
 from cfpb_etl.parse.csv_rows import newest_day
 
@@ -77,13 +77,13 @@ class FilePart:
         """Return what its progress is known by."""
         return self.address
 
-    def as_progress(self) -> str:
+    def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def of_progress(cls, progress: str) -> FilePart:
-        """Return the file that `as_progress` told of."""
+    def from_json(cls, progress: str) -> FilePart:
+        """Return the file that `to_json` told of."""
         return cls(**json.loads(progress))
 
     def first(self) -> FilePart:
@@ -91,13 +91,13 @@ class FilePart:
         return self
 
 
-def read_nothing(_content: object, _name: str) -> Content:
+def read_nothing(_content: object, _name: str) -> ParsedContent:
     """Return no complaints: of a part that brings none."""
-    return Content([], Complaint._fields, frozenset(), Reading())
+    return ParsedContent([], Complaint._fields, frozenset(), ReadStats())
 
 
 def fetch_complaint_file(
-    part: FilePart, database: Path, known: Version | None, facts: Mapping[str, Any]
+    part: FilePart, database: Path, known: FileVersion | None, info: Mapping[str, Any]
 ) -> RawPart:
     """Bring a file here, beside the database, or find it where it is.
 
@@ -105,7 +105,7 @@ def fetch_complaint_file(
         part: The file.
         database: The SQLite file that its complaints are for.
         known: The version of it that the database holds, and that is not wanted again.
-        facts: What its source knows of it, by the names of `Facts`.
+        info: What its source knows of it, by the names of `PartInfo`.
 
     Raises:
         ServerError: One of its subclasses, for every way in which a download can fail.
@@ -123,15 +123,15 @@ def fetch_complaint_file(
             tell=_tell,
         )
         if came is None:
-            return _known(part, known, facts)
+            return _known(part, known, info)
         version, stored = came.version, partial(discard, path)
     else:
-        path, version, stored = Path(part.address), Version(), None
+        path, version, stored = Path(part.address), FileVersion(), None
     size = unzipped_size(path)
     _ensure_room_for(database, 0, size)
     as_of = part.as_of or version.day or _day_of(path)
     name = f"{part.name}, {_bytes(size)} of complaints as of {as_of}"
-    every = Facts(
+    every = PartInfo(
         part=part,
         name=name,
         rows=None,
@@ -140,9 +140,9 @@ def fetch_complaint_file(
         as_of=as_of,
         seconds=time.monotonic() - began,
         version=version,
-        **facts,
+        **info,
     )
-    read = read_file if every.complements else partial(read_file, database=database)
+    read = read_file if every.fills_gaps_only else partial(read_file, database=database)
     return RawPart(path, read, every, stored=stored)
 
 
@@ -158,10 +158,10 @@ def _verify(part: FilePart, path: Path) -> None:
         raise DamagedDownloadError(Path(part.name), error.detail) from error
 
 
-def _known(part: FilePart, known: Version | None, facts: Mapping[str, Any]) -> RawPart:
+def _known(part: FilePart, known: FileVersion | None, info: Mapping[str, Any]) -> RawPart:
     as_of = part.as_of or (known and known.day) or _today()
     name = f"{part.name}, unchanged"
-    every = Facts(part, name, None, None, None, as_of, version=known, is_known=True, **facts)
+    every = PartInfo(part, name, None, None, None, as_of, version=known, is_known=True, **info)
     return RawPart(None, read_nothing, every)
 
 

@@ -51,15 +51,15 @@ class Page:
         """Return what a window is known by however it is divided: its first day."""
         return self.since or ""
 
-    def as_progress(self) -> str:
+    def to_json(self) -> str:
         """Return it as JSON."""
         return json.dumps(
             {name: value for name, value in asdict(self).items() if value is not None}
         )
 
     @classmethod
-    def of_progress(cls, progress: str) -> Page:
-        """Return the page that `as_progress` told of."""
+    def from_json(cls, progress: str) -> Page:
+        """Return the page that `to_json` told of."""
         told = json.loads(progress)
         if "after" in told:
             told["after"] = tuple(told["after"])
@@ -69,7 +69,7 @@ class Page:
         """Return the first page of its window."""
         return Page(self.size, self.since, self.until)
 
-    def divided(self, into: int) -> tuple[Page, ...]:
+    def split(self, into: int) -> tuple[Page, ...]:
         """Divide what is left of the window by days, so that so many can be walked side by side.
 
         The first keeps the cursor and the window's beginning; the others begin anew.

@@ -25,25 +25,25 @@ from cfpb_etl.fetch.http.errors import (
     ThrottledError,
     UnexpectedBodyError,
 )
-from cfpb_etl.fetch.http.rate_limit import CFPB_SEARCHES, Allowance, pace_of
+from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, RateLimit, rate_limiter_for
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.model.dates import parse_date
 from cfpb_etl.model.errors import InvalidQueryError
-from cfpb_etl.model.part import Content, Facts, RawPart, Reading
+from cfpb_etl.model.part import ParsedContent, PartInfo, RawPart, ReadStats
 from cfpb_etl.model.query import Query
 from cfpb_etl.parse.search_hits import parse_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cfpb_etl.fetch.http.rate_limit import Pace
+    from cfpb_etl.fetch.http.rate_limit import RateLimiter
     from cfpb_etl.model.part import Part
-    from cfpb_etl.model.source import Reached
+    from cfpb_etl.model.source import Watermark
 
 SEARCH_URL = "https://www.consumerfinance.gov/data-research/consumer-complaints/search/api/v1/"
 PAGE_SIZE = 10_000  # the most that one answer was seen to hold (CCDB_API.md section 4)
 SMALL_PAGE_SIZE = 1_000  # after a 424 on a first page: the window may have shrunk
-LANES = 6  # windows side by side: enough for answers of 14 s at CFPB's pace
+MAX_CONCURRENCY = 6  # windows side by side: enough for answers of 14 s at CFPB's pace
 
 _END_OF_TIME = 253_402_300_800_000  # milliseconds to the year 10000, the calendar's last
 _MOST_COMPLAINTS = 2**40  # 18 million as this is written; anything like this is no count
@@ -62,7 +62,7 @@ class SearchApi:
             the safer order while complaints arrive (CCDB_API.md section 4).
         url: Where it is.
         kind: `api`, or `sample` for made-up complaints.
-        allowance: What the server allows, or None for one that does not count.
+        rate_limit: What the server allows, or None for one that does not count.
         page_size: Complaints a request.
         lookback: For an update: over how many days, before the last that the database covers. The
             query is then that of the database's last complete load.
@@ -76,7 +76,7 @@ class SearchApi:
     limit: int | None = None
     url: str = SEARCH_URL
     kind: str = "api"
-    allowance: Allowance | None = CFPB_SEARCHES
+    rate_limit: RateLimit | None = CFPB_RATE_LIMIT
     page_size: int = PAGE_SIZE
     lookback: int | None = None
     updates: int | None = None
@@ -97,9 +97,9 @@ class SearchApi:
         return "local emulator" if self.kind == "sample" else self.url
 
     @property
-    def lanes(self) -> int:
+    def max_concurrency(self) -> int:
         """Return how many windows may be walked side by side; with a limit there is one."""
-        return LANES if self.limit is None else 1
+        return MAX_CONCURRENCY if self.limit is None else 1
 
     @property
     def proves_absence(self) -> bool:
@@ -112,7 +112,7 @@ class SearchApi:
             self.query.described() | ({} if self.limit is None else {"limit": self.limit})
         )
 
-    def given(self, reached: Reached) -> SearchApi:
+    def resume_from(self, watermark: Watermark) -> SearchApi:
         """Return this, or for an update: what the database's last complete load asked for.
 
         An update looks back from the last day that the database covers, not from today: the days in
@@ -123,40 +123,40 @@ class SearchApi:
         """
         if self.lookback is None:
             return self
-        if reached.until is None:
+        if watermark.until is None:
             raise NothingToUpdateError
-        query = Query.of_description(json.loads(reached.query))
-        back = date.fromisoformat(reached.until) - timedelta(self.lookback)
+        query = Query.from_dict(json.loads(watermark.query))
+        back = date.fromisoformat(watermark.until) - timedelta(self.lookback)
         since = max(filter(None, (query.since, back.isoformat())))
         return replace(
-            self, query=replace(query, since=since), lookback=None, updates=reached.load_id
+            self, query=replace(query, since=since), lookback=None, updates=watermark.load_id
         )
 
     def parts(self) -> Sequence[Page]:
         """Return the first page, of one window: how many complaints it has, its answer tells."""
         return [Page(self.page_size, self.query.since, self.query.until)]
 
-    def part_of(self, progress: str) -> Page:
-        """Return the page that `as_progress` told of."""
-        return Page.of_progress(progress)
+    def part_from_json(self, progress: str) -> Page:
+        """Return the page that `to_json` told of."""
+        return Page.from_json(progress)
 
-    def divided(self, raw: RawPart, under_way: int) -> Sequence[Part]:
-        """Divide what is left of a window, if that many lanes are needed to use the allowance.
+    def split(self, raw: RawPart, under_way: int) -> Sequence[Part]:
+        """Divide what is left of a window, if that many max_concurrency are needed to use the rate_limit.
 
         Requests a second times the seconds of an answer is how many must be under way (Little's
         law), and a quarter more, since answers take unequal time. A window more costs about half a
         request: its last page is not full.
         """
-        if self.limit is not None or self.allowance is None or not raw.following:
+        if self.limit is not None or self.rate_limit is None or not raw.following:
             return raw.following
-        rate = self.allowance.requests / self.allowance.seconds
-        wanted = min(self.lanes, 1 + int(1.25 * rate * raw.facts.seconds))
-        return cast("Page", raw.following[0]).divided(wanted - under_way)
+        rate = self.rate_limit.requests / self.rate_limit.seconds
+        wanted = min(self.max_concurrency, 1 + int(1.25 * rate * raw.info.seconds))
+        return cast("Page", raw.following[0]).split(wanted - under_way)
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> RateLimiter:
         """Return the gate that every request to its server goes through."""
-        return pace_of(urlsplit(self.url).netloc, self.allowance)
+        return rate_limiter_for(urlsplit(self.url).netloc, self.rate_limit)
 
     def fetch(self, part: Page) -> RawPart:
         """Fetch one page, at the server's pace.
@@ -192,7 +192,7 @@ class SearchApi:
             newest = max(answer.newest_day, part.since or "")
             part = replace(part, until=min(filter(None, (part.until, newest))))
         following = self._following(part, answer, url)
-        facts = Facts(
+        info = PartInfo(
             part=part,
             name=f"{part}, {len(answer.hits):,} complaints",
             rows=len(answer.hits),
@@ -203,7 +203,7 @@ class SearchApi:
             proves_absence=self.proves_absence,
             seconds=seconds,
         )
-        return RawPart(answer.hits, read_page, facts, () if following is None else (following,))
+        return RawPart(answer.hits, read_page, info, () if following is None else (following,))
 
     def _parameters(self, part: Page) -> list[tuple[str, str]]:
         parameters = [
@@ -265,14 +265,14 @@ def fetch_count(query: Query, url: str = SEARCH_URL) -> int:
     return _Answer.of(get_json(url), url).matching
 
 
-def read_page(hits: list[msgspec.Raw], name: str) -> Content:
+def read_page(hits: list[msgspec.Raw], name: str) -> ParsedContent:
     """Return the complaints of a page, which are all here.
 
     Raises:
         InvalidHitError: If a hit cannot be a complaint.
     """
     complaints, columns, unknown = parse_page(hits, name)
-    return Content(complaints, columns, unknown, Reading(rows=len(complaints)))
+    return ParsedContent(complaints, columns, unknown, ReadStats(rows=len(complaints)))
 
 
 def _sort_value(raw: msgspec.Raw, url: str) -> tuple[int, str]:

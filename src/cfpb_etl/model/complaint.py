@@ -33,7 +33,7 @@ class Complaint(NamedTuple):
 
 
 # What CFPB has sent in every release so far (CCDB_API.md section 0): to miss one of these is news.
-OF_EVERY_RELEASE = frozenset(Complaint._fields) - {
+ALWAYS_SENT = frozenset(Complaint._fields) - {
     "complaint_what_happened",
     "consumer_consent_provided",
     "consumer_disputed",

@@ -1,45 +1,49 @@
-"""A part of a load: where it begins, what came of it, and what it was parsed to."""
+"""A part of a load, at each stage: to be fetched, fetched, and parsed.
+
+A part is a page of the search API or a file. It is the unit of loss: its rows and the progress
+after it are one transaction.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyroaring import BitMap64
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from pathlib import Path
 
     from cfpb_etl.model.complaint import Complaint
 
 
 class Part(Protocol):
-    """A place to start fetching: small, picklable, and named for a person by its text."""
+    """A page or file to fetch: small, picklable, and printable."""
 
     @property
     def key(self) -> str:
-        """Return what it shares with the parts that lead up to it, and with no other."""
+        """Return the name of its window: all pages of a date window share one key."""
         ...
 
-    def as_progress(self) -> str:
-        """Return what the database remembers of this part, as JSON."""
+    def to_json(self) -> str:
+        """Return it as JSON, for the database."""
         ...
 
     def first(self) -> Part:
-        """Return the part with which its key began, to read all of it again."""
+        """Return the first part of its window, to read the window again."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """What a server says that tells one version of a file from another.
+class FileVersion:
+    """What a server sends to tell one version of a file from another.
 
     Attributes:
-        etag: Its ETag.
-        last_modified: Its Last-Modified, an HTTP date as the server writes it.
+        etag: The ETag header.
+        last_modified: The Last-Modified header, an HTTP date.
     """
 
     etag: str | None = None
@@ -50,90 +54,48 @@ class Version:
         """Return the day of the last change, `YYYY-MM-DD` in UTC, or None if there is none."""
         try:
             moment = parsedate_to_datetime(self.last_modified or "")
-            # Where the zone is unknown, -0000, the moment is in UTC and Python leaves it without.
+            # The zone -0000 means UTC, and Python then returns a moment without a zone.
             return (moment.astimezone(UTC) if moment.tzinfo else moment).date().isoformat()
         except (ValueError, OverflowError):
             return None
 
 
-@dataclass
-class Reading:
-    """What a part turned out to hold, known when its complaints have been handed over.
+class Age(NamedTuple):
+    """How old the data of a part are.
 
     Attributes:
-        rows: Complaints handed over, and known ones.
-        known: Of these, those that the database holds as they are, so that they are not handed
-            over.
-        days: The first and the last day received of known ones; empty if there are none.
-        repeated: Complaints handed over whose id came before in the part; the later copy counts.
-        repeated_ids: The ids of these.
-        rejected: Rows that cannot be complaints.
-        nameless: Of these, rows that do not tell which complaint they are of.
-        headers: Rows that repeat the header.
-        remarks: The first of all that was odd, each with its line.
-        ids: The ids of all rows, of rejected ones too. None where the database collects them, for
-            a window of several parts.
-        share: How much of the part has been read by now, from 0 to 1.
-        keep: What is to be told the fingerprints of its lines meanwhile, by which they are known
-            the next time; None where nobody wants them.
+        as_of: The day of the data, `YYYY-MM-DD`.
+        evidence: What says so, such as `Last-Modified`.
+        earliest: The earliest day that the data can be of; None for the newest day received.
     """
 
-    rows: int = 0
-    known: int = 0
-    days: list[str] = field(default_factory=list)
-    repeated: int = 0
-    repeated_ids: BitMap64 = field(default_factory=BitMap64)
-    rejected: int = 0
-    nameless: int = 0
-    headers: int = 0
-    remarks: list[str] = field(default_factory=list)
-    ids: BitMap64 | None = None
-    share: float = 0.0
-    keep: Callable[[bytes], object] | None = None
-
-
-class Content(NamedTuple):
-    """What a part's reader makes of it.
-
-    Attributes:
-        complaints: Handed out once; while they are, `reading` comes about.
-        columns: The columns that every complaint carries. Only these may replace a value that is
-            stored; any other may fill an empty one.
-        unknown: Names in it that are no column and not known to be left out.
-        reading: What it turns out to hold.
-    """
-
-    complaints: Iterable[Complaint]
-    columns: Collection[str]
-    unknown: Collection[str]
-    reading: Reading
-
-
-# From what a part brought, and its name.
-Reader = Callable[[Any, str], Content]
+    as_of: str
+    evidence: str
+    earliest: str | None = None
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of a part that came, besides its complaints.
+class PartInfo:
+    """What is known of a fetched part besides its complaints.
 
     Attributes:
-        part: The part that was asked for.
-        name: Its name for a person, such as `page 3, 10,000 complaints`.
-        rows: How many complaints it carries; None for a file, whose rows nobody has counted yet.
-        matching: How many complaints the source counts in all parts of its key; None for a file,
-            which is all of its key.
-        expected: Of these, how many are wanted: fewer where the query is limited.
-        as_of: The day of the source's data, `YYYY-MM-DD`.
-        days: The first and the last day received that its key covers; None is open.
-        proves_absence: Whether a complaint of these days that is in no part of its key is gone.
+        part: The part that was fetched.
+        name: Its name for people, such as `page 3, 10,000 complaints`.
+        rows: How many complaints it has; None for a file, which is counted while it is stored.
+        matching: How many complaints the source counts in the part's window; None for a file,
+            which is a window of its own.
+        expected: How many of these are wanted: fewer where the query is limited.
+        age: How old its data are; None until the file has been read.
+        days: The first and last day received that the window covers; None is open.
+        proves_absence: Whether a complaint of these days that is missing from the window is gone.
         seconds: How long the source took to send it.
-        most_withdrawn: The largest share of the stored complaints that may be gone, from 0 to 1,
-            before the part is refused as one that cannot be right.
-        complements: Whether it only rounds off what others brought: a complaint that nobody else
-            has is stored where all that CFPB has was loaded, and left out of a partial pull.
-        version: What tells this version of a file from another.
-        is_known: Whether the database holds this very version, so that nothing came.
+        max_withdrawn: The largest share of the stored complaints that may be missing, from 0 to 1,
+            before the part is rejected as implausible.
+        fills_gaps_only: Whether its values only fill gaps: a complaint that is not stored is added
+            where the database holds all that CFPB has, and skipped in a partial database.
+        version: Which version of the file it is.
+        is_unchanged: Whether this version of the file is stored already, so that nothing was sent.
+        source_total: How many complaints the source has in all, where it says so.
     """
 
     part: Part
@@ -141,109 +103,170 @@ class Facts:
     rows: int | None
     matching: int | None
     expected: int | None
-    as_of: str
+    age: Age | None
     days: tuple[str | None, str | None] = (None, None)
     proves_absence: bool = False
     seconds: float = 0.0
-    most_withdrawn: float = 1.0
-    complements: bool = False
-    version: Version | None = None
-    is_known: bool = False
+    max_withdrawn: float = 1.0
+    fills_gaps_only: bool = False
+    version: FileVersion | None = None
+    is_unchanged: bool = False
+    source_total: int | None = None
+
+    @property
+    def is_window(self) -> bool:
+        """Say whether it is a window of its own, as a file is, and not one page of several."""
+        return self.matching is None
+
+
+class CsvFile(NamedTuple):
+    """A fetched file of complaints.
+
+    Attributes:
+        path: Where it lies: a CSV, zipped or not.
+        database: The SQLite file whose stored lines need not be parsed again, or None.
+    """
+
+    path: Path
+    database: Path | None
 
 
 class RawPart:
-    """What came, as it came.
+    """A part as it was fetched. It knows nothing of parsing.
 
-    A plain class on purpose: Prefect walks lists, namedtuples and dataclasses that are handed from
-    task to task, which for 100,000 complaints costs 5 s and for a plain class nothing.
+    A plain class, because Prefect walks through lists, named tuples and dataclasses that one task
+    hands to another: 5 s for 100,000 complaints, and nothing for a plain class.
 
     Attributes:
-        facts: What is known of it.
-        following: The parts that follow it; empty when it was the last of its key.
+        info: What is known of it.
+        next_parts: The parts that follow it; empty after the last of its window.
+        on_stored: What to call when it is stored, such as the removal of a download.
+        attempts: How many attempts the fetch took.
     """
 
     def __init__(
         self,
-        content: object,  # each source has a kind of content that its reader knows
-        read: Reader,
-        facts: Facts,
-        following: Sequence[Part] = (),
-        stored: Callable[[], object] | None = None,
+        content: object,  # bytes of hits, a CsvFile, or None: the parser chooses by the type
+        info: PartInfo,
+        next_parts: Sequence[Part] = (),
+        on_stored: Callable[[], object] | None = None,
     ) -> None:
         self._content = content
-        self._read = read
-        self._stored = stored
-        self.facts = facts
-        self.following = following
+        self.info = info
+        self.next_parts = next_parts
+        self.on_stored = on_stored
+        self.attempts = 1
 
     def __str__(self) -> str:
-        return self.facts.name
+        return self.info.name
 
     @property
     def rows(self) -> int | None:
-        """Return how many complaints it carries, where that is known."""
-        return self.facts.rows
+        """Return how many complaints it has, where that is known."""
+        return self.info.rows
 
-    def parsed(self) -> ParsedPart:
-        """Read the content and let it go: Prefect keeps about half of what is submitted to it.
-
-        Raises:
-            CfpbEtlError: When it cannot be read as complaints.
-        """
+    def take_content(self) -> object:
+        """Return the content and drop it: Prefect keeps about half of all submitted results."""
         content, self._content = self._content, None
-        read = self._read(content, self.facts.name)
-        return ParsedPart(read, self.facts, self.following, self._stored)
+        return content
+
+
+@dataclass
+class ReadStats:
+    """What reading a part has found so far.
+
+    Attributes:
+        rows: Complaints read, with the unchanged ones.
+        unchanged: Complaints that were skipped because their line is stored unchanged.
+        days: The first and last day received of unchanged ones; empty if there are none.
+        duplicates: Complaints whose id occurs earlier in the part; the last copy counts.
+        duplicate_ids: The ids of these.
+        rejected: Rows that are not valid complaints.
+        without_id: Rejected rows from which no complaint id can be read.
+        repeated_headers: Rows that repeat the header.
+        warnings: The first problems found, each with its line.
+        ids: The ids of all rows, of rejected ones too. None for a page: the database collects the
+            ids of a window.
+    """
+
+    rows: int = 0
+    unchanged: int = 0
+    days: list[str] = field(default_factory=list)
+    duplicates: int = 0
+    duplicate_ids: BitMap64 = field(default_factory=BitMap64)
+    rejected: int = 0
+    without_id: int = 0
+    repeated_headers: int = 0
+    warnings: list[str] = field(default_factory=list)
+    ids: BitMap64 | None = None
+
+
+class Batch(NamedTuple):
+    """Some hundred complaints of a part, in its order.
+
+    Attributes:
+        complaints: The complaints; empty for unchanged lines.
+        line_hashes: The hashes of their lines, 8 bytes each; empty where lines are not compared.
+    """
+
+    complaints: list[Complaint]
+    line_hashes: bytes = b""
+
+
+class ParsedContent(NamedTuple):
+    """What a parser makes of the content of a part.
+
+    Attributes:
+        batches: The complaints, handed out once.
+        columns: The columns that every complaint has. Only these may replace a stored value; any
+            other column may fill a gap.
+        unknown_columns: Names in the content for which there is no column.
+        read_stats: What reading has found; complete when all batches have been handed out.
+        age: How old the data are, where reading the content shows that; else None.
+    """
+
+    batches: Iterable[Batch]
+    columns: Collection[str]
+    unknown_columns: Collection[str]
+    read_stats: ReadStats
+    age: Age | None = None
 
 
 class ParsedPart:
     """The complaints of a part, to be stored once.
 
-    Those of a page are here; those of a file are read while they are stored, so that what is wrong
-    with them shows then.
+    The complaints of a page are parsed already. Those of a file are parsed while they are stored,
+    so errors in the rows are raised then.
 
     Attributes:
-        columns: As in `Content`, as are `unknown` and `reading`.
-        facts: As in `RawPart`, as is `following`.
+        info: As in `RawPart`, and so are `next_parts` and `on_stored`.
+        content: What the parser made of it.
     """
 
-    def __init__(
-        self,
-        content: Content,
-        facts: Facts,
-        following: Sequence[Part],
-        stored: Callable[[], object] | None = None,
-    ) -> None:
-        complaints, self.columns, self.unknown, self.reading = content
-        self._complaints: Iterable[Complaint] | None = complaints
-        self._stored = stored
-        self.facts = facts
-        self.following = following
+    def __init__(self, content: ParsedContent, raw: RawPart, info: PartInfo) -> None:
+        self._batches: Iterable[Batch] | None = content.batches
+        self.columns = content.columns
+        self.unknown_columns = content.unknown_columns
+        self.read_stats = content.read_stats
+        self.info = info
+        self.next_parts = raw.next_parts
+        self.on_stored = raw.on_stored
 
     def __str__(self) -> str:
-        return self.facts.name
+        return self.info.name
 
     @property
     def rows(self) -> int | None:
-        """Return how many complaints it carries, where that is known."""
-        return self.facts.rows
+        """Return how many complaints it has, where that is known."""
+        return self.info.rows
 
-    @property
-    def remark(self) -> str:
-        """Return what a picture should say of how it is read, or ""."""
-        return "" if self.rows is not None else "read while it is stored"
-
-    def complaints(self) -> Iterable[Complaint]:
-        """Hand over the complaints, which this part then forgets.
+    def take_batches(self) -> Iterable[Batch]:
+        """Return the complaints and drop them.
 
         Raises:
-            RuntimeError: If they were handed over before: none at all would pass for a part stored.
+            RuntimeError: If they were taken before; an empty part would pass for a stored one.
         """
-        complaints, self._complaints = self._complaints, None
-        if complaints is None:
-            raise RuntimeError(f"{self} was already handed over to be stored")
-        return complaints
-
-    def release(self) -> None:
-        """Let go what the part was read from, such as a downloaded file: it is stored."""
-        if self._stored is not None:
-            self._stored()
+        batches, self._batches = self._batches, None
+        if batches is None:
+            raise RuntimeError(f"{self} was already taken to be stored")
+        return batches

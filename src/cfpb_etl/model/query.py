@@ -87,7 +87,7 @@ class Query:
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
-    def of_description(cls, described: Mapping[str, Any]) -> Query:
+    def from_dict(cls, described: Mapping[str, Any]) -> Query:
         """Return the query that `described` told of, also after a way through JSON."""
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value

@@ -1,41 +1,38 @@
-"""The one shape that every source of complaints has for the flow.
-
-A source names its parts, fetches a part, and says how many may be fetched side by side. What is
-fetched knows how to be read and which part follows it, so that the flow never asks what kind of
-source it has.
-"""
+"""A source of complaints: its parts, how to fetch one, and how many to fetch in parallel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cfpb_etl.fetch.http.rate_limit import Pace
-    from cfpb_etl.model.part import Part, RawPart, Version
+    from cfpb_etl.model.part import FileVersion, Part, RawPart
+
+SourceKind: TypeAlias = Literal["api", "sample", "bulk", "archive"]
+"""What a load records as its source: CFPB's search API, made-up complaints from the emulator,
+CFPB's daily file of all complaints, or its archive of narratives."""
 
 
 @dataclass(frozen=True)
-class Reached:
-    """How far a database has come, for a source that goes on from there.
+class Watermark:
+    """How far a database is loaded, for a source that resumes from there.
 
     Attributes:
-        load_id: The newest complete load that was not limited, of the source's kind or of all that
-            CFPB has; None where there is none.
-        query: What it asked for, as its source described it.
-        until: The last day that it covers, or an update of it since; None when nothing matched.
-        versions: Of each file that a complete load of the source's kind stored, the version that
-            was stored last, by the key of its part.
-        added_since: Whether a load of another kind has added complaints since then, or was one of
-            all that CFPB has, so that what was left out may come in.
+        load_id: The newest complete load without a limit, of the source's kind or of all that CFPB
+            has; None where there is none.
+        query: What that load asked for, as the source's JSON.
+        covers_until: The last day that it, or an update of it, covers; None when nothing matched.
+        versions: The stored version of each file, by the key of its part.
+        added_since: Whether another kind of load has added complaints since then, or was a load of
+            all that CFPB has, so that skipped complaints can now be added.
     """
 
     load_id: int | None = None
     query: str = "{}"
-    until: str | None = None
-    versions: Mapping[str, Version] = field(default_factory=dict)
+    covers_until: str | None = None
+    versions: Mapping[str, FileVersion] = field(default_factory=dict)
     added_since: bool = False
 
 
@@ -43,11 +40,8 @@ class Source(Protocol):
     """Where complaints come from: a small, picklable value."""
 
     @property
-    def kind(self) -> str:
-        """Return what a load of it is recorded as.
-
-        That is `api`, `sample` for made-up complaints, or `bulk` and `archive` for CFPB's files.
-        """
+    def kind(self) -> SourceKind:
+        """Return what a load of it is recorded as."""
         ...
 
     @property
@@ -56,13 +50,13 @@ class Source(Protocol):
         ...
 
     @property
-    def pace(self) -> Pace | None:
-        """Return the gate that every request to its server goes through, if there is one."""
+    def part_noun(self) -> str:
+        """Return what its parts are called, such as `page`."""
         ...
 
     @property
-    def lanes(self) -> int:
-        """Return how many parts may be fetched side by side."""
+    def max_concurrency(self) -> int:
+        """Return how many parts may be fetched in parallel."""
         ...
 
     @property
@@ -71,44 +65,58 @@ class Source(Protocol):
         ...
 
     @property
-    def updates(self) -> int | None:
-        """Return the load that it brings up to date, or None."""
+    def is_update(self) -> bool:
+        """Say whether it repeats an earlier load."""
+        ...
+
+    @property
+    def updates_load_id(self) -> int | None:
+        """Return the load that it repeats, once that has been found, or None."""
+        ...
+
+    @property
+    def is_partial(self) -> bool:
+        """Say whether it asks for a part of CFPB's complaints only."""
         ...
 
     @property
     def proves_absence(self) -> bool:
-        """Say whether a complaint of the days asked for that does not come is gone."""
+        """Say whether a complaint of the days asked for that is not received is gone."""
         ...
 
-    def described(self) -> str:
+    def rate_limit_use(self) -> str:
+        """Return how much of the server's rate limit is in use, in words, or ""."""
+        ...
+
+    def query_json(self) -> str:
         """Return what is asked for as JSON, for the record."""
         ...
 
-    def given(self, reached: Reached) -> Source:
-        """Return what is to be asked for, given how far the database has come."""
+    def resume_from(self, watermark: Watermark) -> Source:
+        """Return what to ask for, given how far the database is loaded."""
         ...
 
     def parts(self) -> Sequence[Part]:
         """Return the parts to start with."""
         ...
 
-    def part_of(self, progress: str) -> Part:
-        """Return the part that `as_progress` told of."""
+    def part_from_json(self, text: str) -> Part:
+        """Return the part that `to_json` wrote."""
         ...
 
     def fetch(self, part: Any) -> RawPart:  # noqa: ANN401 - each source has a part type of its own
         """Fetch one part.
 
         Raises:
-            ServerError: One of its subclasses, for every way in which that can fail.
+            ServerError: One of its subclasses, for each way in which that can fail.
         """
         ...
 
-    def divided(self, raw: RawPart, under_way: int) -> Sequence[Part]:
-        """Return what follows a part, divided where more should be fetched side by side.
+    def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
+        """Return the parts that follow a fetched one, split if more can be fetched in parallel.
 
         Args:
-            raw: What came.
-            under_way: How many other parts are being fetched.
+            raw: The fetched part.
+            in_flight: How many other parts are being fetched.
         """
         ...

@@ -18,7 +18,7 @@ from prefect.artifacts import (
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
-from cfpb_etl.model.load_stats import LoadReport, how_to_repeat, what_is_kept
+from cfpb_etl.model.load_stats import LoadStats, how_to_repeat, what_is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,15 +55,17 @@ def record_run(outcome: RunOutcome, database: Path, picture: Path | None, *, lim
 
 def summary(outcome: RunOutcome, database: Path, *, limited: bool, again: str) -> str:
     """Return what a run did, how it ended, and how it is repeated if need be, in Markdown."""
-    report, known = outcome.report, outcome.report.known_files
+    report, known = outcome.report, outcome.report.unchanged_files
     retries = sum(figures.retries for figures in outcome.tasks.values())
-    facts = {
+    info = {
         "asked for": _code(outcome.asked) if outcome.asked else "",
         "files not read": f"{known:,}, not changed since the last load" if known else "",
         "complaints read": f"{report.rows:,}",
         "of these": report.counts,
         "received": f"{report.oldest} to {report.newest}" if report.oldest else "",
-        "proof": f"{report.expected:,} expected, {report.kept:,} came" if report.windows else "",
+        "proof": f"{report.expected:,} expected, {report.received:,} came"
+        if report.windows
+        else "",
         "database": _code(str(database)),
         "took": f"{(outcome.ended - outcome.began).total_seconds():,.1f} s",
         "retries": f"{retries:,}" if retries else "",
@@ -73,7 +75,7 @@ def summary(outcome: RunOutcome, database: Path, *, limited: bool, again: str) -
         kept = what_is_kept(report.rows, database, limited=limited, again=again)
         lines += [*map(_verbatim, (outcome.message, kept)), ""]
     lines += ["| | |", "|---|---|"]
-    lines += [f"| {name} | {words} |" for name, words in facts.items() if words]
+    lines += [f"| {name} | {words} |" for name, words in info.items() if words]
     if report.warnings:
         lines += ["", "## What to know", "", *map(_verbatim, report.warnings)]
     return "\n".join(lines)
@@ -132,7 +134,7 @@ class _Progress(logging.Handler):
     def __init__(self, limit: int | None) -> None:
         super().__init__(logging.INFO)
         self._limit = limit
-        self._report = LoadReport()
+        self._report = LoadStats()
         self._artifact: UUID | None = None
         self._next = time.monotonic() + _SECONDS_OF_A_SHORT_RUN
         self._share = self._told = 0.0

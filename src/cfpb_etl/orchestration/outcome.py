@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from cfpb_etl.errors import CfpbEtlError
-from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.model.load_stats import LoadStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ class RunOutcome:
     tasks: dict[str, TaskFigures] = field(default_factory=dict)
     message: str = ""
     asked: str = ""
-    report: LoadReport = field(default_factory=LoadReport)
+    report: LoadStats = field(default_factory=LoadStats)
 
 
 _lock = threading.Lock()
@@ -132,7 +132,7 @@ def observe(task: AnyTask, task_run: TaskRun, state: State[Any]) -> None:
         figures.spans.append((task_run.start_time or state.timestamp, state.timestamp))
         if state.is_completed():
             figures.completed += 1
-            if isinstance(result, LoadReport):
+            if isinstance(result, LoadStats):
                 outcome.report += result
             rows = getattr(result, "rows", None)
             if rows is not None:

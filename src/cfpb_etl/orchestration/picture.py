@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import graphviz
 from prefect import Task
 
-from cfpb_etl.model.atomic_file import write_whole
+from cfpb_etl.model.atomic_file import write_atomically
 from cfpb_etl.orchestration.errors import PictureError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def draw_flow(flow: AnyFlow, path: Path, outcome: RunOutcome | None = None) -> P
         raise PictureError(f"A picture is .svg or .png, which {path.name!r} is not.")
     picture = _rendered(_dot(flow, outcome), kind)
     try:
-        write_whole(path, picture)
+        write_atomically(path, picture)
     except OSError as error:
         raise PictureError(f"The picture {path} could not be written: {error.strerror}.") from error
     return path

@@ -123,7 +123,7 @@ class UsersServer:
         """Leave it alone: it is not ours."""
 
 
-def prefect_api() -> TemporaryServer | UsersServer:
+def prefect_server_for_run() -> TemporaryServer | UsersServer:
     """Return Prefect's API, as the user's settings have it."""
     api_url = PREFECT_API_URL.value()
     if api_url or not PREFECT_SERVER_EPHEMERAL_ENABLED.value():

@@ -25,10 +25,10 @@ from pyroaring import BitMap64
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.csv_file import opened
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import Content, Reading
+from cfpb_etl.model.part import ParsedContent, ReadStats
 from cfpb_etl.parse.csv_rows import ComplaintRows
 from cfpb_etl.parse.errors import ReaderDiedError, TooManyRejectedError
-from cfpb_etl.parse.line_hashes import KnownLines
+from cfpb_etl.parse.line_hashes import StoredLines
 from cfpb_etl.store.sqlite_file import connect, named_errors
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _ROWS, _END, _ERROR = b"R", b"E", b"X"
 log = logging.getLogger(__name__)
 
 
-def read_file(path: Path, _name: str, database: Path | None = None) -> Content:
+def read_file(path: Path, _name: str, database: Path | None = None) -> ParsedContent:
     """Check a file's header, and return its complaints as a stream that is read once.
 
     Args:
@@ -56,32 +56,34 @@ def read_file(path: Path, _name: str, database: Path | None = None) -> Content:
     """
     with opened(path) as (lines, _, _):
         header = ComplaintRows(lines, path).header
-    reading = Reading()
-    return Content(
-        chain.from_iterable(_streamed(path, reading, database)),
+    read_stats = ReadStats()
+    return ParsedContent(
+        chain.from_iterable(_streamed(path, read_stats, database)),
         frozenset(header.places),
         header.unknown,
-        reading,
+        read_stats,
     )
 
 
 def _streamed(
-    path: Path, reading: Reading, database: Path | None = None
+    path: Path, read_stats: ReadStats, database: Path | None = None
 ) -> Iterator[list[Complaint]]:
-    """Yield a file's complaints, some hundred at a time; `reading` is filled in meanwhile."""
+    """Yield a file's complaints, some hundred at a time; `read_stats` is filled in meanwhile."""
     decode = msgspec.msgpack.Decoder(tuple[int, float, int, bytes, list[Complaint]]).decode
     told = 0
     with tempfile.TemporaryFile() as said, _reader(path, database, said) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
             while (came := _next_frame(process.stdout))[0] == _ROWS:
-                so_far, reading.share, reading.repeated, fingerprints, complaints = decode(came[1])
-                if fingerprints and reading.keep is not None:
-                    reading.keep(fingerprints)
+                so_far, read_stats.share, read_stats.duplicates, fingerprints, complaints = decode(
+                    came[1]
+                )
+                if fingerprints and read_stats.keep is not None:
+                    read_stats.keep(fingerprints)
                 yield complaints
                 if so_far >= told + _ROWS_BETWEEN_WORDS:
                     told = so_far
-                    words = {"so_far": f"{so_far:,} complaints", "share": reading.share}
+                    words = {"so_far": f"{so_far:,} complaints", "share": read_stats.share}
                     log.info("Storing", extra=words)
             code = process.wait()  # after anything else it ends by itself
         finally:
@@ -91,15 +93,15 @@ def _streamed(
             raise pickle.loads(frame)  # noqa: S301 - our own process's
         if letter != _END:
             raise ReaderDiedError(path, code, _last_line(said))
-        _fill(reading, frame)
-        _refuse_where_too_many_are_rejected(path, reading)
+        _fill(read_stats, frame)
+        _refuse_where_too_many_are_rejected(path, read_stats)
 
 
 def _reader(path: Path, database: Path | None, said: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - this very module
         # -P: what lies in the folder that we are called in is nothing to import.
         [sys.executable, "-P", "-m", __name__, *filter(None, (path, database))],
-        env=os.environ | {"PYTHONHASHSEED": "0"},  # for KnownLines
+        env=os.environ | {"PYTHONHASHSEED": "0"},  # for StoredLines
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=said,
@@ -130,18 +132,18 @@ def _read(pipe: IO[bytes], length: int) -> bytearray:
     return content
 
 
-def _fill(reading: Reading, frame: bytearray) -> None:
+def _fill(read_stats: ReadStats, frame: bytearray) -> None:
     told, ids = msgspec.msgpack.decode(frame)
     for name, value in told.items():
-        setattr(reading, name, value)
+        setattr(read_stats, name, value)
     for name, value in ids.items():
-        setattr(reading, name, BitMap64.deserialize(value))
+        setattr(read_stats, name, BitMap64.deserialize(value))
 
 
-def _refuse_where_too_many_are_rejected(path: Path, reading: Reading) -> None:
-    rows = reading.rows + reading.rejected
-    if reading.rejected > MOST_REJECTED * rows:
-        raise TooManyRejectedError(path, reading.rejected, rows, tuple(reading.remarks))
+def _refuse_where_too_many_are_rejected(path: Path, read_stats: ReadStats) -> None:
+    rows = read_stats.rows + read_stats.rejected
+    if read_stats.rejected > MOST_REJECTED * rows:
+        raise TooManyRejectedError(path, read_stats.rejected, rows, tuple(read_stats.warnings))
 
 
 def _last_line(said: IO[bytes]) -> str:
@@ -158,7 +160,7 @@ def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
         pipe.write(content)
 
     def write_rows(fingerprints: bytes, complaints: Sequence[Complaint] = ()) -> None:
-        done = rows.reading.rows, file.tell() / size, rows.reading.repeated
+        done = rows.read_stats.rows, file.tell() / size, rows.read_stats.duplicates
         write(_ROWS, encode((*done, fingerprints, complaints)))
 
     encode = msgspec.msgpack.Encoder().encode
@@ -167,8 +169,8 @@ def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
             rows = ComplaintRows(lines, path, known, write_rows)
             for complaints in rows:
                 write_rows(rows.fingerprints, complaints)
-        ids = {"ids": rows.ids, "repeated_ids": rows.reading.repeated_ids}
-        told = {name: value for name, value in vars(rows.reading).items() if name not in ids}
+        ids = {"ids": rows.ids, "repeated_ids": rows.read_stats.duplicate_ids}
+        told = {name: value for name, value in vars(rows.read_stats).items() if name not in ids}
         del told["keep"]
         serialized = {name: each.serialize() for name, each in ids.items()}
         write(_END, encode((told | {"share": 1.0}, serialized)))
@@ -177,13 +179,13 @@ def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
 
 
 @contextmanager
-def _known_lines(database: Path | None) -> Iterator[KnownLines | None]:
+def _known_lines(database: Path | None) -> Iterator[StoredLines | None]:
     if database is None:
         yield None
         return
     with named_errors(database), closing(connect(database)) as connection:
         connection.execute("BEGIN")  # one state to the end, that before what is being stored
-        yield KnownLines(connection)
+        yield StoredLines(connection)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from pyroaring import BitMap64
 
 from cfpb_etl.fetch.errors import UnreadableFileError
-from cfpb_etl.model.complaint import OF_EVERY_RELEASE
+from cfpb_etl.model.complaint import ALWAYS_SENT
 from cfpb_etl.model.dates import parse_date
 from cfpb_etl.model.load_stats import MOST_REMARKS
-from cfpb_etl.model.part import Reading
+from cfpb_etl.model.part import ReadStats
 from cfpb_etl.parse.errors import InvalidFieldError, UnexpectedColumnsError
-from cfpb_etl.parse.line_hashes import DAY, KnownLines, UnknownLines
+from cfpb_etl.parse.line_hashes import DAY, ChangedLines, StoredLines
 from cfpb_etl.parse.values import parse_columns, parse_fields, parse_id
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Header:
             if name and name not in COLUMNS
         )
         titles = {name: title for title, name in COLUMNS.items()}
-        missing = [titles[name] for name in titles if name in OF_EVERY_RELEASE - {*known}]
+        missing = [titles[name] for name in titles if name in ALWAYS_SENT - {*known}]
         twice = [titles[name] for name in titles if known.count(name) > 1]
         if missing or twice:
             raise UnexpectedColumnsError(path, missing, twice, self.row)
@@ -113,7 +113,7 @@ class ComplaintRows:
 
     Attributes:
         header: Its columns.
-        reading: What it turned out to hold so far, except for `ids`.
+        read_stats: What it turned out to hold so far, except for `ids`.
         fingerprints: Of the lines of the complaints that were handed out last; empty where these
             cannot be told line by line.
 
@@ -126,7 +126,7 @@ class ComplaintRows:
         self,
         lines: Iterable[str],
         path: Path,
-        known: KnownLines | None = None,
+        known: StoredLines | None = None,
         tell_known: Callable[[bytes], object] = len,
     ) -> None:
         csv.field_size_limit(LONGEST_FIELD)
@@ -136,17 +136,17 @@ class ComplaintRows:
         self.header = _header(first, path)
         self._ids = BitMap64()
         self._rejected_ids = BitMap64()
-        self.reading = Reading()
+        self.read_stats = ReadStats()
         self.fingerprints = b""
         self._lines_before = first.line_num  # of those that the reader of the rows is given
         self._known = known if known is not None and self.header.is_in_cfpbs_order else None
         self._tell_known = tell_known
-        self._unknown: UnknownLines | None = None
+        self._unknown: ChangedLines | None = None
         self._given: Iterator[str] = iter(())
         if self._known is not None:
             self._known.under(self.header.row)
             if self._known:
-                self._unknown = UnknownLines(lines, self._known, self._note_known)
+                self._unknown = ChangedLines(lines, self._known, self._note_known)
                 lines = chain.from_iterable(self._unknown)
             lines, self._given = tee(lines)
         self._rows = csv.reader(lines, strict=True)
@@ -179,10 +179,10 @@ class ComplaintRows:
 
     def _note_known(self, ids: BitMap64, days: Iterable[str], fingerprints: bytes) -> None:
         self._ids.update(ids)
-        self.reading.rows += len(ids)
-        self.reading.known += len(ids)
-        days = (*self.reading.days, *days)
-        self.reading.days = [min(days), max(days)]
+        self.read_stats.rows += len(ids)
+        self.read_stats.known += len(ids)
+        days = (*self.read_stats.days, *days)
+        self.read_stats.days = [min(days), max(days)]
         self._tell_known(fingerprints)
 
     def _parsed(self, rows: list[list[str]], line: int, given: list[str]) -> list[Complaint]:
@@ -206,7 +206,7 @@ class ComplaintRows:
             self._ids.update(ids)
             if self._known is not None and _are_plain(given, columns[0]):
                 self.fingerprints = self._known.fingerprints(given).tobytes()
-        self.reading.rows += len(complaints)
+        self.read_stats.rows += len(complaints)
         return complaints
 
     def _one_by_one(self, rows: list[list[str]], line: int) -> Iterator[Complaint]:
@@ -215,7 +215,7 @@ class ComplaintRows:
             if not row:
                 continue  # an empty line
             if self.header.is_again(row):
-                self.reading.headers += 1
+                self.read_stats.repeated_headers += 1
                 self._remark(begins, "the header stands here again")
             elif len(row) != width:
                 self._reject(begins, f"{len(row)} fields where the header has {width}")
@@ -231,20 +231,20 @@ class ComplaintRows:
 
     def _note_id(self, number: int, line: int) -> None:
         if number in self._ids:
-            self.reading.repeated += 1
-            self.reading.repeated_ids.add(number)
+            self.read_stats.duplicates += 1
+            self.read_stats.duplicate_ids.add(number)
             self._remark(line, f"complaint {number} came before; this later copy counts")
         self._ids.add(number)
 
     def _reject(self, line: int, problem: str, spelled_id: str | None = None) -> None:
-        self.reading.rejected += 1
+        self.read_stats.rejected += 1
         self._remark(line, problem)
         if spelled_id in ("", "None"):
             return  # CFPB's pipeline lets such rows through (DATA.md section 5): it is nobody's
         try:
             self._rejected_ids.add(parse_id(spelled_id))
         except InvalidFieldError:
-            self.reading.nameless += 1
+            self.read_stats.without_id += 1
 
     def _reject_broken(self, line: int, fault: str) -> None:
         if "field limit" in fault or "end of data" in fault:  # nobody knows how many rows it took
@@ -257,8 +257,8 @@ class ComplaintRows:
         self._reject(line, fault)
 
     def _remark(self, line: int, what: str) -> None:
-        if len(self.reading.remarks) < MOST_REMARKS:
-            self.reading.remarks.append(f"line {self._in_file(line):,}: {what}")
+        if len(self.read_stats.warnings) < MOST_REMARKS:
+            self.read_stats.warnings.append(f"line {self._in_file(line):,}: {what}")
 
     def _in_file(self, line: int) -> int:
         if self._unknown is None:

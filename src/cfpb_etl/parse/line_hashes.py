@@ -30,7 +30,7 @@ _DIGITS = 20  # of 64 bits
 _WINDOW = 16  # blocks: what comes at once lies in two, or in more where these are smaller
 
 
-class KnownLines:
+class StoredLines:
     """The lines that a database holds, of a file that is read in about the same order.
 
     What another version of this program kept, or kept of a file with other columns, is not found.
@@ -100,7 +100,7 @@ class KnownLines:
                 del self._window[next(iter(self._window))]
 
 
-class UnknownLines:
+class ChangedLines:
     """The lines of a file that have to be parsed: all but the known ones.
 
     Args:
@@ -113,7 +113,7 @@ class UnknownLines:
     def __init__(
         self,
         lines: Iterator[str],
-        known: KnownLines,
+        known: StoredLines,
         tell: Callable[[BitMap64, Iterable[str], bytes], object],
     ) -> None:
         self._lines = lines

@@ -37,7 +37,7 @@ class Drift:
     def __str__(self) -> str:
         if self.counted is None:
             return f"unknown; {self.failure}"
-        query = str(Query.of_description(self.query))
+        query = str(Query.from_dict(self.query))
         what = f"match {query}" if query else "complaints"
         moved = self.counted - self.known
         than = f"{abs(moved):,} {'more' if moved > 0 else 'fewer'} than" if moved else "as many as"
@@ -67,7 +67,7 @@ def known_count(connection: sqlite3.Connection) -> tuple[str, Drift | None]:
     described = json.loads(described)
     if described.pop("limit", None) is not None or "search" in described:
         return address, Drift(described, matching, load_id)
-    return address, Drift(described, _held(connection, Query.of_description(described)))
+    return address, Drift(described, _held(connection, Query.from_dict(described)))
 
 
 def _held(connection: sqlite3.Connection, query: Query) -> int:
@@ -108,6 +108,6 @@ def _held(connection: sqlite3.Connection, query: Query) -> int:
 def fetch_drift(known: Drift, url: str) -> Drift:
     """Ask CFPB for its count; that it cannot be asked is part of the answer, not an error."""
     try:
-        return replace(known, counted=fetch_count(Query.of_description(known.query), url))
+        return replace(known, counted=fetch_count(Query.from_dict(known.query), url))
     except CfpbEtlError as error:
         return replace(known, failure=error.brief)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cfpb_etl import __version__
 from cfpb_etl.fetch.errors import NotWritableFileError
-from cfpb_etl.model.atomic_file import write_whole
+from cfpb_etl.model.atomic_file import write_atomically
 from cfpb_etl.show.charts import COLOURS, bar_chart, chart_library, month_chart
 from cfpb_etl.show.status import Status, read_status
 from cfpb_etl.store.sqlite_file import opened_for_reading
@@ -108,7 +108,7 @@ def write_report(database: Path, page: Path) -> int:
         charts=json.dumps(charts, ensure_ascii=False).replace("<", "\\u003c"),
     )
     try:
-        write_whole(page, text.encode())
+        write_atomically(page, text.encode())
     except OSError as error:
         raise NotWritableFileError(page, str(error)) from error
     return status.complaints

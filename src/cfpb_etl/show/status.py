@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cfpb_etl.model.query import Query
 from cfpb_etl.show.drift import Drift, fetch_drift, known_count
-from cfpb_etl.store.lock import is_claimed
+from cfpb_etl.store.lock import is_locked
 from cfpb_etl.store.merge import MIRROR, is_mirrored
 from cfpb_etl.store.sqlite_file import opened_for_reading
 
@@ -185,9 +185,7 @@ def _outcome(load: LastLoad) -> str:
     if load.as_of:
         said += f", data of {load.as_of}"
     if load.complaints_read:
-        said += (
-            f": {load.inserted:,} inserted, {load.updated:,} updated, {load.unchanged:,} unchanged"
-        )
+        said += f": {load.new:,} inserted, {load.changed:,} updated, {load.unchanged:,} unchanged"
         said += f", {load.withdrawn:,} withdrawn" if load.withdrawn else ""
     return f"{said}; {' '.join(load.failure.split())}" if load.failure else said
 
@@ -213,7 +211,7 @@ def get_status(database: Path, url: str | None = None) -> Status:
 
 def read_status(connection: sqlite3.Connection, database: Path) -> Status:
     """Read what a database holds."""
-    claimed = is_claimed(database)
+    claimed = is_locked(database)
     lately = (datetime.now(UTC) - _LATELY).isoformat(timespec="seconds")
     (updated,) = connection.execute(
         "SELECT COALESCE(SUM(updated), 0) FROM load WHERE COALESCE(ended_at, started_at) >= ?",
@@ -247,7 +245,7 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
 def _as_it_ended(load: LastLoad, database: Path, *, claimed: bool) -> LastLoad:
     # One that was killed could not write that it ended; the next load will. One that ended, or
     # began, while this was read had the database before or has it now.
-    if load.outcome == "running" and not claimed and not is_claimed(database):
+    if load.outcome == "running" and not claimed and not is_locked(database):
         return replace(load, outcome="interrupted", failure="ended without a word")
     return load
 
@@ -282,4 +280,4 @@ def _query_in_words(source: str, asked: dict[str, Any]) -> str:
         return _FILES[source]
     limit = asked.pop("limit", None)
     newest = () if limit is None else (f"the newest {limit:,}",)
-    return ", ".join((*newest, *filter(None, [str(Query.of_description(asked))]))) or "everything"
+    return ", ".join((*newest, *filter(None, [str(Query.from_dict(asked))]))) or "everything"

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class LineKeeper:
+class LineHashWriter:
     """Keeps the lines of a file that is stored, in place of those of the file before.
 
     Args:

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__
-from cfpb_etl.model.load_stats import LoadReport
-from cfpb_etl.model.source import Reached
+from cfpb_etl.model.load_stats import LoadStats
+from cfpb_etl.model.source import Watermark
 from cfpb_etl.store import windows as progress
 from cfpb_etl.store.errors import IncompleteLoadError, OtherKindError
-from cfpb_etl.store.lock import sole_writer
+from cfpb_etl.store.lock import lock_for_loading
 from cfpb_etl.store.merge import MIRROR
 from cfpb_etl.store.sqlite_file import connect, ensure_schema, named_errors, transaction
 
@@ -39,12 +39,12 @@ class Load:
     id: int
     source: Source
     _connection: sqlite3.Connection
-    report: LoadReport = field(default_factory=LoadReport)
+    report: LoadStats = field(default_factory=LoadStats)
     began: str | None = None
 
     def parts_left(self) -> Sequence[Part]:
         """Return the parts to fetch next, as the database has them."""
-        return [*map(self.source.part_of, progress.progress_left(self._connection, self.id))]
+        return [*map(self.source.part_from_json, progress.progress_left(self._connection, self.id))]
 
     def prove_complete(self) -> int:
         """Hold what came against the source's closing counts, window by window.
@@ -79,7 +79,7 @@ def begin_load(
     """
     with (
         named_errors(database),
-        closing(sole_writer(database)),
+        closing(lock_for_loading(database)),
         # Held open all the while: the last connection to close empties the write-ahead log, which
         # must not happen after each part.
         closing(connect(database, make=True)) as connection,
@@ -98,7 +98,7 @@ def begin_load(
                 " (SELECT 1 FROM load_part WHERE load_id = load.load_id AND next IS NOT NULL)",
                 (MIRROR,),
             )
-            source = source.given(_reached(connection, source.kind))
+            source = source.resume_from(_reached(connection, source.kind))
             unended = _unended(connection, source)
             if unended is not None and (restart or source.limit is not None):
                 progress.forget(connection, unended)
@@ -121,7 +121,7 @@ def begin_load(
         _end_load(connection, load.id, "complete", None)
 
 
-def _reached(connection: sqlite3.Connection, kind: str) -> Reached:
+def _reached(connection: sqlite3.Connection, kind: str) -> Watermark:
     """Return how far the database has come: an update may also follow a load of all there is."""
     row = connection.execute(
         "SELECT base.load_id, base.query, MAX(covering.until) FROM load AS base"
@@ -140,12 +140,12 @@ def _reached(connection: sqlite3.Connection, kind: str) -> Reached:
         " WHERE source = :kind AND outcome = 'complete' AND complaints_read > 0)"
         # A load that was gone on with keeps its place among the others.
         " WHERE (later.load_id > own.load_id OR later.ended_at > own.ended_at)"
-        " AND later.source <> :kind AND (later.inserted > 0"
+        " AND later.source <> :kind AND (later.new > 0"
         " OR own.left_out AND later.source = :mirror AND later.outcome = 'complete'))",
         {"kind": kind, "mirror": MIRROR},
     ).fetchone()
     versions = progress.versions_of(connection, kind)
-    return Reached(load_id, query, until, versions, bool(added_since))
+    return Watermark(load_id, query, until, versions, bool(added_since))
 
 
 def _unended(connection: sqlite3.Connection, source: Source) -> int | None:
@@ -192,10 +192,10 @@ def _gone_on_with(connection: sqlite3.Connection, source: Source, load_id: int) 
         *("repeated", "rejected", "oldest", "newest", "matching"),
     )
     proof = progress.proof_of(connection, load_id)
-    report = LoadReport(**dict(zip(names, counts, strict=True))) + LoadReport(
+    report = LoadStats(**dict(zip(names, counts, strict=True))) + LoadStats(
         windows=proof.windows,
         expected=proof.expected,
-        kept=proof.kept,
+        received=proof.received,
         proves_absence=source.proves_absence,
     )
     return Load(load_id, source, connection, report, began)

@@ -18,7 +18,7 @@ _CLAIMED = (
 _PEEK_SECONDS = 0.2  # who asks whether it is claimed has it locked for much less
 
 
-def sole_writer(database: Path) -> sqlite3.Connection:
+def lock_for_loading(database: Path) -> sqlite3.Connection:
     """Claim the database for one load.
 
     SQLite's own locks last for a transaction, a load has many. So a load holds the lock of a small
@@ -47,7 +47,7 @@ def sole_writer(database: Path) -> sqlite3.Connection:
     return connection
 
 
-def is_claimed(database: Path) -> bool:
+def is_locked(database: Path) -> bool:
     """Say whether a load has the database, and is not one that was killed."""
     with suppress(sqlite3.Error):
         address = f"{_claim_on(database).as_uri()}?mode=ro"

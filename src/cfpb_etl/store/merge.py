@@ -84,8 +84,8 @@ def is_mirrored(connection: sqlite3.Connection) -> bool:
     return bool(there)
 
 
-def may_be_rounded_off(connection: sqlite3.Connection, load_id: int) -> bool:
-    """Say whether a complaint that the database lacks may come from a source that complements it.
+def may_add_complaints(connection: sqlite3.Connection, load_id: int) -> bool:
+    """Say whether a complaint that the database lacks may come from a source that fills_gaps_only it.
 
     That is so where all that CFPB has was loaded, so that it is known to be gone, and where the
     database holds nothing but what this kind of source brought. In a partial pull nothing tells

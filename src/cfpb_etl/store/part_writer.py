@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from pyroaring import BitMap64
 
-from cfpb_etl.model.complaint import OF_EVERY_RELEASE, Complaint
-from cfpb_etl.model.load_stats import LoadReport
+from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
+from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store import windows as progress
 from cfpb_etl.store.errors import TooManyWithdrawnError
-from cfpb_etl.store.line_hashes import LineKeeper
+from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.merge import (
     insertion,
-    may_be_rounded_off,
+    may_add_complaints,
     newer_loads,
     remember_changes,
     upsert,
 )
-from cfpb_etl.store.sqlite_file import connect, drop_upkeep, make_upkeep, named_errors, transaction
+from cfpb_etl.store.sqlite_file import (
+    connect,
+    drop_indexes,
+    make_indexes,
+    named_errors,
+    transaction,
+)
 from cfpb_etl.store.views import LEARN_NARRATIVE
 
 if TYPE_CHECKING:
@@ -42,7 +48,7 @@ _NARRATIVE = "complaint_what_happened"
 _ID_AND_NARRATIVE = itemgetter(0, Complaint._fields.index(_NARRATIVE))
 
 
-def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadReport:
+def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
     """Store a part's complaints and the progress after it, both or neither.
 
     A complaint not known before is inserted. Of a known one, the columns that the part carries
@@ -100,14 +106,14 @@ class _Storing:
         self._before = before
         self._load_id = load_id
         self._parsed = parsed
-        self._facts = parsed.facts
+        self._facts = parsed.info
         self._carried = frozenset(parsed.columns)
-        self._newer = newer_loads(connection, parsed.facts.as_of)
+        self._newer = newer_loads(connection, parsed.info.as_of)
         (known,) = connection.execute(
             "SELECT COUNT(*) FROM (SELECT 1 FROM complaint LIMIT ?)", (_FEW + 1,)
         ).fetchone()
         self._began_empty = known == 0
-        self._adds = not parsed.facts.complements or may_be_rounded_off(connection, load_id)
+        self._adds = not parsed.info.fills_gaps_only or may_add_complaints(connection, load_id)
         self._rows = self._inserted = 0
         self._left_out = BitMap64()
         self._oldest: str | None = None
@@ -117,13 +123,13 @@ class _Storing:
         self._updates = count()
         connection.create_function("note_update", 0, self._updates.__next__)
         connection.execute(remember_changes(load_id))
-        self._lines = LineKeeper(connection)
+        self._lines = LineHashWriter(connection)
         if not self._newer.carried:  # what they told stands, whatever a line says
             parsed.reading.keep = self._lines.keep
         # A file may bring millions: an index that is made after them takes less time and room, and
         # a trigger that may write to the search had SQLite keep a journal for each: 4.7 us.
         is_file = self._facts.rows is None and not self._facts.is_known
-        self._upkeep = drop_upkeep(connection) if is_file and known <= _FEW else None
+        self._upkeep = drop_indexes(connection) if is_file and known <= _FEW else None
 
     def store(self, batch: list[Complaint]) -> None:
         """Store some complaints, in the order in which they came."""
@@ -188,15 +194,15 @@ class _Storing:
             self._connection.executemany(LEARN_NARRATIVE, told)
         self._inserted += len(complaints)
 
-    def ended(self) -> LoadReport:
+    def ended(self) -> LoadStats:
         """Draw the consequences of the part's end, and return what it did."""
         reading, parsed = self._parsed.reading, self._parsed
         reading.keep = None
         if self._upkeep is not None:
-            make_upkeep(self._connection, self._upkeep)
-        self._lines.end(reading.repeated_ids)
+            make_indexes(self._connection, self._upkeep)
+        self._lines.end(reading.duplicate_ids)
         rows = self._rows + reading.known
-        report = LoadReport(
+        report = LoadStats(
             parts=1,
             rows=rows,
             inserted=self._inserted,
@@ -204,16 +210,16 @@ class _Storing:
             left_out=len(self._left_out),
             repeated=reading.repeated,
             rejected=reading.rejected,
-            nameless=reading.nameless,
+            nameless=reading.without_id,
             headers=reading.headers,
-            remarks=tuple(f"{self._facts.part}, {each}" for each in reading.remarks) or None,
+            remarks=tuple(f"{self._facts.part}, {each}" for each in reading.warnings) or None,
             oldest=min(filter(None, (self._oldest, *reading.days)), default=None),
             newest=max(filter(None, (self._newest, *reading.days)), default=None),
             matching=self._facts.matching,
             proves_absence=self._facts.proves_absence,
             known_files=int(self._facts.is_known),
             unknown=frozenset(parsed.unknown),
-            missing=OF_EVERY_RELEASE - self._carried if rows else frozenset(),
+            missing=ALWAYS_SENT - self._carried if rows else frozenset(),
         )
         window: progress.Window | None
         if self._facts.matching is None:
@@ -225,8 +231,8 @@ class _Storing:
             withdrawn = 0 if window is None else self._mark_absent(window)
         if window is not None:
             progress.forget_seen(self._connection, window.part_id)
-            report += LoadReport(
-                withdrawn=withdrawn, windows=1, expected=window.expected, kept=window.kept
+            report += LoadStats(
+                withdrawn=withdrawn, windows=1, expected=window.expected, received=window.received
             )
         self._note_load(report)
         return report
@@ -236,15 +242,15 @@ class _Storing:
 
         The row stays. A mark is taken back when the complaint comes again.
         """
-        facts = self._facts
-        if not facts.proves_absence or window.kept < window.expected or self._newer.mirror_day:
+        info = self._facts
+        if not info.proves_absence or window.received < window.expected or self._newer.mirror_day:
             return 0
         (others,) = self._connection.execute(
             "SELECT EXISTS (SELECT 1 FROM load WHERE load_id <> ? AND inserted)", (self._load_id,)
         ).fetchone()
         if not (others or window.was_read_again):
             return 0  # every row is this load's own, and was seen
-        since, until = facts.days
+        since, until = info.days
         return self._connection.execute(
             "UPDATE complaint SET withdrawn_on = :as_of, load_id = :load_id"  # noqa: S608 - numbers of ours
             " WHERE date_received BETWEEN COALESCE(:since, '') AND COALESCE(:until, '9999-12-31')"
@@ -255,7 +261,7 @@ class _Storing:
             " WHERE part_id = :part_id AND load_seen.complaint_id = complaint.complaint_id)"
             f" AND NOT {self._newer.wrote}",
             {
-                "as_of": facts.as_of,
+                "as_of": info.as_of,
                 "load_id": self._load_id,
                 "since": since,
                 "until": until,
@@ -270,9 +276,9 @@ class _Storing:
         Raises:
             TooManyWithdrawnError: If that is more than can be.
         """
-        reading, facts = self._parsed.reading, self._facts
+        reading, info = self._parsed.reading, self._facts
         # A row that does not tell its complaint may be of any that the file seems to lack.
-        if self._began_empty or facts.is_known or self._newer.mirror_day or reading.nameless:
+        if self._began_empty or info.is_known or self._newer.mirror_day or reading.without_id:
             return 0
         gone = BitMap64()
         # Handed over a day at a time: that took half as long as id by id.
@@ -283,7 +289,7 @@ class _Storing:
             gone.update(msgspec.json.decode(ids, type=list[int]))
         gone -= reading.ids or BitMap64()
         withdrawn = self._connection.executemany(
-            f"UPDATE complaint SET withdrawn_on = '{facts.as_of}', load_id = {self._load_id}"  # noqa: S608 - of ours
+            f"UPDATE complaint SET withdrawn_on = '{info.as_of}', load_id = {self._load_id}"  # noqa: S608 - of ours
             f" WHERE complaint_id = ? AND withdrawn_on IS NULL AND NOT {self._newer.wrote}",
             zip(gone, strict=True),
         ).rowcount
@@ -293,11 +299,11 @@ class _Storing:
                 " - ? FROM complaint",
                 (self._inserted,),
             ).fetchone()
-            if withdrawn > facts.most_withdrawn * (left + withdrawn):
+            if withdrawn > info.most_withdrawn * (left + withdrawn):
                 raise TooManyWithdrawnError(withdrawn, left + withdrawn)
         return max(withdrawn, 0)
 
-    def _note_load(self, report: LoadReport) -> None:
+    def _note_load(self, report: LoadStats) -> None:
         (carried,) = self._connection.execute(
             "SELECT carried FROM load WHERE load_id = ?", (self._load_id,)
         ).fetchone()
@@ -319,14 +325,14 @@ class _Storing:
             " WHERE load_id = :load_id",
             {
                 "rows": report.rows,
-                "inserted": report.inserted,
-                "updated": report.updated,
+                "inserted": report.new,
+                "updated": report.changed,
                 "unchanged": report.unchanged,
                 "withdrawn": report.withdrawn,
-                "left_out": report.left_out,
-                "repeated": report.repeated,
+                "left_out": report.skipped,
+                "repeated": report.duplicates,
                 "rejected": report.rejected,
-                "remarks": "\n".join(report.remarks) if report.remarks else None,
+                "remarks": "\n".join(report.warnings) if report.warnings else None,
                 "oldest": report.oldest,
                 "newest": report.newest,
                 "matching": report.matching,

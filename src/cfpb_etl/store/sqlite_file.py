@@ -165,7 +165,7 @@ def _version(connection: sqlite3.Connection) -> tuple[int, int]:
     return application, version
 
 
-def drop_upkeep(connection: sqlite3.Connection) -> list[str]:
+def drop_indexes(connection: sqlite3.Connection) -> list[str]:
     """Drop what is done for each complaint that comes: indexes, a user's own too, and the search.
 
     Returns:
@@ -182,7 +182,7 @@ def drop_upkeep(connection: sqlite3.Connection) -> list[str]:
     return [statement for _, _, statement in made]
 
 
-def make_upkeep(connection: sqlite3.Connection, statements: Iterable[str]) -> None:
+def make_indexes(connection: sqlite3.Connection, statements: Iterable[str]) -> None:
     """Make again what was dropped.
 
     To sort few entries at a time, with others under way beside, took 2.4 s where all that fit the

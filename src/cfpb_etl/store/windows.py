@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cfpb_etl.model.part import Version
+from cfpb_etl.model.part import FileVersion
 
 if TYPE_CHECKING:
     import sqlite3
@@ -62,7 +62,7 @@ def await_parts(connection: sqlite3.Connection, load_id: int, parts: Sequence[Pa
     """Remember parts that are to be fetched."""
     connection.executemany(
         "INSERT INTO load_part (load_id, key, next) VALUES (?, ?, ?)",
-        [(load_id, part.key, part.as_progress()) for part in parts],
+        [(load_id, part.key, part.to_json()) for part in parts],
     )
 
 
@@ -116,11 +116,11 @@ def note(
     A window is proved when as many distinct complaints came as its source counts at its end. Where
     that fails it is read once more; then a source whose count moved meanwhile explains a few.
     """
-    facts, following = parsed.facts, parsed.following
-    matching, expected = facts.matching or 0, facts.expected or 0  # a page always tells them
+    info, following = parsed.info, parsed.following
+    matching, expected = info.matching or 0, info.expected or 0  # a page always tells them
     part_id, readings, counted, moved = connection.execute(
         "SELECT part_id, readings, counted, moved FROM load_part WHERE load_id = ? AND key = ?",
-        (load_id, facts.part.key),
+        (load_id, info.part.key),
     ).fetchone()
     connection.execute(
         "INSERT OR IGNORE INTO load_seen SELECT ?, value FROM json_each(?)",
@@ -133,7 +133,7 @@ def note(
             "UPDATE load_part SET next = ?, counted = ?, moved = ? WHERE part_id = ?",
             # Where the window was divided, its next count is of fewer days.
             (
-                following[0].as_progress(),
+                following[0].to_json(),
                 matching if len(following) == 1 else None,
                 moved,
                 part_id,
@@ -157,7 +157,7 @@ def note(
     forget_seen(connection, part_id)
     connection.execute(
         "UPDATE load_part SET next = ?, readings = readings + 1 WHERE part_id = ?",
-        (facts.part.first().as_progress(), part_id),
+        (info.part.first().to_json(), part_id),
     )
     return None
 
@@ -173,8 +173,8 @@ def note_whole(
         parsed: The part.
         distinct: How many complaints of it there are, each once.
     """
-    facts = parsed.facts
-    version = facts.version or Version()
+    info = parsed.info
+    version = info.version or FileVersion()
     (part_id,) = connection.execute(
         "UPDATE load_part SET next = NULL, expected = :distinct, kept = :distinct, etag = :etag,"
         " last_modified = :last_modified WHERE load_id = :load_id AND key = :key RETURNING part_id",
@@ -183,14 +183,14 @@ def note_whole(
             "etag": version.etag,
             "last_modified": version.last_modified,
             "load_id": load_id,
-            "key": facts.part.key,
+            "key": info.part.key,
         },
     ).fetchone()
     await_parts(connection, load_id, parsed.following)
     return Window(part_id, distinct, distinct, was_read_again=False)
 
 
-def versions_of(connection: sqlite3.Connection, kind: str) -> dict[str, Version]:
+def versions_of(connection: sqlite3.Connection, kind: str) -> dict[str, FileVersion]:
     """Return the version of each file that was stored last, by the key of its part.
 
     Only files that a complete load of this kind of source brought are told.
@@ -201,7 +201,7 @@ def versions_of(connection: sqlite3.Connection, kind: str) -> dict[str, Version]
         " ORDER BY load_id",
         (kind,),
     )
-    return {key: Version(etag, last_modified) for key, etag, last_modified in rows}
+    return {key: FileVersion(etag, last_modified) for key, etag, last_modified in rows}
 
 
 def forget_seen(connection: sqlite3.Connection, part_id: int) -> None:

@@ -26,7 +26,7 @@ from cfpb_etl.fetch.http import client as transport
 from cfpb_etl.fetch.http import download
 from cfpb_etl.fetch.http import errors as server_errors
 from cfpb_etl.fetch.http.download import discard, fetch_file
-from cfpb_etl.model.part import Version
+from cfpb_etl.model.part import FileVersion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -201,7 +201,7 @@ def nothing(*_: object) -> None:
     """Take what comes."""
 
 
-def fetch(files: Files, path: Path, known: Version | None = None, **meanwhile: Any) -> Any:
+def fetch(files: Files, path: Path, known: FileVersion | None = None, **meanwhile: Any) -> Any:
     """Fetch the file, with nothing to do meanwhile unless told."""
     doing = {"ensure_room": nothing, "verify": nothing, "tell": nothing, **meanwhile}
     return fetch_file(files.url, path, known, **doing)
@@ -214,7 +214,7 @@ def fetched(files: Files, path: Path) -> Download:
     return got
 
 
-def broken_off(files: Files, path: Path, after: int = 2 * PIECE) -> Version:
+def broken_off(files: Files, path: Path, after: int = 2 * PIECE) -> FileVersion:
     """Fetch the file and break off, forget what was asked for that, and return its version."""
     files.faults.append(cut(after))
     with pytest.raises(server_errors.CutBodyError):
@@ -222,7 +222,7 @@ def broken_off(files: Files, path: Path, after: int = 2 * PIECE) -> Version:
     assert part(path).read_bytes() == BODY[:after]
     files.requests.clear()
     noted = json.loads(note(path).read_text())
-    return Version(noted["etag"], noted["last_modified"])
+    return FileVersion(noted["etag"], noted["last_modified"])
 
 
 def part(path: Path) -> Path:
@@ -309,7 +309,7 @@ def test_a_length_may_be_unannounced(files: Files, path: Path) -> None:
     assert seen[-1] == (len(BODY), None)
     assert all(total is None for _, total in seen)
     assert json.loads(note(path).read_text())["length"] == len(BODY)
-    assert got.version == Version()
+    assert got.version == FileVersion()
 
 
 # --- a version that is known ----------------------------------------------------------------
@@ -330,14 +330,14 @@ def test_a_known_version_does_not_come_again(files: Files, path: Path) -> None:
 @pytest.mark.parametrize(
     ("known", "asked"),
     [
-        (Version(last_modified=HTTP_DATE), {"if-modified-since": HTTP_DATE}),
-        (Version('W/"weak"'), {"if-none-match": 'W/"weak"'}),
-        (Version(), {}),
+        (FileVersion(last_modified=HTTP_DATE), {"if-modified-since": HTTP_DATE}),
+        (FileVersion('W/"weak"'), {"if-none-match": 'W/"weak"'}),
+        (FileVersion(), {}),
         (None, {}),
     ],
 )
 def test_a_version_is_asked_about_as_far_as_it_is_known(
-    files: Files, path: Path, known: Version | None, asked: dict[str, str]
+    files: Files, path: Path, known: FileVersion | None, asked: dict[str, str]
 ) -> None:
     """What the server never said is not sent."""
     got = fetch(files, path, known)
@@ -373,9 +373,9 @@ def test_a_server_that_tells_no_versions(files: Files, path: Path) -> None:
     """Where versions cannot be told apart, none is taken for another, and the file comes anew."""
     files.faults += [altered(etag=None, last_modified=None)] * 3
 
-    assert fetch(files, path, Version()).version == Version()
-    assert fetch(files, path, Version()).version == Version()
-    assert fetch(files, path).version == Version()
+    assert fetch(files, path, FileVersion()).version == FileVersion()
+    assert fetch(files, path, FileVersion()).version == FileVersion()
+    assert fetch(files, path).version == FileVersion()
     assert files.conditions == [{}, {}, {}]
     assert path.read_bytes() == BODY
 
@@ -1014,12 +1014,12 @@ def test_whatever_happens_meanwhile_the_file_is_the_servers(
 )
 def test_a_version_has_a_day(text: str | None, day: str | None) -> None:
     """The day is UTC's, and None where it cannot be read."""
-    assert Version(last_modified=text).day == day
+    assert FileVersion(last_modified=text).day == day
 
 
 @given(st.text())
 @settings(derandomize=True)
 def test_a_day_is_read_or_not(text: str) -> None:
     """Whatever a server writes, no other error comes of it."""
-    day = Version(last_modified=text).day
+    day = FileVersion(last_modified=text).day
     assert day is None or len(day) == 10

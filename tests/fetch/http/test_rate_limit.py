@@ -10,12 +10,12 @@ from itertools import chain
 import pytest
 from pyrate_limiter import limiter
 
-from cfpb_etl.fetch.http.rate_limit import CFPB_SEARCHES, Allowance, Pace, pace_of
+from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, RateLimit, RateLimiter, rate_limiter_for
 
 TICK = 0.005  # a limiter's clock counts milliseconds
 
 
-def passed(pace: Pace, requests: int) -> list[float]:
+def passed(pace: RateLimiter, requests: int) -> list[float]:
     """Go through the gate so many times, and return when each was through."""
 
     def go() -> float:
@@ -25,7 +25,7 @@ def passed(pace: Pace, requests: int) -> list[float]:
     return [go() for _ in range(requests)]
 
 
-def passed_by_threads(pace: Pace, threads: int, requests: int) -> list[float]:
+def passed_by_threads(pace: RateLimiter, threads: int, requests: int) -> list[float]:
     """Let threads go through so many times each, and return when, in order."""
     with ThreadPoolExecutor(threads) as pool:
         moments = [*pool.map(lambda _: passed(pace, requests), range(threads))]
@@ -34,39 +34,41 @@ def passed_by_threads(pace: Pace, threads: int, requests: int) -> list[float]:
 
 def test_the_allowance_is_cfpbs() -> None:
     """CFPB allows 20 searches a minute."""
-    assert Allowance(requests=20, seconds=60) == CFPB_SEARCHES
+    assert RateLimit(requests=20, seconds=60) == CFPB_RATE_LIMIT
 
 
 def test_the_allowance_may_be_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as are allowed go through without a pause."""
     monkeypatch.setattr(limiter, "sleep", pytest.fail)
 
-    assert len(passed(Pace(CFPB_SEARCHES), CFPB_SEARCHES.requests)) == 20
+    assert len(passed(RateLimiter(CFPB_RATE_LIMIT), CFPB_RATE_LIMIT.requests)) == 20
 
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_no_window_holds_more_than_is_allowed(threads: int) -> None:
     """The fifth of four waits for the first one's window to end, whichever thread asks."""
     began = time.monotonic()
-    moments = passed_by_threads(Pace(Allowance(requests=4, seconds=0.2)), threads, 8 // threads)
+    moments = passed_by_threads(
+        RateLimiter(RateLimit(requests=4, seconds=0.2)), threads, 8 // threads
+    )
 
     assert all(moment - began >= 0.2 - TICK for moment in moments[4:])
     assert len(moments) == 8
 
 
 def test_a_server_that_does_not_count_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an allowance nobody sleeps."""
+    """Without an rate_limit nobody sleeps."""
     monkeypatch.setattr(time, "sleep", pytest.fail)
 
-    assert len(passed(Pace(None), 1000)) == 1000
+    assert len(passed(RateLimiter(None), 1000)) == 1000
 
 
-@pytest.mark.parametrize("allowance", [None, CFPB_SEARCHES])
+@pytest.mark.parametrize("rate_limit", [None, CFPB_RATE_LIMIT])
 def test_a_hold_stops_everybody(
-    allowance: Allowance | None, monkeypatch: pytest.MonkeyPatch
+    rate_limit: RateLimit | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a Retry-After no thread is through before it has passed, and then all are."""
-    pace = Pace(allowance)
+    pace = RateLimiter(rate_limit)
     began = time.monotonic()
     pace.hold(0.1)
 
@@ -78,7 +80,7 @@ def test_a_hold_stops_everybody(
 
 def test_a_shorter_hold_does_not_shorten_a_longer_one() -> None:
     """Of two words of the server the one that reaches further counts."""
-    pace = Pace(None)
+    pace = RateLimiter(None)
     began = time.monotonic()
     pace.hold(0.1)
     pace.hold(0.01)
@@ -88,7 +90,7 @@ def test_a_shorter_hold_does_not_shorten_a_longer_one() -> None:
 
 def test_a_hold_that_comes_while_waiting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who already waits when another thread is told to slow down waits for that too."""
-    pace = Pace(None)
+    pace = RateLimiter(None)
     sleep, held = time.sleep, threading.Event()
 
     def meanwhile(seconds: float) -> None:
@@ -130,7 +132,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_the_pace_tells_how_much_is_in_use(clock: Clock) -> None:
     """Each request counts from when it leaves until its window has passed, and is then free."""
-    pace = Pace(CFPB_SEARCHES)
+    pace = RateLimiter(CFPB_RATE_LIMIT)
 
     assert pace.used() == 0
     passed(pace, 3)
@@ -147,7 +149,7 @@ def test_the_pace_tells_how_much_is_in_use(clock: Clock) -> None:
 
 def test_asking_what_is_in_use_frees_nothing(clock: Clock) -> None:
     """However often that is asked, no window holds more than is allowed."""
-    pace = Pace(Allowance(requests=2, seconds=60))
+    pace = RateLimiter(RateLimit(requests=2, seconds=60))
     began = clock.seconds
     passed(pace, 2)
 
@@ -157,21 +159,25 @@ def test_asking_what_is_in_use_frees_nothing(clock: Clock) -> None:
 
 
 def test_a_server_that_does_not_count_has_nothing_in_use() -> None:
-    """Without an allowance nothing of it is in use."""
-    pace = Pace(None)
+    """Without an rate_limit nothing of it is in use."""
+    pace = RateLimiter(None)
     passed(pace, 3)
 
-    assert (pace.used(), pace.allowance) == (0, None)
+    assert (pace.used(), pace.rate_limit) == (0, None)
 
 
 def test_a_pace_tells_its_allowance() -> None:
     """The screen shows what is in use of how much."""
-    assert Pace(CFPB_SEARCHES).allowance is CFPB_SEARCHES
+    assert RateLimiter(CFPB_RATE_LIMIT).rate_limit is CFPB_RATE_LIMIT
 
 
 def test_a_server_has_one_pace() -> None:
     """All that asks one server goes through one gate, and each server has its own."""
-    allowance = Allowance(requests=20, seconds=60)
+    rate_limit = RateLimit(requests=20, seconds=60)
 
-    assert pace_of("a.example:443", allowance) is pace_of("a.example:443", allowance)
-    assert pace_of("a.example:443", allowance) is not pace_of("b.example:443", allowance)
+    assert rate_limiter_for("a.example:443", rate_limit) is rate_limiter_for(
+        "a.example:443", rate_limit
+    )
+    assert rate_limiter_for("a.example:443", rate_limit) is not rate_limiter_for(
+        "b.example:443", rate_limit
+    )

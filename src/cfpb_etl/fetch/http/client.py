@@ -27,7 +27,7 @@ from cfpb_etl.fetch.http.errors import (
     UnexpectedStatusError,
     UnreachableError,
 )
-from cfpb_etl.fetch.http.rate_limit import CFPB_SEARCHES
+from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -224,7 +224,7 @@ def _retry_after(response: requests.Response) -> float:
     Anything else, or more than an hour, is taken as the whole window.
     """
     text = response.headers.get("Retry-After", "")
-    seconds = int(text) if re.fullmatch(r"\d{1,4}", text, re.ASCII) else CFPB_SEARCHES.seconds
+    seconds = int(text) if re.fullmatch(r"\d{1,4}", text, re.ASCII) else CFPB_RATE_LIMIT.seconds
     return min(seconds, 3600)
 
 

@@ -29,7 +29,7 @@ from cfpb_etl.fetch.http.errors import (
     RetriableError,
     WrongRangeError,
 )
-from cfpb_etl.model.part import Version
+from cfpb_etl.model.part import FileVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +51,7 @@ class Download:
     """
 
     path: Path
-    version: Version
+    version: FileVersion
 
 
 class _Origin(msgspec.Struct, frozen=True):
@@ -63,14 +63,14 @@ class _Origin(msgspec.Struct, frozen=True):
     length: int | None
 
     @property
-    def version(self) -> Version:
-        return Version(self.etag, self.last_modified)
+    def version(self) -> FileVersion:
+        return FileVersion(self.etag, self.last_modified)
 
 
 def fetch_file(  # noqa: PLR0913 - three things to know and three to do meanwhile
     url: str,
     path: Path,
-    known: Version | None,
+    known: FileVersion | None,
     *,
     ensure_room: Callable[[int, int], None],
     verify: Callable[[Path], None],
@@ -160,13 +160,13 @@ def _size(path: Path) -> int:
         return -1
 
 
-def _same(one: Version, other: Version | None) -> bool:
+def _same(one: FileVersion, other: FileVersion | None) -> bool:
     """Say whether two versions are one; those that say nothing are like no other."""
-    return one == other and one != Version()
+    return one == other and one != FileVersion()
 
 
 def _here(
-    url: str, path: Path, known: Version | None, verify: Callable[[Path], None]
+    url: str, path: Path, known: FileVersion | None, verify: Callable[[Path], None]
 ) -> _Origin | None:
     """Return where what is here is from, if it is of use; a part that is whole becomes the file."""
     try:
@@ -187,7 +187,7 @@ def _here(
 # --- what is asked --------------------------------------------------------------------------
 
 
-def _unless_still(version: Version | None) -> dict[str, str]:
+def _unless_still(version: FileVersion | None) -> dict[str, str]:
     """Return the headers that ask for a file unless it is still of this version."""
     asked = {}
     if version is not None and version.etag is not None:

@@ -101,7 +101,7 @@ class ThrottledError(RetriableError):
     """
 
     situation = "{server.name} asks for a slower pace (429)"
-    remedy = "Another program behind this address may be using the same allowance; try later."
+    remedy = "Another program behind this address may be using the same rate_limit; try later."
 
     def __init__(
         self,

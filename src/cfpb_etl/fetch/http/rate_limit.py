@@ -1,4 +1,4 @@
-"""How often a server may be asked: its allowance, and its word when it wants more time."""
+"""How often a server may be asked: its rate_limit, and its word when it wants more time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARGIN = 1 / 60
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimit:
     """So many requests in any window of so many seconds.
 
     Attributes:
@@ -27,26 +27,26 @@ class Allowance:
     seconds: float
 
 
-CFPB_SEARCHES = Allowance(requests=20, seconds=60)  # CCDB_API.md section 6
+CFPB_RATE_LIMIT = RateLimit(requests=20, seconds=60)  # CCDB_API.md section 6
 
 
-class Pace:
+class RateLimiter:
     """The gate that every request of this process to one server goes through.
 
     Args:
-        allowance: What the server allows, or None for a server that does not count.
+        rate_limit: What the server allows, or None for a server that does not count.
 
     Attributes:
-        allowance: The same.
+        rate_limit: The same.
     """
 
-    def __init__(self, allowance: Allowance | None) -> None:
-        self.allowance = allowance
+    def __init__(self, rate_limit: RateLimit | None) -> None:
+        self.rate_limit = rate_limit
         self._limiter: Limiter | None = None
-        if allowance is not None:
-            window = round(allowance.seconds * (1 + _MARGIN) * 1000)
+        if rate_limit is not None:
+            window = round(rate_limit.seconds * (1 + _MARGIN) * 1000)
             # A bucket of our own: handed a rate, the limiter announces it in the log.
-            self._bucket = InMemoryBucket([Rate(allowance.requests, window)])
+            self._bucket = InMemoryBucket([Rate(rate_limit.requests, window)])
             self._limiter = Limiter(self._bucket)
         self._closed_until = 0.0
         self._changing = threading.Lock()
@@ -59,7 +59,7 @@ class Pace:
         self._wait_until_open()
 
     def used(self) -> int:
-        """Return how many requests of the allowance are in use at this moment."""
+        """Return how many requests of the rate_limit are in use at this moment."""
         if self._limiter is None:
             return 0
         self._bucket.leak(self._bucket.now())  # type: ignore[no-untyped-call]
@@ -76,6 +76,6 @@ class Pace:
 
 
 @cache
-def pace_of(server: str, allowance: Allowance | None) -> Pace:  # noqa: ARG001 - it is the cache's key
+def rate_limiter_for(server: str, rate_limit: RateLimit | None) -> RateLimiter:  # noqa: ARG001 - it is the cache's key
     """Return the one pace of this process for a server, by its host and port."""
-    return Pace(allowance)
+    return RateLimiter(rate_limit)

@@ -1,0 +1,78 @@
+"""Sentences about a load that the log, the summary, artifacts and notifications share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cfpb_etl.model.load_stats import LoadStats
+
+REPEAT_COMMAND = "Run the same command again"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 page` or `2,000 pages`.
+
+    >>> counted(2000, "page")
+    '2,000 pages'
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def counts(stats: LoadStats) -> str:
+    """Return how many of the complaints read were new, changed and unchanged."""
+    text = f"{stats.new:,} new, {stats.changed:,} changed, {stats.unchanged:,} unchanged"
+    for number, what in (
+        (stats.not_applied, "not applied"),
+        (stats.withdrawn, "withdrawn"),
+        (stats.skipped, "skipped"),
+        (stats.rejected, "rejected"),
+    ):
+        text += f", {number:,} {what}" if number else ""
+    return text
+
+
+def warnings(stats: LoadStats) -> list[str]:
+    """Return what the user must know of a load, one sentence each."""
+    lines = []
+    if stats.unknown_columns:
+        lines.append(f"CFPB sends unknown columns: {', '.join(sorted(stats.unknown_columns))}")
+    if stats.missing_columns:
+        lines.append(
+            "CFPB no longer sends these columns, so new complaints lack them:"
+            f" {', '.join(sorted(stats.missing_columns))}"
+        )
+    if stats.skipped:
+        lines.append(
+            f"Skipped {counted(stats.skipped, 'complaint')} that only the archive has, because the"
+            " database is partial. To add them, load --source bulk before the archive."
+        )
+    if stats.not_applied:
+        lines.append(
+            f"Left {counted(stats.not_applied, 'complaint')} as stored: this source differs, but a"
+            " newer load has set these values."
+        )
+    lines += stats.warnings or ()
+    if stats.without_id:
+        lines.append(
+            f"Marked no complaint as withdrawn: {counted(stats.without_id, 'rejected row')} without"
+            " an id may belong to complaints that seem to be missing."
+        )
+    return lines
+
+
+def what_is_saved(rows: int, database: Path, *, limited: bool, repeat: str = REPEAT_COMMAND) -> str:
+    """Return what an unfinished load has saved, and what the next run does.
+
+    Args:
+        rows: How many complaints it stored.
+        database: The SQLite file.
+        limited: Whether the load had a limit: then the next run starts over.
+        repeat: How to repeat the run.
+    """
+    if not rows:
+        return "Nothing was stored."
+    next_run = "to start over" if limited else "to resume"
+    return f"{counted(rows, 'complaint')} are saved in {database}. {repeat} {next_run}."
