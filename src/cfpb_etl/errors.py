@@ -29,7 +29,7 @@ class CfpbEtlError(Exception):
     problem: ClassVar[str] = "{text}"
     remedy: ClassVar[str] = ""
 
-    def __init__(self, text: str = "", **fields: Any) -> None:
+    def __init__(self, text: str = "", **fields: Any) -> None:  # noqa: ANN401 - each error has its own
         self.__dict__.update(fields)
         brief = text or self.problem.format(**fields)
         remedy = self.remedy.format(**fields)

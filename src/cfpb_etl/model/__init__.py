@@ -1,1 +1,1 @@
-"""What every stage shares: the complaint, the query, the source and its parts."""
+"""What every stage shares. It has no network, no SQL, no Prefect, and prints nothing."""

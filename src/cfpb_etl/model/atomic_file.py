@@ -1,4 +1,4 @@
-"""A file that is written in one step: whole, or as it was before."""
+"""Files that are written atomically."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, or leave the one that is there.
+    """Write a file completely, or leave the existing one unchanged.
 
     Raises:
         OSError: If it cannot be written.
     """
-    path = path.resolve()  # what a link leads to is written, and the link stays
+    path = path.resolve()  # writes to the target of a link, and keeps the link
     unfinished = path.with_name(f".{uuid4().hex}")
     try:
         unfinished.write_bytes(content)

@@ -1,4 +1,4 @@
-"""What a complaint is: the record that every source is made into."""
+"""The complaint: one record type for all sources, and its names in CFPB's files and API."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class Complaint(NamedTuple):
-    """One consumer complaint, field by field as the table `complaint` holds it.
+    """One consumer complaint, with the columns of the table `complaint`.
 
-    All fields but the id are text or None; dates are `YYYY-MM-DD`. The search API uses these very
-    names (DATA.md section 2), so they are the mapping from its `_source` too.
+    All fields but the id are text or None; dates are `YYYY-MM-DD`. The search API uses the same
+    names in `_source` (docs/facts.md, "Names in the API").
     """
 
     complaint_id: int
@@ -32,17 +32,38 @@ class Complaint(NamedTuple):
     consumer_disputed: str | None
 
 
-# What CFPB has sent in every release so far (CCDB_API.md section 0): to miss one of these is news.
+CSV_COLUMNS = {
+    "Date received": "date_received",
+    "Product": "product",
+    "Sub-product": "sub_product",
+    "Issue": "issue",
+    "Sub-issue": "sub_issue",
+    "Consumer complaint narrative": "complaint_what_happened",
+    "Company public response": "company_public_response",
+    "Company": "company",
+    "State": "state",
+    "ZIP code": "zip_code",
+    "Tags": "tags",
+    "Consumer consent provided?": "consumer_consent_provided",
+    "Submitted via": "submitted_via",
+    "Date sent to company": "date_sent_to_company",
+    "Company response to consumer": "company_response",
+    "Timely response?": "timely",
+    "Consumer disputed?": "consumer_disputed",
+    "Complaint ID": "complaint_id",
+}
+"""The column for each title in CFPB's CSV files of every era."""
+
+# CFPB has sent these in every release (docs/facts.md, "Columns by era"): a missing one is reported.
 ALWAYS_SENT = frozenset(Complaint._fields) - {
     "complaint_what_happened",
     "consumer_consent_provided",
     "consumer_disputed",
 }
 
-
+# The API has these names besides the columns (docs/facts.md, "Names in the API"). has_narrative
+# follows from the narrative; the others describe CFPB's index, not the complaint.
 NOT_STORED = frozenset(
-    # has_narrative follows from the narrative. The others stand in single documents of the older
-    # API and in its fixtures (DATA.md section 2); they describe CFPB's index, not the complaint.
     {"has_narrative", "date_indexed", ":updated_at", "date_received_formatted"}
     | {"date_sent_to_company_formatted", "date_indexed_formatted"}
 )

@@ -1,4 +1,4 @@
-"""Dates as CFPB writes them."""
+"""The date formats of CFPB."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ import re
 from datetime import date
 from functools import lru_cache
 
-# 2026-08-14, 2024-11-05T12:00:00-05:00 and 2023-03-11T14:26:56.000Z (DATA.md section 6).
-_DATE_SPELLINGS = re.compile(
+# 2026-08-14, 2024-11-05T12:00:00-05:00 and 2023-03-11T14:26:56.000Z: docs/facts.md, "Date formats".
+DATE_FORMATS = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d))?", re.ASCII
 )
 
 
 def parse_date(text: str) -> str:
-    """Return the day of a date in any of its three spellings, as `YYYY-MM-DD`.
+    """Return the day of a date in any of CFPB's three formats, as `YYYY-MM-DD`.
 
-    The day is taken as it is written, never moved to another zone: the old style's noon is not a
-    time, and the new style's UTC day is the one that CFPB's own files carry (DATA.md section 6).
+    The day is not moved to another time zone: the noon of the old format is not a real time, and
+    the UTC day of the new one is the day in CFPB's files (docs/facts.md, "Date formats").
 
     Raises:
-        ValueError: If it is none of them, or no day of the calendar.
+        ValueError: If the text has another format, or is not a day of the calendar.
 
     >>> parse_date("2024-11-05T12:00:00-05:00")
     '2024-11-05'
     """
-    spelled = _DATE_SPELLINGS.fullmatch(text)
-    if spelled is None:
+    match = DATE_FORMATS.fullmatch(text)
+    if match is None:
         raise ValueError(f"not a date: {text[:40]!r}")
-    return _calendar_day(spelled[1])
+    return calendar_day(match[1])
 
 
-@lru_cache(maxsize=20_000)  # every day since CFPB's first, and then some
-def _calendar_day(day: str) -> str:
+@lru_cache(maxsize=20_000)  # more than the days since CFPB's first complaint
+def calendar_day(day: str) -> str:
+    """Return a day `YYYY-MM-DD`, or raise ValueError if the calendar does not have it."""
     return date.fromisoformat(day).isoformat()

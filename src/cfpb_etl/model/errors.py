@@ -1,4 +1,4 @@
-"""What can be wrong with a query."""
+"""Errors of the model."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from cfpb_etl.errors import CfpbEtlError
 
 
 class InvalidQueryError(CfpbEtlError):
-    """Raised when a query asks for what the search API does not allow.
+    """Raised when a query asks for something that the search API does not allow.
 
     Attributes:
-        field: The name of the query's field, such as `state`.
+        field: The field of the query, such as `state`.
         value: What was given.
-        allowed: What may be given, as words for a person.
+        allowed: What can be given, in words.
     """
 
-    def __init__(self, field: str, value: object, allowed: str) -> None:
-        self.field = field
-        self.value = value
-        self.allowed = allowed
-        super().__init__(f"{field}: {value!r} is not valid; {allowed}")
+    field: str
+    value: object
+    allowed: str
+    problem = "{field}: {value!r} is not valid; {allowed}"

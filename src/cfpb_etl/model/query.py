@@ -1,4 +1,4 @@
-"""Which complaints may be asked for, held to what the search API accepts."""
+"""Which complaints to ask for: filters that the search API accepts."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from cfpb_etl.model.errors import InvalidQueryError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The API's own closed list; FM, MH, PW and the Minor Outlying Islands stand in the data, but are
-# refused as a filter (CCDB_API.md section 3).
+# The API accepts only these as a filter, although the data also have FM, MH, PW and the Minor
+# Outlying Islands (docs/facts.md, "State filter").
 STATES = tuple(
     "AA AE AK AL AP AR AS AZ CA CO CT DC DE FL GA GU HI IA ID IL IN KS KY LA MA MD ME MI MN MO MP"
     " MS MT NC ND NE NH NJ NM NV NY OH OK OR PA PR RI SC SD TN TX UT VA VI VT WA WI WV WY".split()
 )
 _DAYS = ("since", "until")
-_LONGEST_TEXT = 200  # characters of any one filter value
+_MAX_TEXT = 200  # characters of a filter value
 
 
 @dataclass(frozen=True)
 class Query:
-    """Which complaints to ask for; what it holds, the API accepts.
+    """Filters for complaints. Each value is one that the search API accepts.
 
     Attributes:
         since: Earliest day received, `YYYY-MM-DD`.
         until: Latest day received, inclusive.
-        state: Two-letter codes, any of which may match, as in the lists that follow.
-        product: `Product` or `Product•Sub-product`, spelled as CFPB spells it.
+        state: Two-letter codes. A complaint matches if it has any of them, as in the next lists.
+        product: `Product` or `Product•Sub-product`, in CFPB's spelling.
         issue: `Issue` or `Issue•Sub-issue`.
-        company: Names as CFPB spells them.
-        search: Words to look for.
+        company: Names in CFPB's spelling.
+        search: Words to search for.
 
     Raises:
-        InvalidQueryError: If the API would refuse a value.
+        InvalidQueryError: If the API does not accept a value.
     """
 
     since: str | None = None
@@ -52,12 +52,16 @@ class Query:
             _check_day(name, getattr(self, name))
         if self.since and self.until and self.since > self.until:
             raise InvalidQueryError(
-                "since", self.since, f"it must not be after --until {self.until}"
+                field="since",
+                value=self.since,
+                allowed=f"it must not be after --until {self.until}",
             )
         for code in self.state:
             if code not in STATES:
                 raise InvalidQueryError(
-                    "state", code, f"CFPB filters by these, in capitals: {' '.join(STATES)}"
+                    field="state",
+                    value=code,
+                    allowed=f"CFPB filters by these, in capitals: {' '.join(STATES)}",
                 )
         for name in ("product", "issue", "company", "search"):
             value = getattr(self, name)
@@ -68,35 +72,35 @@ class Query:
                 _check_levels(name, text)
 
     def __bool__(self) -> bool:
-        """Say whether it narrows anything down."""
+        """Say whether it has any filter."""
         return any(asdict(self).values())
 
     def __str__(self) -> str:
         return ", ".join(
             f"{name} {value if isinstance(value, str) else ' or '.join(value)}"
-            for name, value in self.described().items()
+            for name, value in self.to_dict().items()
         )
 
     @property
-    def narrows(self) -> bool:
-        """Say whether anything but days is asked for."""
+    def filters_more_than_days(self) -> bool:
+        """Say whether it has any filter but days."""
         return any(value for name, value in asdict(self).items() if name not in _DAYS)
 
-    def described(self) -> dict[str, Any]:
-        """Return what is asked for, leaving out what is not."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the filters that are set."""
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> Query:
-        """Return the query that `described` told of, also after a way through JSON."""
+    def from_dict(cls, filters: Mapping[str, Any]) -> Query:
+        """Return the query of such filters, also of filters that were JSON meanwhile."""
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in described.items()
+            for name, value in filters.items()
         }
         return cls(**values)
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return the request parameters; a list is its key repeated (CCDB_API.md section 3)."""
+        """Return the request parameters. A list repeats its key (docs/facts.md, "Parameters")."""
         scalars = (
             ("date_received_min", self.since),
             ("date_received_max", self.until),
@@ -118,18 +122,22 @@ def _check_day(name: str, text: str | None) -> None:
         return
     try:
         if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            raise ValueError  # noqa: TRY301 - fromisoformat takes more spellings than the API
+            raise ValueError  # noqa: TRY301 - fromisoformat accepts more formats than the API
         date.fromisoformat(text)
     except ValueError:
-        raise InvalidQueryError(name, text, "give a day as YYYY-MM-DD") from None
+        raise InvalidQueryError(
+            field=name, value=text, allowed="give a day as YYYY-MM-DD"
+        ) from None
 
 
 def _check_text(name: str, text: str) -> None:
-    # A terminal's undecodable bytes come as lone surrogates, which no address can carry.
+    # Undecodable bytes of a terminal become lone surrogates, which a URL cannot contain.
     sendable = "\0" not in text and not re.search("[\ud800-\udfff]", text)
-    if not 1 <= len(text) <= _LONGEST_TEXT or not text.strip() or not sendable:
+    if not 1 <= len(text) <= _MAX_TEXT or not text.strip() or not sendable:
         raise InvalidQueryError(
-            name, text, f"give 1 to {_LONGEST_TEXT} characters of text, not all of them blank"
+            field=name,
+            value=text,
+            allowed=f"give 1 to {_MAX_TEXT} characters that are not all blank",
         )
 
 
@@ -137,4 +145,6 @@ def _check_levels(name: str, text: str) -> None:
     levels = text.split("•")
     if len(levels) > 2 or not all(level.strip() for level in levels):  # noqa: PLR2004 - name•sub-name
         title = name.capitalize()
-        raise InvalidQueryError(name, text, f"give {title}, or {title}•Sub-{name} with one •")
+        raise InvalidQueryError(
+            field=name, value=text, allowed=f"give {title}, or {title}•Sub-{name} with one •"
+        )
