@@ -28,7 +28,7 @@ from cfpb_etl.emulator import (  # noqa: E402
     ARCHIVE_PATH,
     BULK_PATH,
     Emulator,
-    made_complaints,
+    generate_complaints,
     serve,
     write_archive,
 )
@@ -114,10 +114,10 @@ def main() -> None:
         put("this is the sample's:", sample.replace(picture, "complaints-flow.svg"))
         bulk = str(ROOT / "docs" / "bulk-flow.svg")
         files = Path(folder, "files")
-        complaints = made_complaints(25_000)
+        complaints = generate_complaints(25_000)
         waiting = {"company_response": "In progress", "company_public_response": None}
         before = [each | waiting if n % 40 == 0 else each for n, each in enumerate(complaints)]
-        write_archive(files, made_complaints(25_000, era="2024", until=NEWEST_DAY["deployed"]))
+        write_archive(files, generate_complaints(25_000, era="2024", until=NEWEST_DAY["deployed"]))
         asked = ["--database", "complaints.db", "--graph", bulk, "--source", "bulk", "--file"]
         yesterday = Emulator(before, files=files)
         yesterday.publish(date(2026, 10, 8))
@@ -147,7 +147,7 @@ def main() -> None:
 
         text = re.sub(r"```sql\n[^`]*```\n```text\n[^`]*```", answered, text)
         down = dict.fromkeys(range(2, 7), faults.server_error())
-        with serve(faults.Faulty(Emulator(made_complaints(25_000, era="2024")), down)) as url:
+        with serve(faults.Faulty(Emulator(generate_complaints(25_000, era="2024")), down)) as url:
             failed = str(ROOT / "docs" / "failed-flow.svg")
             run(folder, "--api-url", url, "--limit", "25000", "--graph", failed)
     README.write_text(text, "utf-8")

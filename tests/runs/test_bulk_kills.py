@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve
+from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.complaint_file import downloads_beside
 from cfpb_etl.flow import load_complaints
@@ -58,7 +58,7 @@ def test_twenty_kills_leave_the_old_state_or_the_new(
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
     environment = {name: value for name, value in os.environ.items() if "COV" not in name}
     dice = random.Random()  # noqa: S311 - moments, not secrets
-    complaints = made_complaints(60_000)
+    complaints = generate_complaints(60_000)
     emulator = Emulator(complaints[500:], files=tmp_path / "files")
     before = tmp_path / "before"
     before.mkdir()

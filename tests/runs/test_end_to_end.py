@@ -21,7 +21,7 @@ import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve
+from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
 from support import faults
 from support.browser import needs_browser, shown
 from support.faults import Fault, Faulty
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PROGRAM = [sys.executable, "-m", "cfpb_etl.flow"]
 DOCS = Path(__file__).parents[2] / "docs"
-COMPLAINTS = made_complaints(12_000, era="2024")
+COMPLAINTS = generate_complaints(12_000, era="2024")
 
 
 @pytest.fixture(scope="session")

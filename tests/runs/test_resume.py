@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.model.query import Query
 from support import faults
 from support.faults import Faulty
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
-COMPLAINTS = made_complaints(2_500, era="deployed")
+COMPLAINTS = generate_complaints(2_500, era="deployed")
 ALL_DAYS = Query(since="2011-12-01")
 # What a run asks for and in which order differs with its windows; what it stores does not.
 STORED = (
@@ -197,7 +197,7 @@ def test_twenty_kills_leave_the_same_database(
     """SIGKILL at 20 random moments in a row costs no stored page, and the result is the same."""
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
     environment = {name: value for name, value in os.environ.items() if "COV" not in name}
-    complaints = made_complaints(20_000, era="deployed")
+    complaints = generate_complaints(20_000, era="deployed")
     dice = random.Random()  # noqa: S311 - moments, not secrets
     # Answers take their time, so that several windows are under way when the kill comes.
     faulty = Faulty(faults.Delayed(Emulator(complaints), 0.15))
