@@ -1,4 +1,4 @@
-"""Fixtures that serve an emulator, and a reader of CFPB's files."""
+"""Fixtures that serve an emulator, and a reader for CFPB's files."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A local emulator of CFPB's complaint database, with generated or recorded complaints.
+"""A local emulator of the CFPB complaint database, with generated or recorded complaints.
 
     app = Emulator(generate_complaints(25_000, era="2024"), files=Path("files"))
     app.publish(date(2024, 11, 6), columns=18)
