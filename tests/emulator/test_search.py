@@ -360,7 +360,7 @@ def test_last_complaint_with_an_id_counts(serve_api: ServeApi) -> None:
 
 
 def test_empty_index_gets_500(serve_api: ServeApi) -> None:
-    """The real server fails because there is no newest date."""
+    """The real server cannot compute the newest date."""
     response = serve_api([]).get()
 
     assert response.status_code == 500
