@@ -31,6 +31,7 @@ from cfpb_etl.model.source import Reached
 from cfpb_etl.parse import errors as parse_errors
 from support import faults
 from support.faults import Delayed, Faulty
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -233,7 +234,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[list[RawComplaint],
 @settings(
     deadline=None,
     derandomize=True,
-    max_examples=12,
+    max_examples=soak(12),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_windows_meet_every_complaint_once(

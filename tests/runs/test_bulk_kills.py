@@ -22,6 +22,7 @@ from cfpb_etl.fetch.complaint_file import downloads_beside
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.complaint import Complaint
 from support.prefect_runs import last_load, rows
+from support.soak import SOAKING, soak
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def load_here(url: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_twenty_kills_leave_the_old_state_or_the_new(
+def test_kills_leave_the_old_state_or_the_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After SIGKILL the database is as before or as after, and the next run ends in the new state.
@@ -82,7 +83,7 @@ def test_twenty_kills_leave_the_old_state_or_the_new(
         new = rows(folder, STATE)
         assert old != new
 
-        for number in range(20):
+        for number in range(soak(2)):
             folder = copied(before, tmp_path / str(number))
             process = subprocess.Popen(
                 [sys.executable, "-c", LOAD, url], cwd=folder, env=environment
@@ -109,7 +110,7 @@ def test_twenty_kills_leave_the_old_state_or_the_new(
             assert downloads_beside(folder / "complaints.db") == []
 
     print(f"after each kill: {states}")
-    assert len({*states}) > 1
+    assert not SOAKING or len({*states}) > 1
 
 
 def is_whole(note: Path) -> bool:
