@@ -1,12 +1,16 @@
-"""Refresh what the README shows: outputs, options and pictures, each from a run.
+"""Fill the generated blocks and pictures of the documents, from runs of the program.
 
-Run `python docs/refresh.py` in the development environment; `git diff` tells what changed.
+`python docs/refresh.py` writes them. `python docs/refresh.py --check` writes nothing: it prints a
+diff and exits with 1 if the help, the sample's summary or an answer in the documents is not
+current. A generated block is a fenced block below the comment `<!-- generated: NAME -->`.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -21,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 sys.path.insert(0, str(ROOT / "tests"))
 
 from cfpb_etl.emulator import (  # noqa: E402
     ARCHIVE_PATH,
     BULK_PATH,
     Emulator,
-    made_complaints,
+    generate_complaints,
     serve,
     write_archive,
 )
@@ -36,10 +40,88 @@ from cfpb_etl.emulator.data.complaints import NEWEST_DAY  # noqa: E402
 from cfpb_etl.show.questions import QUESTIONS  # noqa: E402
 from support import faults  # noqa: E402 - found only now
 
+PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
+BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n```\w+\n)(.*?)(?=\n```\n)", re.DOTALL)
+DRAWN = "complaints-flow.svg"
+
+
+def main() -> int:
+    """Fill the documents, or check them; return the exit code."""
+    check = "--check" in sys.argv
+    with tempfile.TemporaryDirectory() as folder:
+        blocks = sample(folder)
+        if not check:
+            shutil.copy(Path(folder, DRAWN), DOCS / DRAWN)
+            blocks |= files(folder)
+            failure(folder)
+            photographs(folder)
+    changed = 0
+    for page in PAGES:
+        before = page.read_text("utf-8")
+        after = BLOCK.sub(lambda found: found[1] + blocks.get(found[2], found[3]), before)
+        changed += after != before
+        if check:
+            name, lines = page.relative_to(ROOT), (before.splitlines(), after.splitlines())
+            for line in difflib.unified_diff(*lines, f"{name}", f"{name}, current", lineterm=""):
+                print(line)
+        else:
+            page.write_text(after, "utf-8")
+    return int(check and changed > 0)
+
+
+def sample(folder: str) -> dict[str, str]:
+    """Run the sample, and return the blocks that are the same in every run."""
+    blocks = {
+        "sample-summary": run(folder, "--source", "sample"),
+        "options": run(folder, "--help"),
+    }
+    for question in QUESTIONS:
+        blocks[f"question-{question.name}"] = question.sql
+        blocks[f"answer-{question.name}"] = boxed(Path(folder, "sample.db"), question.sql)
+    return blocks
+
+
+def files(folder: str) -> dict[str, str]:
+    """Load daily files of two days and the archive, and return what the program printed."""
+    served = Path(folder, "files")
+    complaints = generate_complaints(25_000)
+    waiting = {"company_response": "In progress", "company_public_response": None}
+    before = [each | waiting if n % 40 == 0 else each for n, each in enumerate(complaints)]
+    write_archive(served, generate_complaints(25_000, era="2024", until=NEWEST_DAY["deployed"]))
+    yesterday = Emulator(before, files=served)
+    yesterday.publish(date(2026, 10, 8))
+    with serve(yesterday) as url:
+        summary = run(folder, "--source", "bulk", "--file", urljoin(url, BULK_PATH))
+    shutil.copy(Path(folder, DRAWN), DOCS / "bulk-flow.svg")
+    today = Emulator(complaints[:5_000] + complaints[5_004:], files=served)
+    today.publish(date(2026, 10, 9))
+    with serve(today) as url:
+        run(folder, "--source", "bulk", "--file", urljoin(url, BULK_PATH))
+        run(folder, "--source", "archive", "--file", urljoin(url, ARCHIVE_PATH))
+        status = run(folder, "status", "--api-url", url)
+    return {"bulk-summary": summary, "status": status}
+
+
+def failure(folder: str) -> None:
+    """Draw a run that fails on its second page."""
+    down = dict.fromkeys(range(2, 7), faults.server_error())
+    with serve(faults.Faulty(Emulator(generate_complaints(25_000, era="2024")), down)) as url:
+        run(folder, "--api-url", url, "--limit", "25000", "--database", "failed.db")
+    shutil.copy(Path(folder, DRAWN), DOCS / "failed-flow.svg")
+
+
+def photographs(folder: str) -> None:
+    """Photograph the report of the daily files, and a question in Datasette."""
+    run(folder, "report")
+    report = Path(folder, "complaints-report.html").as_uri()
+    photograph(report, DOCS / "report.png", 1000, 1505)
+    with browsing(folder, "sample.db") as url:
+        photograph(f"{url}/identity-theft", DOCS / "browse.png", 1000, 480)
+
 
 def run(folder: str, *arguments: str) -> str:
     """Run the program and return what it printed."""
-    return subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-m", "cfpb_etl.flow", *arguments],
         cwd=folder,
         env={**os.environ, "COLUMNS": "100"},
@@ -47,11 +129,12 @@ def run(folder: str, *arguments: str) -> str:
         text=True,
         check=False,
     ).stdout
+    return "\n".join(line.rstrip() for line in printed.splitlines()).strip("\n")
 
 
 @contextmanager
 def browsing(folder: str, database: str) -> Iterator[str]:
-    """Show a database in Datasette, and give the address."""
+    """Serve a database in Datasette, and yield its address."""
     program = [sys.executable, "-m", "cfpb_etl.flow", "browse", "--database", database]
     with subprocess.Popen(program, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         yield next(iter(process.stdout or ())).split()[0]
@@ -59,7 +142,7 @@ def browsing(folder: str, database: str) -> Iterator[str]:
 
 
 def photograph(url: str, picture: Path, width: int, height: int) -> None:
-    """Open a page in Chromium, and keep what it shows."""
+    """Save a screenshot of a page in Chromium."""
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run(
             [
@@ -96,62 +179,5 @@ def boxed(database: Path, question: str) -> str:
     )
 
 
-def main() -> None:
-    """Run the program, and put what it gave into the README and docs."""
-    text = README.read_text("utf-8")
-
-    def put(after: str, output: str) -> None:
-        nonlocal text
-        before, heading, rest = text.partition(after)
-        until, fence, rest = rest.partition("```text\n")
-        text = (
-            before + heading + until + fence + output.rstrip() + "\n```" + rest.partition("```")[2]
-        )
-
-    with tempfile.TemporaryDirectory() as folder:
-        picture = str(ROOT / "docs" / "complaints-flow.svg")
-        sample = run(folder, "--source", "sample", "--graph", picture)
-        put("this is the sample's:", sample.replace(picture, "complaints-flow.svg"))
-        bulk = str(ROOT / "docs" / "bulk-flow.svg")
-        files = Path(folder, "files")
-        complaints = made_complaints(25_000)
-        waiting = {"company_response": "In progress", "company_public_response": None}
-        before = [each | waiting if n % 40 == 0 else each for n, each in enumerate(complaints)]
-        write_archive(files, made_complaints(25_000, era="2024", until=NEWEST_DAY["deployed"]))
-        asked = ["--database", "complaints.db", "--graph", bulk, "--source", "bulk", "--file"]
-        yesterday = Emulator(before, files=files)
-        yesterday.publish(date(2026, 10, 8))
-        with serve(yesterday) as url:
-            loaded = run(folder, *asked, urljoin(url, BULK_PATH))
-        put("daily file ends:", loaded.replace(bulk, "complaints-flow.svg"))
-        today = Emulator(complaints[:5_000] + complaints[5_004:], files=files)
-        today.publish(date(2026, 10, 9))
-        with serve(today) as url:
-            run(folder, *asked, urljoin(url, BULK_PATH))
-            archive = ["--source", "archive", "--file", urljoin(url, ARCHIVE_PATH)]
-            run(folder, *archive, "--no-graph")
-            run(folder, "report")
-            put("the archive:", run(folder, "status", "--api-url", url))
-        report = Path(folder, "complaints-report.html").as_uri()
-        photograph(report, ROOT / "docs" / "report.png", 1000, 1505)
-        with browsing(folder, "sample.db") as url:
-            photograph(f"{url}/identity-theft", ROOT / "docs" / "browse.png", 1000, 480)
-        options = run(folder, "--help").splitlines()
-        put("## Options", "\n".join(line.rstrip() for line in options))
-        asked_of = iter(QUESTIONS)
-
-        def answered(_found: re.Match[str]) -> str:
-            question = next(asked_of).sql
-            answer = boxed(Path(folder, "sample.db"), question)
-            return f"```sql\n{question}\n```\n```text\n{answer}\n```"
-
-        text = re.sub(r"```sql\n[^`]*```\n```text\n[^`]*```", answered, text)
-        down = dict.fromkeys(range(2, 7), faults.server_error())
-        with serve(faults.Faulty(Emulator(made_complaints(25_000, era="2024")), down)) as url:
-            failed = str(ROOT / "docs" / "failed-flow.svg")
-            run(folder, "--api-url", url, "--limit", "25000", "--graph", failed)
-    README.write_text(text, "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,7 +19,7 @@ import requests
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
-from cfpb_etl.emulator import Emulator, made_complaints, recorded_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, read_recordings, serve
 from cfpb_etl.fetch.http import client as transport
 from cfpb_etl.fetch.http import errors as server_errors
 from cfpb_etl.fetch.search_api import SearchApi
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
-COMPLAINTS = made_complaints(2_500, era="2024")
+COMPLAINTS = generate_complaints(2_500, era="2024")
 
 
 # --- what comes is what is stored -----------------------------------------------------------
@@ -79,7 +79,7 @@ def test_recorded_complaints_are_stored_field_by_field(tmp_path: Path) -> None:
         for hit in json.loads(path.read_text("utf-8"))["hits"]["hits"]:
             hits[hit["_id"]] = hit["_source"]
     expected = sorted(map(as_stored, hits.values()), key=lambda row: row["complaint_id"])
-    emulator = Emulator(recorded_complaints(*recordings()))
+    emulator = Emulator(read_recordings(*recordings()))
 
     first = run(emulator, tmp_path, page_size=7).result()
 
@@ -125,7 +125,7 @@ def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
 
 def test_the_deployed_release_fills_what_it_carries(tmp_path: Path) -> None:
     """15 keys and UTC instants come in as well; the days are those of the instants."""
-    made = made_complaints(500, era="deployed")
+    made = generate_complaints(500, era="deployed")
     run(Emulator(made), tmp_path)
 
     days = {row["complaint_id"]: row["date_received"] for row in rows(tmp_path)}
@@ -416,7 +416,7 @@ def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     narrative = "XXXX charged me {$35.00} twice and will not say why. " * 400
     long: list[dict[str, Any]] = [
         {**complaint, "complaint_what_happened": narrative}
-        for complaint in made_complaints(30_000, era="2024")
+        for complaint in generate_complaints(30_000, era="2024")
     ]
 
     def peak(url: str, pages: int) -> int:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pull import command, prefect_server, remove, settings
 
-from cfpb_etl.emulator import made_complaints, write_bulk_file
+from cfpb_etl.emulator import generate_complaints, write_bulk_file
 from cfpb_etl.parse.csv_rows import COLUMNS
 from cfpb_etl.store.tables import MIGRATIONS
 
@@ -151,7 +151,7 @@ def today(folder: Path) -> tuple[Path, Path]:
 
 def made(millions: int = 1) -> Iterator[Source]:
     """Yield complaints, the newest day first and in no order within a day, each million older."""
-    complaints = made_complaints(MILLION)
+    complaints = generate_complaints(MILLION)
     random.Random(1).shuffle(complaints)  # noqa: S311 - nothing secret
     complaints.sort(key=lambda each: each["date_received"][:10], reverse=True)
     for older in range(millions):

@@ -27,7 +27,7 @@ from pathlib import Path
 from bulk import MILLION, TODAY, load, made, tell_pairs, today
 from pull import remove, settings
 
-from cfpb_etl.emulator import made_complaints, write_bulk_file
+from cfpb_etl.emulator import generate_complaints, write_bulk_file
 from cfpb_etl.show.questions import QUESTIONS
 from cfpb_etl.store.views import RENAMED_PRODUCTS
 
@@ -58,7 +58,7 @@ def cost(folder: Path, pairs: int) -> None:
 
 def views(folder: Path, pairs: int) -> None:
     """Time each view, and hold its counts against a plain scan's."""
-    complaints = made_complaints(MILLION, era="2024")
+    complaints = generate_complaints(MILLION, era="2024")
     file = write_bulk_file(folder, complaints, day=OF_2024, columns=18)
     del complaints
     database = folder / "ours.db"

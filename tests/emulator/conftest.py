@@ -1,4 +1,4 @@
-"""Fixtures that serve an emulator, and a reader of CFPB's files."""
+"""Fixtures that serve an emulator, and a reader for CFPB's files."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import pytest
 import requests
 
-from cfpb_etl.emulator import Emulator, Era, Source, made_complaints, serve
+from cfpb_etl.emulator import Emulator, Era, RawComplaint, generate_complaints, serve
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Api:
 
     url: str
     emulator: Emulator
-    complaints: list[Source]
+    complaints: list[RawComplaint]
 
     def get(self, query: str = "", /, **parameters: object) -> requests.Response:
         """Search, by a query string or by parameters."""
@@ -57,7 +57,7 @@ def serve_api() -> Iterator[ServeApi]:
     """Return a function that serves complaints until the end of the test."""
     with ExitStack() as stack:
 
-        def serve_api(complaints: Iterable[Source], **options: Any) -> Api:
+        def serve_api(complaints: Iterable[RawComplaint], **options: Any) -> Api:
             complaints = list(complaints)
             emulator = Emulator(complaints, **options)
             return Api(stack.enter_context(serve(emulator)), emulator, complaints)
@@ -66,7 +66,7 @@ def serve_api() -> Iterator[ServeApi]:
 
 
 def _serve_era(era: Era) -> Iterator[Api]:
-    complaints = made_complaints(4_000, era=era)
+    complaints = generate_complaints(4_000, era=era)
     emulator = Emulator(complaints)
     with serve(emulator) as url:
         yield Api(url, emulator, complaints)

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 import requests
 
-from cfpb_etl.emulator import made_complaints
+from cfpb_etl.emulator import generate_complaints
 
 from .conftest import Api, ServeApi
 
@@ -37,7 +37,7 @@ def test_response_is_json_with_the_real_headers(deployed_api: Api) -> None:
 
 def test_json_is_compact_utf_8(serve_api: ServeApi) -> None:
     """Text is not escaped, and separators have no spaces."""
-    (complaint,) = made_complaints(1)
+    (complaint,) = generate_complaints(1)
     api = serve_api([{**complaint, "company": "Crédito Río Claro’s, LLC"}])
 
     body = api.get().content
@@ -84,7 +84,7 @@ def test_meta_describes_the_whole_index(deployed_api: Api) -> None:
 def test_old_data_are_stale(serve_api: ServeApi, today: date, *, stale: bool) -> None:
     """The limit is 6 days, but 4 days on a Friday and 5 on a Saturday."""
     complaints = [
-        {**made_complaints(1)[0], "date_received": "2026-10-07T10:00:00.000Z"},
+        {**generate_complaints(1)[0], "date_received": "2026-10-07T10:00:00.000Z"},
     ]
 
     meta = serve_api(complaints, today=today).get().json()["_meta"]
@@ -161,7 +161,7 @@ def test_options_gets_200(deployed_api: Api) -> None:
 
 def test_checks_run_in_the_real_order(serve_api: ServeApi) -> None:
     """Negotiation is first, then rate limit, method, parameters and index."""
-    api = serve_api(made_complaints(5), throttle=3)
+    api = serve_api(generate_complaints(5), throttle=3)
 
     statuses = [
         api.get("format=xml&size=x").status_code,
@@ -178,7 +178,7 @@ def test_checks_run_in_the_real_order(serve_api: ServeApi) -> None:
 def test_emulator_records_search_requests(serve_api: ServeApi) -> None:
     """They are in order and include refused ones, but not requests for the HTML page."""
     ticks = iter([1.5, 2.5])
-    api = serve_api(made_complaints(5), clock=lambda: next(ticks))
+    api = serve_api(generate_complaints(5), clock=lambda: next(ticks))
 
     api.get("state=CA&state=NY&size=")
     requests.get(f"{api.url}other", timeout=10)

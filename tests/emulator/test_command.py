@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 
 from .conftest import read_rows
 
@@ -58,7 +58,7 @@ def test_command_names_an_invalid_recording(tmp_path: Path) -> None:
 
 def test_command_reports_a_port_in_use() -> None:
     """The error is one line, without a traceback."""
-    with serve(Emulator(made_complaints(5))) as url:
+    with serve(Emulator(generate_complaints(5))) as url:
         port = url.split(":")[2].split("/")[0]
         with start_command("--rows", "5", "--port", port) as process:
             _, err = process.communicate(timeout=10)

@@ -15,8 +15,8 @@ from cfpb_etl.emulator import (
     ARCHIVE_PATH,
     BULK_PATH,
     Emulator,
-    Source,
-    made_complaints,
+    RawComplaint,
+    generate_complaints,
     serve,
     write_archive,
 )
@@ -37,7 +37,7 @@ class Files:
 
     url: str
     emulator: Emulator
-    complaints: list[Source]
+    complaints: list[RawComplaint]
     folder: Path
 
     def get(self, path: str = BULK_PATH, **headers: str) -> requests.Response:
@@ -49,7 +49,7 @@ class Files:
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[Files]:
     """Serve 500 complaints and their bulk file."""
-    complaints = made_complaints(500)
+    complaints = generate_complaints(500)
     emulator = Emulator(complaints, files=tmp_path)
     emulator.publish(DAY)
     with serve(emulator) as url:
@@ -156,7 +156,7 @@ def test_missing_file_gets_404(files: Files, path: str) -> None:
 
 def test_emulator_without_a_folder_has_no_files() -> None:
     """Publishing a file raises an error."""
-    emulator = Emulator(made_complaints(3))
+    emulator = Emulator(generate_complaints(3))
 
     with serve(emulator) as url:
         statuses = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cfpb_etl.emulator import Source, made_complaints
+from cfpb_etl.emulator import RawComplaint, generate_complaints
 
 from .conftest import Api, ServeApi
 
@@ -18,12 +18,12 @@ def api(request: pytest.FixtureRequest) -> Api:
     return api
 
 
-def epoch_ms(source: Source) -> int:
+def epoch_ms(source: RawComplaint) -> int:
     """Return the time received in milliseconds since 1970, the sort value."""
     return int(datetime.fromisoformat(source["date_received"]).timestamp() * 1000)
 
 
-def by_date(source: Source) -> tuple[int, str]:
+def by_date(source: RawComplaint) -> tuple[int, str]:
     """Return the sort key of the API: the date, then the id as text."""
     return epoch_ms(source), source["complaint_id"]
 
@@ -63,7 +63,7 @@ def test_paging_continues_inside_a_tie_larger_than_a_page(serve_api: ServeApi) -
         {**complaint, "complaint_id": number, "date_received": "2024-11-05T12:00:00-05:00"}
         for number, complaint in zip(
             ["999803", "9997920", "28329883", "10000282", "10000283"],
-            made_complaints(5, era="2024"),
+            generate_complaints(5, era="2024"),
             strict=True,
         )
     ]
@@ -187,7 +187,7 @@ def test_date_range_has_whole_utc_days_and_includes_both_ends(deployed_api: Api)
 
 def test_date_range_includes_the_last_second_of_a_day(serve_api: ServeApi) -> None:
     """The upper bound includes 23:59:59.999Z."""
-    late, midnight = made_complaints(2)
+    late, midnight = generate_complaints(2)
     late["date_received"] = "2026-10-05T23:59:59.999Z"
     midnight["date_received"] = "2026-10-06T00:00:00.000Z"
     api = serve_api([late, midnight])
@@ -209,17 +209,17 @@ def test_complaints_are_filtered_by_the_day_sent_to_the_company(deployed_api: Ap
     )
 
 
-def mortgage(source: Source) -> bool:
+def mortgage(source: RawComplaint) -> bool:
     """Return whether the product is a mortgage."""
     return bool(source["product"] == "Mortgage")
 
 
-def fha(source: Source) -> bool:
+def fha(source: RawComplaint) -> bool:
     """Return whether the sub-product is an FHA mortgage."""
     return mortgage(source) and bool(source["sub_product"] == "FHA mortgage")
 
 
-FILTERS: list[tuple[str, Callable[[Source], bool]]] = [
+FILTERS: list[tuple[str, Callable[[RawComplaint], bool]]] = [
     ("state=CA&state=NY", lambda s: s["state"] in {"CA", "NY"}),
     ("state=CA&product=Mortgage", lambda s: s["state"] == "CA" and mortgage(s)),
     ("company=EQUIFAX,%20INC.,MOHELA", lambda _: False),
@@ -249,7 +249,7 @@ FILTERS: list[tuple[str, Callable[[Source], bool]]] = [
 
 @pytest.mark.parametrize(("query", "matches"), FILTERS, ids=[query for query, _ in FILTERS])
 def test_filter_returns_the_matching_complaints(
-    deployed_api: Api, query: str, matches: Callable[[Source], bool]
+    deployed_api: Api, query: str, matches: Callable[[RawComplaint], bool]
 ) -> None:
     """Values of a key are joined with OR, keys with AND; unknown keys are ignored."""
     assert deployed_api.total(query) == sum(map(bool, map(matches, deployed_api.complaints)))
@@ -278,7 +278,7 @@ def test_paging_with_a_filter_is_complete(api: Api) -> None:
 
 def test_many_different_filters_work(serve_api: ServeApi) -> None:
     """The cache for the next page is limited, but later filters still work."""
-    api = serve_api(made_complaints(20))
+    api = serve_api(generate_complaints(20))
 
     for day in range(1, 21):
         assert api.total(date_received_min=f"2020-01-{day:02}") == 20
@@ -332,7 +332,7 @@ def test_has_narrative_is_a_filter_in_2024(api_2024: Api, deployed_api: Api) -> 
 
 def test_index_can_change_between_two_requests(serve_api: ServeApi) -> None:
     """Complaints are added, changed and removed, as during a real load."""
-    complaints = made_complaints(10)
+    complaints = generate_complaints(10)
     api = serve_api(complaints)
     later = {**complaints[-1], "complaint_id": "99999999"}
     changed = {**complaints[0], "state": "GU", "date_received": "2026-10-07T23:59:59.000Z"}
@@ -352,7 +352,7 @@ def test_index_can_change_between_two_requests(serve_api: ServeApi) -> None:
 
 def test_last_complaint_with_an_id_counts(serve_api: ServeApi) -> None:
     """An id occurs once in the index."""
-    (complaint,) = made_complaints(1)
+    (complaint,) = generate_complaints(1)
 
     api = serve_api([complaint, {**complaint, "state": "GU"}])
 
@@ -360,7 +360,7 @@ def test_last_complaint_with_an_id_counts(serve_api: ServeApi) -> None:
 
 
 def test_empty_index_gets_500(serve_api: ServeApi) -> None:
-    """The real server fails because there is no newest date."""
+    """The real server cannot compute the newest date."""
     response = serve_api([]).get()
 
     assert response.status_code == 500

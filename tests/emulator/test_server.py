@@ -8,13 +8,13 @@ import time
 import pytest
 import requests
 
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 
 
 @pytest.fixture
 def emulator() -> Emulator:
     """Return a small emulator."""
-    return Emulator(made_complaints(50))
+    return Emulator(generate_complaints(50))
 
 
 def test_url_has_the_real_path_of_the_search(emulator: Emulator) -> None:

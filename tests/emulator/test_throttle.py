@@ -2,7 +2,7 @@
 
 import requests
 
-from cfpb_etl.emulator import made_complaints
+from cfpb_etl.emulator import generate_complaints
 
 from .conftest import ServeApi
 
@@ -19,7 +19,7 @@ class Clock:
 
 def test_there_is_no_limit_by_default(serve_api: ServeApi) -> None:
     """Tests and sample loads do not wait."""
-    api = serve_api(made_complaints(3))
+    api = serve_api(generate_complaints(3))
 
     assert {api.get().status_code for _ in range(30)} == {200}
 
@@ -27,7 +27,7 @@ def test_there_is_no_limit_by_default(serve_api: ServeApi) -> None:
 def test_request_21_waits_until_the_oldest_is_60_seconds_old(serve_api: ServeApi) -> None:
     """Waiting for `Retry-After` seconds is enough, half a second less is not."""
     clock = Clock()
-    api = serve_api(made_complaints(3), throttle=20, clock=clock)
+    api = serve_api(generate_complaints(3), throttle=20, clock=clock)
     for _ in range(20):
         assert api.get().status_code == 200
         clock.now += 0.2
@@ -51,7 +51,7 @@ def test_request_21_waits_until_the_oldest_is_60_seconds_old(serve_api: ServeApi
 
 def test_invalid_requests_count(serve_api: ServeApi) -> None:
     """The rate limit is checked before the parameters."""
-    api = serve_api(made_complaints(3), throttle=2)
+    api = serve_api(generate_complaints(3), throttle=2)
 
     statuses = [api.get("size=x").status_code for _ in range(3)]
 
@@ -60,7 +60,7 @@ def test_invalid_requests_count(serve_api: ServeApi) -> None:
 
 def test_each_client_has_its_own_limit(serve_api: ServeApi) -> None:
     """The whole X-Forwarded-For header identifies a client."""
-    api = serve_api(made_complaints(3), throttle=1)
+    api = serve_api(generate_complaints(3), throttle=1)
 
     def status(forwarded_for: str) -> int:
         headers = {"X-Forwarded-For": forwarded_for}
@@ -72,7 +72,7 @@ def test_each_client_has_its_own_limit(serve_api: ServeApi) -> None:
 def test_window_can_be_shorter_than_a_second(serve_api: ServeApi) -> None:
     """`Retry-After` is still in whole seconds."""
     clock = Clock()
-    api = serve_api(made_complaints(3), throttle=1, window_seconds=0.5, clock=clock)
+    api = serve_api(generate_complaints(3), throttle=1, window_seconds=0.5, clock=clock)
 
     assert api.get().status_code == 200
     assert api.get().headers["Retry-After"] == "1"

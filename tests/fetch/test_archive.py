@@ -16,7 +16,7 @@ from cfpb_etl.emulator import (
     ARCHIVE_PATH,
     BULK_PATH,
     Emulator,
-    made_complaints,
+    generate_complaints,
     serve,
     write_archive,
 )
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from cfpb_etl.emulator import Source
+    from cfpb_etl.emulator import RawComplaint
     from cfpb_etl.model.load_stats import LoadStats
     from support.faults import Fault
 
-COMPLAINTS = made_complaints(3_000, era="2024")
+COMPLAINTS = generate_complaints(3_000, era="2024")
 TOLD = "complaint_what_happened"
 LAST_MONTH = "2024-12-31"  # of the archive that is made of these
 EARLIER, LATER = date(2024, 11, 6), date(2025, 1, 15)  # than that
@@ -389,7 +389,7 @@ def test_a_page_that_fails_leaves_nothing_to_go_on_with(site: Site) -> None:
 @through_the_flow
 def test_the_daily_file_and_the_archive_in_any_order(site: Site, tmp_path: Path) -> None:
     """All columns but the load are the same: the newest values, all narratives, the same marks."""
-    gone, changed, late = COMPLAINTS[:20], COMPLAINTS[20:120], made_complaints(5, seed=7)
+    gone, changed, late = COMPLAINTS[:20], COMPLAINTS[20:120], generate_complaints(5, seed=7)
     for each in gone:
         site.emulator.withdraw(each["complaint_id"])
     for each in changed:
@@ -491,7 +491,9 @@ def test_narratives_fill_empty_places_only(site: Site) -> None:
     """One that is stored stays, also where the archive has another."""
     site.emulator.publish(LATER, columns=15)
     site.bulk()
-    other: list[Source] = [{**c, TOLD: "Another story."} for c in COMPLAINTS if c["state"] == "CA"]
+    other: list[RawComplaint] = [
+        {**c, TOLD: "Another story."} for c in COMPLAINTS if c["state"] == "CA"
+    ]
     with serve(Emulator(other, today=LATER)) as url:
         assert site.pull(url, state=("CA",)).updated == len(other)
 

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve, write_bulk_file
+from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve, write_bulk_file
 from cfpb_etl.fetch import errors as file_errors
 from cfpb_etl.fetch.bulk_file import BULK_URL, BulkFile
 from cfpb_etl.fetch.complaint_file import downloads_beside
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-    from cfpb_etl.emulator import FileRequest, Source
+    from cfpb_etl.emulator import FileRequest, RawComplaint
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
 YESTERDAY, TODAY, TOMORROW = date(2026, 10, 7), date(2026, 10, 8), date(2026, 10, 9)
 OF_2024 = date(2024, 11, 6)
 ALL_DAYS = Query(since="2011-12-01")
-COMPLAINTS = made_complaints(3_000)
+COMPLAINTS = generate_complaints(3_000)
 FIELDS = f"SELECT {', '.join(Complaint._fields)} FROM complaint ORDER BY 1"  # noqa: S608 - our names
 CHANGES = "SELECT complaint_id, load_id, column_name, old, new FROM complaint_change ORDER BY rowid"
 
@@ -92,7 +92,9 @@ def load(file: str, folder: Path, **asked: Any) -> State[Any]:
 
 
 @contextmanager
-def daily(folder: Path, complaints: list[Source] | None = None, **faulty: Any) -> Iterator[Daily]:
+def daily(
+    folder: Path, complaints: list[RawComplaint] | None = None, **faulty: Any
+) -> Iterator[Daily]:
     """Serve complaints, with faults if there are any; nothing is published yet."""
     emulator = Emulator(COMPLAINTS if complaints is None else complaints, files=folder / "files")
     with serve(Faulty(emulator, **faulty) if faulty else emulator) as api_url:
@@ -600,7 +602,7 @@ def test_the_api_and_the_file_told_the_same_but_for_white_space(tmp_path: Path) 
     """In 2024, field by field: the file has a narrative in one line."""
     other = tmp_path / "api"
     other.mkdir()
-    with daily(tmp_path, made_complaints(3_000, era="2024")) as server:
+    with daily(tmp_path, generate_complaints(3_000, era="2024")) as server:
         server.emulator.publish(OF_2024, columns=16)
         assert run_at(server.api_url, other, query=ALL_DAYS).is_completed()
         assert server.load().is_completed()
@@ -618,7 +620,7 @@ def test_the_file_changes_nothing_that_the_api_brought(
     era: Any, day: date, columns: Any, tmp_path: Path
 ) -> None:
     """Of the same complaints, even where it writes a narrative otherwise."""
-    with daily(tmp_path, made_complaints(3_000, era=era)) as server:
+    with daily(tmp_path, generate_complaints(3_000, era=era)) as server:
         server.emulator.publish(day, columns=columns)
         assert run_at(server.api_url, tmp_path, query=ALL_DAYS).is_completed()
         before = by_id(tmp_path)
@@ -638,7 +640,7 @@ def test_the_api_changes_nothing_that_the_file_brought(
     era: Any, day: date, columns: Any, tmp_path: Path
 ) -> None:
     """Of the same complaints, even where it has a narrative in paragraphs."""
-    with daily(tmp_path, made_complaints(3_000, era=era)) as server:
+    with daily(tmp_path, generate_complaints(3_000, era=era)) as server:
         server.emulator.publish(day, columns=columns)
         assert server.load().is_completed()
         before = by_id(tmp_path)

@@ -12,7 +12,7 @@ from zipfile import ZipFile, ZipInfo
 
 import pytest
 
-from cfpb_etl.emulator import made_complaints, write_bulk_file
+from cfpb_etl.emulator import generate_complaints, write_bulk_file
 from cfpb_etl.fetch import complaint_file
 from cfpb_etl.fetch.complaint_file import (
     FilePart,
@@ -146,7 +146,7 @@ def test_nothing_is_read_of_a_known_file() -> None:
 
 def test_a_zip_is_as_old_as_what_is_in_it(tmp_path: Path) -> None:
     """Its own time may be that of a copy."""
-    path = write_bulk_file(tmp_path, made_complaints(3), day=date(2025, 3, 14))
+    path = write_bulk_file(tmp_path, generate_complaints(3), day=date(2025, 3, 14))
     os.utime(path)
 
     assert as_of(path) == "2025-03-14"
@@ -169,7 +169,7 @@ def test_a_plain_file_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
 
 def test_a_zip_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
     """Nor may a clock that was wrong."""
-    path = write_bulk_file(tmp_path, made_complaints(3), day=today() + timedelta(3))
+    path = write_bulk_file(tmp_path, generate_complaints(3), day=today() + timedelta(3))
 
     before = today()
     assert before.isoformat() <= as_of(path) <= today().isoformat()

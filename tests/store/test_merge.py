@@ -35,6 +35,7 @@ from support.loads import (
     stored,
     whole,
 )
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -436,7 +437,7 @@ def ends_of(*loads: Any) -> Iterator[tuple[dict[int, dict[str, str]], dict[int, 
 
 
 @given(archived=HELD, held=HELD)
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(deadline=None, derandomize=True, max_examples=soak(30))
 def test_archive_and_bulk_end_in_the_same_rows(archived: Any, held: Any) -> None:
     """Whichever comes first."""
     one, other = ends_of(("archive", archived, JANUARY), ("bulk", held, JUNE))
@@ -445,7 +446,7 @@ def test_archive_and_bulk_end_in_the_same_rows(archived: Any, held: Any) -> None
 
 
 @given(archived=HELD, older=HELD, newest=HELD)
-@settings(deadline=None, derandomize=True, max_examples=8)
+@settings(deadline=None, derandomize=True, max_examples=soak(8))
 def test_what_is_not_withdrawn_ends_the_same(archived: Any, older: Any, newest: Any) -> None:
     """In whatever order the archive and two days' files come, CFPB's complaints are the same.
 

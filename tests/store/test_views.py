@@ -28,6 +28,7 @@ from support.loads import (
     part,
     query,
 )
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,7 @@ PRODUCTS = (*dict.fromkeys(product for product, *_ in RENAMED_PRODUCTS), "Mortga
 SUB_PRODUCTS = (*dict.fromkeys(sub for _, sub, _ in RENAMED_PRODUCTS if sub), "Another", None)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=soak(30))
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -287,7 +288,7 @@ EDITS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=soak(50))
 @given(EDITS)
 def test_whatever_is_done_to_a_complaint(edits: list[tuple[str, int, str | None]]) -> None:
     """By hand too: after any change the search is that of the narratives."""

@@ -1,6 +1,6 @@
 """Faults of the search API and of CFPB's files, put between a client and the emulator.
 
-    app = Faulty(Emulator(made_complaints(100)), {1: server_error(), 2: cut_body()})
+    app = Faulty(Emulator(generate_complaints(100)), {1: server_error(), 2: cut_body()})
     app = Faulty(emulator, first(3, backend_trouble()))
     app = Faulty(emulator, otherwise=forbidden_html())
     app = Faulty(emulator, {1: cut_download(50_000), 2: ignores_range()})

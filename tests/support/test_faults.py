@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, made_complaints, serve
+from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
 from support.faults import (
     Delayed,
     Fault,
@@ -47,7 +47,7 @@ def faulty() -> Iterator[Callable[..., Ask]]:
     with ExitStack() as stack:
 
         def served(*arguments: Any, **options: Any) -> Ask:
-            app = Faulty(Emulator(made_complaints(10)), *arguments, **options)
+            app = Faulty(Emulator(generate_complaints(10)), *arguments, **options)
             url = stack.enter_context(serve(app))
 
             def ask(**parameters: Any) -> requests.Response:
@@ -82,7 +82,7 @@ def test_a_fault_may_be_for_good(faulty: Callable[..., Ask]) -> None:
 
 def test_requests_are_remembered_in_their_order() -> None:
     """The failed ones too."""
-    app = Faulty(Emulator(made_complaints(3)), {1: server_error()})
+    app = Faulty(Emulator(generate_complaints(3)), {1: server_error()})
 
     with serve(app) as url:
         requests.get(f"{url}?state=CA&state=NY&size=", timeout=10)
@@ -145,7 +145,7 @@ def test_a_cut_body_ends_too_early(faulty: Callable[..., Ask]) -> None:
 @pytest.fixture
 def download(tmp_path: Path) -> Iterator[Callable[..., Ask]]:
     """Return a function that serves a bulk file of several pieces with faults, and asks for it."""
-    emulator = Emulator(made_complaints(4_000), files=tmp_path)
+    emulator = Emulator(generate_complaints(4_000), files=tmp_path)
     emulator.publish(date(2026, 10, 8))
     with ExitStack() as stack:
 
@@ -185,7 +185,7 @@ def test_a_download_is_cut_after_so_many_bytes(download: Callable[..., Ask]) -> 
 
 def test_a_download_may_change_meanwhile(tmp_path: Path) -> None:
     """When the client notices the end, the file is another."""
-    emulator = Emulator(made_complaints(50), files=tmp_path)
+    emulator = Emulator(generate_complaints(50), files=tmp_path)
     emulator.publish(date(2026, 10, 8))
     change = changed_meanwhile(lambda: emulator.publish(date(2026, 10, 9)), 70)
 
@@ -277,7 +277,7 @@ def test_a_page_may_be_too_large(faulty: Callable[..., Ask]) -> None:
 def test_a_stalled_answer_comes_when_the_event_is_set() -> None:
     """Not before; other requests are answered meanwhile."""
     event = threading.Event()
-    app = Faulty(Emulator(made_complaints(3)), {1: stalled(event)})
+    app = Faulty(Emulator(generate_complaints(3)), {1: stalled(event)})
     answers: list[int] = []
 
     with serve(app) as url:
@@ -297,7 +297,7 @@ def test_a_stalled_answer_comes_when_the_event_is_set() -> None:
 
 def test_a_client_gives_up_a_stalled_answer() -> None:
     """And the server ends promptly all the same."""
-    app = Faulty(Emulator(made_complaints(3)), {1: stalled()})
+    app = Faulty(Emulator(generate_complaints(3)), {1: stalled()})
 
     with serve(app) as url:
         with pytest.raises(requests.ReadTimeout):
@@ -310,7 +310,7 @@ def test_the_server_ends_promptly_while_an_answer_is_stalled(
     until: threading.Event | None,
 ) -> None:
     """The client gets a connection error, not a timeout."""
-    app = Faulty(Emulator(made_complaints(3)), {1: stalled(until)})
+    app = Faulty(Emulator(generate_complaints(3)), {1: stalled(until)})
     failures: list[Exception] = []
 
     def ask(url: str) -> None:
@@ -334,7 +334,7 @@ def test_the_server_ends_promptly_while_an_answer_is_stalled(
 
 def test_a_delayed_answer_takes_its_time() -> None:
     """The request is taken at once, and the answer is the one that was due then."""
-    emulator = Emulator(made_complaints(3))
+    emulator = Emulator(generate_complaints(3))
 
     with serve(Delayed(emulator, 0.1)) as url:
         total = requests.get(url, timeout=10).json()["hits"]["total"]["value"]

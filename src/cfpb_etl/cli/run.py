@@ -18,7 +18,7 @@ from prefect.exceptions import TerminationSignal
 
 from cfpb_etl.cli.console import RunConsole
 from cfpb_etl.cli.signals import Interruption
-from cfpb_etl.emulator import Emulator, made_complaints, serve
+from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.fetch.complaint_file import downloads_beside
 from cfpb_etl.fetch.search_api import SearchApi
@@ -64,7 +64,7 @@ def run(  # noqa: PLR0913 - what a person may ask of it
             prefect.start()
             with ExitStack() as stack:
                 if isinstance(source, SearchApi) and source.kind == "sample":
-                    complaints = made_complaints(SAMPLE_COMPLAINTS, era="2024")
+                    complaints = generate_complaints(SAMPLE_COMPLAINTS, era="2024")
                     source = replace(source, url=stack.enter_context(serve(Emulator(complaints))))
                 prefect.wait()
                 report = load_complaints(source, database, picture, restart, notify)

@@ -1,6 +1,6 @@
-"""A local emulator of CFPB's complaint database, with generated or recorded complaints.
+"""A local emulator of the CFPB complaint database, with generated or recorded complaints.
 
-    app = Emulator(made_complaints(25_000, era="2024"), files=Path("files"))
+    app = Emulator(generate_complaints(25_000, era="2024"), files=Path("files"))
     app.publish(date(2024, 11, 6), columns=18)
     with serve(app) as api_url:
         requests.get(api_url, params={"size": 100, "sort": "created_date_desc"})
@@ -17,9 +17,9 @@ a mistake.
 """
 
 from cfpb_etl.emulator.application import Emulator, FileRequest, SearchRequest
-from cfpb_etl.emulator.data.complaints import Era, Source, made_complaints
+from cfpb_etl.emulator.data.complaints import Era, RawComplaint, generate_complaints
 from cfpb_etl.emulator.data.files import BULK_PATH, Columns, write_archive, write_bulk_file
-from cfpb_etl.emulator.data.recordings import NotARecordingError, recorded_complaints
+from cfpb_etl.emulator.data.recordings import NotARecordingError, read_recordings
 from cfpb_etl.emulator.file_server import ARCHIVE_PATH
 from cfpb_etl.emulator.server import serve
 
@@ -31,10 +31,10 @@ __all__ = [
     "Era",
     "FileRequest",
     "NotARecordingError",
+    "RawComplaint",
     "SearchRequest",
-    "Source",
-    "made_complaints",
-    "recorded_complaints",
+    "generate_complaints",
+    "read_recordings",
     "serve",
     "write_archive",
     "write_bulk_file",

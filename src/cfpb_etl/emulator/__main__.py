@@ -16,8 +16,8 @@ from cfpb_etl.emulator import (
     Emulator,
     Era,
     NotARecordingError,
-    made_complaints,
-    recorded_complaints,
+    generate_complaints,
+    read_recordings,
     serve,
     write_archive,
 )
@@ -50,7 +50,7 @@ def run(  # noqa: PLR0913 - the options of the command
     """
     try:
         complaints = (
-            recorded_complaints(*recording) if recording else made_complaints(rows, era=era)
+            read_recordings(*recording) if recording else generate_complaints(rows, era=era)
         )
         emulator = Emulator(complaints, files=files, throttle=throttle)
         if files and not recording:
@@ -76,7 +76,7 @@ def _write_files(emulator: Emulator, folder: Path, rows: int, era: Era) -> None:
     """Write the bulk file of the day after the newest complaints, and the archive."""
     emulator.publish(NEWEST_DAY[era] + timedelta(1), columns=18 if era == "2024" else 15)
     # The archive has the narratives of the same complaints, which today's release lacks.
-    write_archive(folder, made_complaints(rows, era="2024", until=NEWEST_DAY[era]))
+    write_archive(folder, generate_complaints(rows, era="2024", until=NEWEST_DAY[era]))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from cfpb_etl.emulator.data.complaints import Era, Source
+from cfpb_etl.emulator.data.complaints import Era, RawComplaint
 from cfpb_etl.emulator.data.files import DOCUMENTS_PATH, Columns, write_bulk_file
 from cfpb_etl.emulator.errors import HttpError
 from cfpb_etl.emulator.file_server import ARCHIVE_PATH, file_server
@@ -90,7 +90,7 @@ class Emulator:
 
     def __init__(  # noqa: PLR0913 - the options are independent of each other
         self,
-        complaints: Iterable[Source],
+        complaints: Iterable[RawComplaint],
         *,
         files: Path | None = None,
         throttle: int | None = None,
@@ -107,12 +107,12 @@ class Emulator:
         self._files = files
         self._file_server = file_server(files)
         self._file_rows = {complaint["complaint_id"]: complaint for complaint in complaints}
-        self._new_rows: dict[str, Source] = {}
+        self._new_rows: dict[str, RawComplaint] = {}
         self._throttle = None if throttle is None else Throttle(throttle, window_seconds, clock)
         self._today = today
         self._clock = clock
 
-    def put(self, complaint: Source) -> None:
+    def put(self, complaint: RawComplaint) -> None:
         """Add a complaint, or replace the one with the same id."""
         self._index.put(complaint)
         self._new_rows[complaint["complaint_id"]] = complaint

@@ -58,7 +58,7 @@ ZIP&nbsp;({kilobytes:,.0f}&nbsp;KB)</span>
 
 
 def file_server(folder: Path | None) -> ASGIApp:
-    """Return an application that serves a folder of CFPB's files; without a folder all are 404.
+    """Return an application that serves the files in a folder; without a folder all paths get 404.
 
     Starlette provides what CFPB's server has: ETag, Last-Modified, 304 for an unchanged file, and
     byte ranges with conditions.

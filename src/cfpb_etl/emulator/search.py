@@ -12,7 +12,7 @@ from math import inf
 from threading import Lock
 from typing import NamedTuple
 
-from cfpb_etl.emulator.data.complaints import Source
+from cfpb_etl.emulator.data.complaints import RawComplaint
 from cfpb_etl.emulator.errors import internal_error, search_backend_error
 
 MAX_RESULT_WINDOW = 10_000
@@ -27,7 +27,7 @@ SCORE = 1.0
 Key = tuple[float, str]
 DateRange = tuple[date | None, date | None]
 FieldValues = tuple[tuple[str, frozenset[str]], ...]
-Predicate = Callable[[Source], bool]
+Predicate = Callable[[RawComplaint], bool]
 
 _SUB_FIELDS = {"product": "sub_product", "issue": "sub_issue"}
 _DATE_CURSOR = re.compile(r"(\d+)_([^_]*)")
@@ -67,7 +67,7 @@ class Row:
 
     __slots__ = ("id", "key", "source")
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RawComplaint) -> None:
         self.id: str = source["complaint_id"]
         self.key: Key = (_epoch_ms(source["date_received"]), self.id)
         self.source = source
@@ -83,7 +83,7 @@ class Page(NamedTuple):
 class Index:
     """Complaints ordered by date and id, which can change between two searches."""
 
-    def __init__(self, complaints: Iterable[Source]) -> None:
+    def __init__(self, complaints: Iterable[RawComplaint]) -> None:
         self._by_id = {complaint["complaint_id"]: Row(complaint) for complaint in complaints}
         self._rows = sorted(self._by_id.values(), key=_by_date)
         self._cached: dict[tuple[Filters, bool], list[Row]] = {}
@@ -98,7 +98,7 @@ class Index:
             raise internal_error()
         return datetime.fromtimestamp(self._rows[-1].key[0] / 1000, UTC).date()
 
-    def put(self, complaint: Source) -> None:
+    def put(self, complaint: RawComplaint) -> None:
         """Add a complaint, or replace the one with the same id."""
         if complaint["complaint_id"] in self._by_id:
             self.withdraw(complaint["complaint_id"])
@@ -207,7 +207,7 @@ def _has_value(field: str, values: frozenset[str]) -> Predicate:
         parent, bullet, child = value.partition(BULLET)
         sub_values.setdefault(parent, set()).update([child] if bullet else [])
 
-    def matches(source: Source) -> bool:
+    def matches(source: RawComplaint) -> bool:
         children = sub_values.get(source[field])
         return children is not None and (not children or source[sub_field] in children)
 
@@ -222,7 +222,7 @@ def _contains(term: str, field: str) -> Predicate:
     quantifier = all if plain else any
     words = _WORD.findall(term.casefold())
 
-    def contains(source: Source) -> bool:
+    def contains(source: RawComplaint) -> bool:
         texts = source.values() if field in {"all", "_all"} else (source.get(field),)
         text = " ".join(text for text in texts if isinstance(text, str)).casefold()
         return quantifier(word in text for word in words)

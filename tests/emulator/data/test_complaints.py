@@ -9,7 +9,7 @@ from datetime import date
 
 import pytest
 
-from cfpb_etl.emulator import Era, Source, made_complaints
+from cfpb_etl.emulator import Era, RawComplaint, generate_complaints
 
 DEPLOYED_KEYS = {
     "company",
@@ -32,19 +32,19 @@ ERAS: list[Era] = ["2024", "deployed"]
 
 
 @pytest.fixture(scope="module")
-def complaints_2024() -> list[Source]:
+def complaints_2024() -> list[RawComplaint]:
     """Return complaints of 2024."""
-    return made_complaints(25_000, era="2024")
+    return generate_complaints(25_000, era="2024")
 
 
 @pytest.fixture(scope="module")
-def deployed_complaints() -> list[Source]:
+def deployed_complaints() -> list[RawComplaint]:
     """Return complaints of the deployed release."""
-    return made_complaints(25_000)
+    return generate_complaints(25_000)
 
 
 def test_complaints_have_the_keys_of_their_era(
-    complaints_2024: list[Source], deployed_complaints: list[Source]
+    complaints_2024: list[RawComplaint], deployed_complaints: list[RawComplaint]
 ) -> None:
     """They are 15, and in 2024 16 with the narrative."""
     assert {frozenset(source) for source in deployed_complaints} == {frozenset(DEPLOYED_KEYS)}
@@ -56,15 +56,15 @@ def test_complaints_have_the_keys_of_their_era(
 @pytest.mark.parametrize("era", ERAS)
 def test_the_same_seed_gives_the_same_complaints(era: Era) -> None:
     """Another seed gives other complaints."""
-    complaints = made_complaints(200, era=era)
+    complaints = generate_complaints(200, era=era)
 
-    assert complaints == made_complaints(200, era=era)
-    assert complaints != made_complaints(200, era=era, seed=7)
+    assert complaints == generate_complaints(200, era=era)
+    assert complaints != generate_complaints(200, era=era, seed=7)
 
 
 def test_python_hash_seed_has_no_effect() -> None:
     """Another process generates the same complaints."""
-    program = "from cfpb_etl import emulator; print(emulator.made_complaints(50, era='2024'))"
+    program = "from cfpb_etl import emulator; print(emulator.generate_complaints(50, era='2024'))"
 
     printed = subprocess.run(
         [sys.executable, "-c", program],
@@ -74,14 +74,14 @@ def test_python_hash_seed_has_no_effect() -> None:
         check=True,
     )
 
-    assert printed.stdout.strip() == str(made_complaints(50, era="2024"))
+    assert printed.stdout.strip() == str(generate_complaints(50, era="2024"))
 
 
 def test_both_eras_have_the_same_complaints() -> None:
     """Only the date format differs, and the narratives are missing."""
     until = date(2024, 11, 5)
-    older = made_complaints(500, era="2024", until=until)
-    newer = made_complaints(500, era="deployed", until=until)
+    older = generate_complaints(500, era="2024", until=until)
+    newer = generate_complaints(500, era="deployed", until=until)
 
     for source in (*older, *newer):
         source.pop("complaint_what_happened", None)
@@ -91,7 +91,7 @@ def test_both_eras_have_the_same_complaints() -> None:
 
 
 def test_dates_have_the_format_of_their_era(
-    complaints_2024: list[Source], deployed_complaints: list[Source]
+    complaints_2024: list[RawComplaint], deployed_complaints: list[RawComplaint]
 ) -> None:
     """The format is noon at -05:00, or a UTC time; complaints are sent after they are received."""
     noon = re.compile(r"20\d\d-\d\d-\d\dT12:00:00-05:00")
@@ -109,14 +109,14 @@ def test_dates_have_the_format_of_their_era(
     )
 
 
-def test_number_of_complaints_grows_each_year(deployed_complaints: list[Source]) -> None:
+def test_number_of_complaints_grows_each_year(deployed_complaints: list[RawComplaint]) -> None:
     """It about doubles each year."""
     years = Counter(source["date_received"][:4] for source in deployed_complaints)
 
     assert years["2026"] > years["2025"] > years["2024"] > years["2023"] > 0
 
 
-def test_ids_are_unique_and_rise_but_not_strictly(complaints_2024: list[Source]) -> None:
+def test_ids_are_unique_and_rise_but_not_strictly(complaints_2024: list[RawComplaint]) -> None:
     """They have 7 or 8 digits, so within a day text and numbers sort differently."""
     ids = [source["complaint_id"] for source in complaints_2024]
     days: dict[str, list[str]] = {}
@@ -129,7 +129,7 @@ def test_ids_are_unique_and_rise_but_not_strictly(complaints_2024: list[Source])
     assert any(sorted(day) != sorted(day, key=int) for day in days.values())
 
 
-def test_each_column_has_values(deployed_complaints: list[Source]) -> None:
+def test_each_column_has_values(deployed_complaints: list[RawComplaint]) -> None:
     """Only columns that have nulls in the real data have nulls."""
     nullable = {
         key for source in deployed_complaints for key, value in source.items() if value is None
@@ -148,7 +148,7 @@ def test_each_column_has_values(deployed_complaints: list[Source]) -> None:
     }
 
 
-def test_columns_have_all_their_values(deployed_complaints: list[Source]) -> None:
+def test_columns_have_all_their_values(deployed_complaints: list[RawComplaint]) -> None:
     """Included are a tag with a comma, a state spelled out, and masked ZIP codes."""
 
     def values(key: str) -> set[str | None]:
@@ -174,7 +174,7 @@ def test_columns_have_all_their_values(deployed_complaints: list[Source]) -> Non
     assert any(zip_code.endswith("XX") for zip_code in zip_codes)
 
 
-def test_each_sub_product_has_one_product(deployed_complaints: list[Source]) -> None:
+def test_each_sub_product_has_one_product(deployed_complaints: list[RawComplaint]) -> None:
     """This follows the complaint form."""
     parents: dict[str, set[str]] = {}
     for source in deployed_complaints:
@@ -184,7 +184,7 @@ def test_each_sub_product_has_one_product(deployed_complaints: list[Source]) -> 
     assert all(len(products) == 1 for products in parents.values())
 
 
-def test_only_recent_complaints_are_in_progress(deployed_complaints: list[Source]) -> None:
+def test_only_recent_complaints_are_in_progress(deployed_complaints: list[RawComplaint]) -> None:
     """A company has 15 days to respond, or 60."""
     in_progress = [
         source["date_received"][:10]
@@ -196,7 +196,7 @@ def test_only_recent_complaints_are_in_progress(deployed_complaints: list[Source
     assert max(in_progress) == "2026-10-07"
 
 
-def test_product_names_change_in_2023(complaints_2024: list[Source]) -> None:
+def test_product_names_change_in_2023(complaints_2024: list[RawComplaint]) -> None:
     """A complaint has the product name of the day it was filed."""
     older = "Credit reporting, credit repair services, or other personal consumer reports"
     newer = "Credit reporting or other personal consumer reports"
@@ -205,7 +205,7 @@ def test_product_names_change_in_2023(complaints_2024: list[Source]) -> None:
     assert min(s["date_received"] for s in complaints_2024 if s["product"] == newer) >= "2023-08-24"
 
 
-def test_narratives_look_like_narratives(complaints_2024: list[Source]) -> None:
+def test_narratives_look_like_narratives(complaints_2024: list[RawComplaint]) -> None:
     """A third of the complaints have one; the value of the others is "". Some are copies."""
     narratives = [text for source in complaints_2024 if (text := source["complaint_what_happened"])]
     text = "\n".join(narratives)
@@ -222,7 +222,7 @@ def test_narratives_look_like_narratives(complaints_2024: list[Source]) -> None:
 
 def test_complaints_end_on_the_last_day() -> None:
     """The last day can be before the form changed."""
-    complaints = made_complaints(300, until=date(2022, 6, 30))
+    complaints = generate_complaints(300, until=date(2022, 6, 30))
 
     assert complaints[-1]["date_received"] < "2022-07-01"
     assert complaints[0]["date_received"] > "2019-06-30"
@@ -230,4 +230,4 @@ def test_complaints_end_on_the_last_day() -> None:
 
 def test_zero_complaints_can_be_generated() -> None:
     """The result is an empty list."""
-    assert made_complaints(0) == []
+    assert generate_complaints(0) == []

@@ -11,8 +11,8 @@ import pytest
 from cfpb_etl.emulator import (
     Columns,
     Era,
-    Source,
-    made_complaints,
+    RawComplaint,
+    generate_complaints,
     write_archive,
     write_bulk_file,
 )
@@ -21,7 +21,7 @@ from emulator.conftest import read_rows
 DAY = date(2026, 10, 8)
 
 
-def narrative(complaint: Source) -> str:
+def narrative(complaint: RawComplaint) -> str:
     """Return the narrative as the files have it."""
     return re.sub(r"\s+", " ", complaint.get("complaint_what_happened") or "")
 
@@ -49,7 +49,7 @@ def test_each_era_has_its_columns(tmp_path: Path, columns: Columns, absent: set[
         "Submitted via,Date sent to company,Company response to consumer,Timely response?,"
         "Consumer disputed?,Complaint ID"
     )
-    path = write_bulk_file(tmp_path, made_complaints(1), day=DAY, columns=columns)
+    path = write_bulk_file(tmp_path, generate_complaints(1), day=DAY, columns=columns)
 
     (row,) = read_rows(path)
 
@@ -60,7 +60,7 @@ def test_each_era_has_its_columns(tmp_path: Path, columns: Columns, absent: set[
 @pytest.mark.parametrize("era", ["2024", "deployed"])
 def test_file_has_the_values_of_the_search(tmp_path: Path, era: Era) -> None:
     """Dates are cut to the day, narratives have no line breaks, and null is empty."""
-    complaints = made_complaints(2_000, era=era)
+    complaints = generate_complaints(2_000, era=era)
     path = write_bulk_file(tmp_path, iter(complaints), day=DAY, columns=18)
 
     rows = read_rows(path)
@@ -96,7 +96,7 @@ def test_file_has_the_values_of_the_search(tmp_path: Path, era: Era) -> None:
 
 def test_unusual_values_are_written(tmp_path: Path) -> None:
     """The consent of a recorded complaint is kept."""
-    (complaint,) = made_complaints(1, era="2024")
+    (complaint,) = generate_complaints(1, era="2024")
     unusual = {
         "company": 'Río "Claro’s", LLC',
         "state": None,
@@ -119,7 +119,7 @@ def test_unusual_values_are_written(tmp_path: Path) -> None:
 
 def test_bulk_file_has_the_time_of_publication(tmp_path: Path) -> None:
     """Its only member has the time of day at which CFPB publishes."""
-    path = write_bulk_file(tmp_path, made_complaints(10), day=DAY)
+    path = write_bulk_file(tmp_path, generate_complaints(10), day=DAY)
 
     with ZipFile(path) as archive:
         (member,) = archive.infolist()
@@ -132,8 +132,8 @@ def test_bulk_file_has_the_time_of_publication(tmp_path: Path) -> None:
 
 def test_archive_divides_complaints_by_month(tmp_path: Path) -> None:
     """Each complaint is in one zip, and no month is in two. Later complaints are left out."""
-    complaints = made_complaints(3_000) + [
-        {**made_complaints(1)[0], "complaint_id": str(number), "date_received": day}
+    complaints = generate_complaints(3_000) + [
+        {**generate_complaints(1)[0], "complaint_id": str(number), "date_received": day}
         for number, day in enumerate(["2011-12-01", "2018-01-01", "2026-08-14", "2026-08-15"])
     ]
     paths = write_archive(tmp_path, complaints)

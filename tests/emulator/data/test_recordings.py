@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cfpb_etl.emulator import NotARecordingError, made_complaints, recorded_complaints
+from cfpb_etl.emulator import NotARecordingError, generate_complaints, read_recordings
 from emulator.conftest import ServeApi
 
 
@@ -30,11 +30,11 @@ def response(*sources: dict[str, Any]) -> str:
 
 def test_distinct_complaints_are_read_unchanged(tmp_path: Path) -> None:
     """Of two copies, the one in the last file counts."""
-    one, two, three = made_complaints(3, era="2024")
+    one, two, three = generate_complaints(3, era="2024")
     (tmp_path / "1.json").write_text(response(one, two), encoding="utf-8")
     (tmp_path / "2.json").write_text(response({**two, "extra": "N/A"}, three), encoding="utf-8")
 
-    complaints = recorded_complaints(tmp_path / "1.json", str(tmp_path / "2.json"))
+    complaints = read_recordings(tmp_path / "1.json", str(tmp_path / "2.json"))
 
     assert complaints == [one, {**two, "extra": "N/A"}, three]
 
@@ -58,13 +58,13 @@ def test_error_names_the_invalid_file(tmp_path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8")
 
     with pytest.raises(NotARecordingError, match=re_escaped(path)):
-        recorded_complaints(path)
+        read_recordings(path)
 
 
 def test_error_names_the_missing_file(tmp_path: Path) -> None:
     """A missing file gets the same error as an invalid one."""
     with pytest.raises(NotARecordingError, match="nowhere"):
-        recorded_complaints(tmp_path / "nowhere.json")
+        read_recordings(tmp_path / "nowhere.json")
 
 
 def re_escaped(path: Path) -> str:
@@ -79,7 +79,7 @@ def test_real_recordings_can_be_served(recordings: list[Path], serve_api: ServeA
         for path in recordings
         for hit in json.loads(path.read_text(encoding="utf-8"))["hits"]["hits"]
     }
-    api = serve_api(recorded_complaints(*recordings))
+    api = serve_api(read_recordings(*recordings))
 
     hits = api.all_hits(sort="created_date_asc", size=7)
 

@@ -27,6 +27,7 @@ from cfpb_etl.fetch.http import download
 from cfpb_etl.fetch.http import errors as server_errors
 from cfpb_etl.fetch.http.download import discard, fetch_file
 from cfpb_etl.model.part import FileVersion
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -960,7 +961,7 @@ def test_the_room_that_is_missing_is_told() -> None:
 @settings(
     deadline=None,
     derandomize=True,
-    max_examples=40,
+    max_examples=soak(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_whatever_happens_meanwhile_the_file_is_the_servers(

@@ -23,7 +23,7 @@ from cfpb_etl.emulator.data.categories import (
 from cfpb_etl.emulator.data.narratives import generate_narrative
 from cfpb_etl.emulator.data.products import ISSUES_UNTIL_2023, products
 
-Source: TypeAlias = dict[str, Any]
+RawComplaint: TypeAlias = dict[str, Any]
 """The complaint in a hit of the search API: the value of `_source`."""
 
 Era: TypeAlias = Literal["2024", "deployed"]
@@ -64,9 +64,9 @@ class _Category(NamedTuple):
     company: str
 
 
-def made_complaints(
+def generate_complaints(
     rows: int, *, seed: int = 2011, era: Era = "deployed", until: date | None = None
-) -> list[Source]:
+) -> list[RawComplaint]:
     """Return generated complaints that were received in three years, oldest first.
 
     The same arguments return the same complaints. Era "2024" has the 16 keys of that year's
@@ -98,11 +98,11 @@ def made_complaints(
     )
     format_time = _noon_time if era == "2024" else _utc_time
     end = _midnight(newest_day) + _DAY
-    complaints: list[Source] = []
+    complaints: list[RawComplaint] = []
     for moment, complaint_id, category, state, zip_form, tags, via, response, public in columns:
         in_progress = _chance(rng, _share_in_progress((end - moment) // _DAY))
         sent = moment + _seconds_until_sent(rng)
-        source: Source = {"product": category.product}
+        source: RawComplaint = {"product": category.product}
         if era == "2024":
             source["complaint_what_happened"] = (
                 generate_narrative(words, category.company, _day(moment // _DAY)[:4])

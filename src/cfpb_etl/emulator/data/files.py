@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TextIO, TypeAlias
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from cfpb_etl.emulator.data.complaints import Source
+from cfpb_etl.emulator.data.complaints import RawComplaint
 
 Columns: TypeAlias = Literal[15, 16, 18]
 """The number of columns: 18 until 2026-06, 16 until 2026-09, 15 since then."""
@@ -88,7 +88,7 @@ _ARCHIVED_ON = date(2026, 9, 1)  # assumed: the last zip is that of August
 
 
 def write_bulk_file(
-    folder: Path, complaints: Iterable[Source], *, day: date, columns: Columns = 15
+    folder: Path, complaints: Iterable[RawComplaint], *, day: date, columns: Columns = 15
 ) -> Path:
     """Write the bulk file that CFPB publishes in the morning of a day, and return its path.
 
@@ -104,13 +104,13 @@ def write_bulk_file(
     return _write_zip(path, "complaints.csv", complaints, day, columns)
 
 
-def write_archive(folder: Path, complaints: Iterable[Source]) -> list[Path]:
+def write_archive(folder: Path, complaints: Iterable[RawComplaint]) -> list[Path]:
     """Write the archive's zips, each with the complaints of its months, and return their paths.
 
     Zips without complaints are not written.
     """
     names, last_months = list(_ARCHIVE), list(_ARCHIVE.values())
-    by_zip: dict[str, list[Source]] = {name: [] for name in names}
+    by_zip: dict[str, list[RawComplaint]] = {name: [] for name in names}
     for complaint in complaints:
         day = complaint["date_received"][:10]
         if day <= _LAST_ARCHIVED:
@@ -124,7 +124,7 @@ def write_archive(folder: Path, complaints: Iterable[Source]) -> list[Path]:
 
 
 def _write_zip(
-    path: Path, member: str, complaints: Iterable[Source], day: date, columns: Columns
+    path: Path, member: str, complaints: Iterable[RawComplaint], day: date, columns: Columns
 ) -> Path:
     info = ZipInfo(member, (day.year, day.month, day.day, *_MORNING))
     info.compress_type = ZIP_DEFLATED
@@ -143,7 +143,7 @@ def _write_zip(
     return path
 
 
-def write_csv(file: TextIO, complaints: Iterable[Source], columns: Columns) -> None:
+def write_csv(file: TextIO, complaints: Iterable[RawComplaint], columns: Columns) -> None:
     """Write complaints as CSV with the columns of an era."""
     kept = {
         title: name for title, name in _COLUMNS.items() if name not in _MISSING_COLUMNS[columns]
@@ -155,7 +155,7 @@ def write_csv(file: TextIO, complaints: Iterable[Source], columns: Columns) -> N
         rows.writerow([row.get(name) for name in kept.values()])
 
 
-def _file_row(complaint: Source) -> Source:
+def _file_row(complaint: RawComplaint) -> RawComplaint:
     """Return all 18 columns of a complaint as the files spell them."""
     narrative = complaint.get(_NARRATIVE) or ""
     # In a real file of 2018 to 2020, complaints without a narrative have "N/A" here, except that

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import msgspec
 
-from cfpb_etl.emulator.data.complaints import Source
+from cfpb_etl.emulator.data.complaints import RawComplaint
 
 
 class NotARecordingError(ValueError):
     """Raised when a file is not a recorded response of the search API."""
 
 
-def recorded_complaints(*paths: Path | str) -> list[Source]:
+def read_recordings(*paths: Path | str) -> list[RawComplaint]:
     """Return the distinct complaints of recorded responses, each `_source` unchanged.
 
     If several files have the same complaint, the last file counts.
@@ -25,10 +25,10 @@ def recorded_complaints(*paths: Path | str) -> list[Source]:
     return list({source["complaint_id"]: source for source in sources}.values())
 
 
-def _read_sources(path: Path) -> Iterator[Source]:
+def _read_sources(path: Path) -> Iterator[RawComplaint]:
     try:
         for hit in msgspec.json.decode(path.read_bytes())["hits"]["hits"]:
-            source: Source = hit["_source"]
+            source: RawComplaint = hit["_source"]
             datetime.fromisoformat(source["date_received"])
             source["complaint_id"].encode()
             yield source

@@ -1,0 +1,41 @@
+# Targets for contributors; .ci/run uses them too. `make test`, `make check` and so on.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: test check slow docs bench soak
+
+# The pinned development environment.
+.venv: requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install -q --no-deps -e .
+	touch .venv
+
+# The quick tests, about five minutes. One test: .venv/bin/pytest tests/fetch/test_pages.py -k NAME
+test: .venv
+	$(BIN)/pytest -n auto
+
+# Everything but the quick tests: style, types, imports between folders, slow tests.
+check: .venv
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n auto -m "slow and not alone"
+	$(BIN)/pytest -m alone
+
+# The generated blocks and pictures of the documents. It needs Chromium for two screenshots.
+docs: .venv
+	$(BIN)/python docs/refresh.py
+
+# The benchmarks beside their peers, about an hour. Close other programs first.
+bench: .venv
+	$(BIN)/pip install -q "dlt[sqlalchemy]>=1.31" "sqlite-utils>=3.38"
+	$(BIN)/python tests/benchmarks/startup.py
+	$(BIN)/python tests/benchmarks/pull.py
+	$(BIN)/python tests/benchmarks/bulk.py
+	$(BIN)/python tests/benchmarks/reading.py
+
+# The slow tests with ten times as many kills and random examples as in `make check`.
+soak: .venv
+	CFPB_ETL_SOAK=1 $(BIN)/pytest -n auto -m "slow or not slow"
