@@ -1,96 +1,97 @@
-"""What a run shows while it is under way: the one owner of the terminal."""
+"""What the terminal shows while a run is in progress."""
 
 from __future__ import annotations
 
 import logging
-import re
 import time
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as ProgressBar
 
+from cfpb_etl.model.events import (
+    Headline,
+    LoadStarted,
+    PartStored,
+    PictureDrawn,
+    Progress,
+    Step,
+    Warned,
+)
 from cfpb_etl.model.load_stats import LoadStats
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
     from types import TracebackType
 
-    from cfpb_etl.fetch.http.rate_limit import RateLimiter
+    from cfpb_etl.model.events import Event
 
-# What a page's or a file's name says beyond it: too much for one line of a terminal.
-_DETAILS = re.compile(r"(page \d+), .*|, [\d.,]+ [MG]B of complaints.*|, unchanged.*")
-_LONGEST_STEP = 50  # characters
-_SECONDS_BETWEEN_LINES = 5
-_SECONDS_OF_A_STEP = 1
-_PACKAGE = str(Path(__file__).parents[1])
+_MAX_TITLE = 50  # characters of a step on the bar
+_LINE_SECONDS = 5  # between two lines of a long step, without a terminal
+_BAR_SECONDS = 1  # after which another long step can take the bar
+_MAX_WARNING = 160  # characters of a warning by another library
+# The flow's own records are events too, and Prefect's records of a failed run repeat its last line.
+_KNOWN_BY_EVENTS = ("cfpb_etl", "prefect.flow_runs", "prefect.task_runs")
 
 
 class _LongStep(NamedTuple):
-    began: float
-    share: float  # of it, that was done when it began here
-    done: float  # of it, by now
-    shown: float
+    started: float
+    first_share: float
+    share: float
+    shown_at: float
 
 
-class RunConsole(logging.Handler):
-    """Listens to the run's log, counts what is stored, and shows where things stand.
+class RunConsole:
+    """Shows the events of a run and counts what was stored. It is a listener.
 
-    On a terminal that is a progress bar, elsewhere a line for each page. Prefect's own lines stay
-    in its log, where every step is; on the screen they would say each of ours again. With `verbose`
-    it only counts, and Prefect's console shows everything.
-
-    A record of the log may carry, as `extra`, what a step `stored`, the `picture` that it drew,
-    that it is a `notice`, which is shown as a line of its own, and of a long step how far it is: in
-    words, `so_far`, and as the `share` of all, from 0 to 1.
+    A terminal gets a progress bar, anything else a line for each page. Prefect's own log lines stay
+    in Prefect's log: on the screen they would repeat each event. With `verbose` Prefect's console
+    shows everything, and this one only counts.
 
     Args:
         limit: How many complaints were asked for, or None for all that match.
-        pace: The server's pace, for the requests used of those allowed, if it has one.
+        rate_limit_use: Returns how much of the server's rate limit is in use, in words.
         verbose: Leave the screen to Prefect's console.
 
     Attributes:
-        stored: What the run has stored so far.
-        picture: The picture that it drew, or None.
+        stats: What the load has stored so far.
+        picture: The picture that was drawn, or None.
     """
 
-    def __init__(self, limit: int | None, pace: RateLimiter | None, *, verbose: bool) -> None:
-        super().__init__()
-        self.stored = LoadStats()
+    def __init__(
+        self, limit: int | None, rate_limit_use: Callable[[], str], *, verbose: bool
+    ) -> None:
+        self.stats = LoadStats()
         self.picture: Path | None = None
         self._limit = limit
-        self._pace = pace
-        self._clock: tuple[float, int] | None = None
+        self._rate_limit_use = rate_limit_use
+        self._started = time.monotonic(), 0
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._silent = verbose
         self._long_steps: dict[str, _LongStep] = {}
         self._on_bar = "", 0.0  # the long step on the bar, and when it last moved
-        self._told: set[str] = set()
-        self._progress = Progress(
+        self._bar = ProgressBar(
             SpinnerColumn(),
             TextColumn("{task.description:<20}"),
             BarColumn(bar_width=30),
             TextColumn("{task.fields[counts]}"),
-            TextColumn("[dim]{task.fields[pace]}"),
+            TextColumn("[dim]{task.fields[rate]}"),
             console=self._console,
             transient=True,
             disable=verbose or not self._console.is_terminal,
         )
-        self._bar = self._progress.add_task("Starting Prefect", total=None, counts="", pace="")
+        self._bar_id = self._bar.add_task("Starting Prefect", total=None, counts="", rate="")
 
     def __enter__(self) -> Self:
-        """Take the place of Prefect's console at the root of the log, until the process ends."""
-        root = logging.getLogger()
+        """Replace Prefect's console at the root of the log, until the process ends."""
         if not self._silent:
-            root.handlers.clear()
-            # It writes past the root, and Python would print what finds no handler at all.
+            logging.getLogger().handlers[:] = [_OtherWarnings(self._warn)]
+            # It does not pass records on to the root, and without a handler Python prints them.
             logging.getLogger("prefect._internal").handlers[:] = [logging.NullHandler()]
-            logging.getLogger("cfpb_etl").setLevel(logging.INFO)  # how far long steps are
-        root.addHandler(self)
-        for name in ("prefect.flow_runs", "prefect.task_runs"):
-            logging.getLogger(name).setLevel(logging.INFO)  # the steps that this counts are INFO
-        self._progress.start()
+        self._bar.start()
         return self
 
     def __exit__(
@@ -102,102 +103,113 @@ class RunConsole(logging.Handler):
         self.stop()
 
     def stop(self) -> None:
-        """Take the progress bar off the terminal, and leave the last line to the run."""
-        self._progress.stop()
+        """Remove the progress bar, and print nothing more: the last line belongs to the run."""
+        self._bar.stop()
         self._silent = True
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count and show a record."""
-        stored = getattr(record, "stored", None)
-        if stored is not None:
-            self.stored += stored
-        self.picture = getattr(record, "picture", self.picture)
+    def __call__(self, event: Event) -> None:
+        """Count and show an event."""
+        match event:
+            case LoadStarted(stats=stats):
+                self.stats += stats
+                self._started = time.monotonic(), stats.rows  # rows of earlier runs have no speed
+            case PartStored(stats=stats):
+                self.stats += stats
+            case PictureDrawn(path=path):
+                self.picture = path
         try:
             if not self._silent:
-                self._display(record, stored)
-        except (OSError, SystemExit):  # rich exits where whoever was to read it has gone
+                self._show(event)
+        except (OSError, SystemExit):  # rich exits when nobody reads its output any more
             self._silent = True
 
-    def _display(self, record: logging.LogRecord, stored: LoadStats | None) -> None:
-        ours = record.pathname.startswith(_PACKAGE)
-        if record.levelno >= logging.WARNING:
-            # What Prefect says of a run that failed, the closing line says by name.
-            if ours or not record.name.startswith(("prefect.flow_runs", "prefect.task_runs")):
-                said = record.getMessage() if ours else record.getMessage()[:160]
-                if ours or said not in self._told:  # Prefect says some things every few seconds
-                    self._told.add(said)
-                    self._console.print(f"warning: {said}", markup=False)
-        elif ours and hasattr(record, "so_far"):
-            share = getattr(record, "share", None)
-            self._show_long_step(record.getMessage(), str(record.so_far), share)
-        elif ours:
-            self._show(record.getMessage(), stored, notice=hasattr(record, "notice"))
+    def _show(self, event: Event) -> None:
+        match event:
+            case Headline(text=text):
+                self._console.print(text, markup=False)
+            case Warned(text=text):
+                self._warn(text)
+            case Progress():
+                self._show_progress(event)
+            case Step(title=title) | PartStored(title=title) if self._console.is_terminal:
+                self._show_on_bar(title)
+            case PartStored(text=text):
+                counts = self._counts()
+                self._console.print(f"{text} ({counts})" if counts else text, markup=False)
 
-    def _show(self, step: str, stored: LoadStats | None, *, notice: bool) -> None:
-        if self._clock is None or notice:  # what is here from an earlier run came at no speed
-            self._clock = time.monotonic(), self.stored.rows
-        if notice:
-            self._console.print(step, markup=False)
-        elif self._console.is_terminal:
-            total = self._total()
-            self._progress.update(
-                self._bar,
-                description=_in_short(step),
-                completed=self.stored.rows,
-                total=total,
-                counts=self._counts() or (f"{self.stored.rows:,}" if self.stored.rows else ""),
-                pace=self._requests(),
-            )
-        elif stored is not None:
-            counts = self._counts()
-            self._console.print(f"{step} ({counts})" if counts else step, markup=False)
+    def _warn(self, text: str) -> None:
+        if not self._silent:
+            self._console.print(f"warning: {text}", markup=False)
 
-    def _show_long_step(self, step: str, so_far: str, share: float | None) -> None:
-        now, done = time.monotonic(), share or 0
-        long_step = self._long_steps.get(step)
-        if long_step is None or done < long_step.done:  # with the next file it begins anew
-            long_step = _LongStep(now, done, done, now)
-        self._long_steps[step] = long_step = long_step._replace(done=done)
-        if long_step.share < done < 1:
-            seconds = now - long_step.began
-            left = round(seconds * (1 - done) / (done - long_step.share))
-            so_far += f", {done:.0%}, {timedelta(seconds=left)} left"
+    def _show_on_bar(self, title: str) -> None:
+        rows = self.stats.rows
+        self._bar.update(
+            self._bar_id,
+            description=title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…",
+            completed=rows,
+            total=self._total(),
+            counts=self._counts() or (f"{rows:,}" if rows else ""),
+            rate=self._rate_limit_use(),
+        )
+
+    def _show_progress(self, progress: Progress) -> None:
+        now, share = time.monotonic(), progress.share or 0
+        step = self._long_steps.get(progress.step)
+        if step is None or share < step.share:  # the next file starts again at 0
+            step = _LongStep(now, share, share, now)
+        self._long_steps[progress.step] = step = step._replace(share=share)
+        text = progress.so_far
+        if step.first_share < share < 1:
+            seconds = now - step.started
+            left = round(seconds * (1 - share) / (share - step.first_share))
+            text += f", {share:.0%}, {timedelta(seconds=left)} left"
         if self._console.is_terminal:
-            # While a file is stored the next one comes: the bar stays with one of these.
-            other, last = self._on_bar
-            if other in ("", step) or now - last > _SECONDS_OF_A_STEP:
-                self._on_bar = step, now
+            # The next file is downloaded while one is stored: the bar shows one of the two steps.
+            shown, moved = self._on_bar
+            if shown in ("", progress.step) or now - moved > _BAR_SECONDS:
+                self._on_bar = progress.step, now
                 bar = {"completed": share, "total": 1} if share else {"total": None}
-                self._progress.update(self._bar, description=step, counts=so_far, pace="", **bar)
-        elif now - long_step.shown > _SECONDS_BETWEEN_LINES:
-            self._long_steps[step] = long_step._replace(shown=now)
-            self._console.print(f"{step}: {so_far}", markup=False)
+                self._bar.update(
+                    self._bar_id, description=progress.step, counts=text, rate="", **bar
+                )
+        elif now - step.shown_at > _LINE_SECONDS:
+            self._long_steps[progress.step] = step._replace(shown_at=now)
+            self._console.print(f"{progress.step}: {text}", markup=False)
 
     def _total(self) -> int | None:
-        """Return how many complaints there will be, or None where nobody has counted them."""
-        matching = self.stored.matching or None
+        """Return how many complaints there will be, or None where that is not known."""
+        matching = self.stats.matching or None
         return matching if self._limit is None or matching is None else min(self._limit, matching)
 
     def _counts(self) -> str:
-        """Return how many complaints are here, of how many, how fast they come and for how long."""
+        """Return how many complaints are stored, of how many, how fast, and the time left."""
         total = self._total()
         if total is None:
             return ""
-        began, rows = cast("tuple[float, int]", self._clock)
-        done = min(self.stored.rows, total)
+        started, rows = self._started
+        done = min(self.stats.rows, total)
         counts = f"{done:,} of {total:,}"
-        rate = (self.stored.rows - rows) / max(time.monotonic() - began, 0.001)
+        rate = (self.stats.rows - rows) / max(time.monotonic() - started, 0.001)
         if rate and done < total:
             counts += f", {rate:,.0f}/s, {timedelta(seconds=round((total - done) / rate))} left"
         return counts
 
-    def _requests(self) -> str:
-        rate_limit = self._pace and self._pace.rate_limit
-        if not self._pace or not rate_limit:
-            return ""
-        return f"{self._pace.used()} of {rate_limit.requests} searches in {rate_limit.seconds:g} s"
 
+class _OtherWarnings(logging.Handler):
+    """Shows the warnings of other libraries, each once: Prefect repeats some every few seconds."""
 
-def _in_short(step: str) -> str:
-    step = _DETAILS.sub(r"\1", step)
-    return step if len(step) <= _LONGEST_STEP else f"{step[: _LONGEST_STEP - 1]}…"
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._show = show
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a record, unless an event does."""
+        text = record.getMessage()[:_MAX_WARNING]
+        if record.name.startswith(_KNOWN_BY_EVENTS) or text in self._shown:
+            return
+        self._shown.add(text)
+        try:
+            self._show(text)
+        except (OSError, SystemExit):  # rich exits when nobody reads its output any more
+            self._show = str

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the process ends soon, and in order where that is possible."""
+"""Ctrl-C and SIGTERM: the process ends within seconds, and in order where that is possible."""
 
 from __future__ import annotations
 
@@ -20,64 +20,67 @@ SECONDS_TO_END = 4  # from the signal to the end of the process, whatever hangs
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def end_when_interrupted() -> None:
-    """End the process at once on a signal, while nothing is under way yet.
+def exit_when_interrupted() -> None:
+    """Exit at once on a signal, as long as nothing has been started.
 
-    An exception would not do: raised while Prefect's models are built, it comes out as another one.
+    An exception would not do: raised while Prefect's models are built, it becomes another one.
     """
 
-    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+    def exit_now(_number: int, _frame: FrameType | None) -> NoReturn:
         os.write(2, b"interrupted before anything was written.\n")
         os._exit(ExitCode.INTERRUPTED)
 
-    _handle(end)
+    _handle(exit_now)
 
 
 class Interruption:
-    """Closes a run that is interrupted.
+    """Ends a run on a signal.
 
     1. The first signal raises KeyboardInterrupt in the main thread; while a flow runs, SIGTERM
        raises Prefect's TerminationSignal. Later signals are ignored.
-    2. On its way up the exception closes the load, draws the picture and tells Prefect.
-    3. Whoever catches it calls `end`, which says the last words and ends the process: the
-       interpreter would wait for threads that wait for an answer or a retry.
-    4. Should any of that hang, a thread calls `end` after a few seconds. The interpreter tells it
-       of every signal, whoever handles that.
+    2. On its way up, the exception closes the load and draws the picture.
+    3. The caller catches it and calls `end`, which prints the last line and exits: Python itself
+       would wait for threads that wait for an answer or a retry.
+    4. If any of that hangs, a thread calls `end` after a few seconds. Python notifies this thread
+       of every signal, whichever handler runs.
 
     Args:
-        last_words: What to do and say last, as the only thing on its line.
-        release: What must not be left behind.
+        last_line: Returns the last line to print.
+        release: Stops what must not be left running.
+
+    Attributes:
+        begun: Whether a signal has arrived.
     """
 
-    def __init__(self, last_words: Callable[[], str], release: Callable[[], None]) -> None:
+    def __init__(self, last_line: Callable[[], str], release: Callable[[], None]) -> None:
         self.begun = False
-        self._last_words = last_words
+        self._last_line = last_line
         self._release = release
         self._ending = threading.Lock()
-        told, tells = socket.socketpair()
-        tells.settimeout(0)  # set_wakeup_fd wants a socket that never blocks
-        signal.set_wakeup_fd(tells.detach())
+        receiver, sender = socket.socketpair()
+        sender.settimeout(0)  # set_wakeup_fd requires a socket that never blocks
+        signal.set_wakeup_fd(sender.detach())
         _handle(self._interrupt)
-        threading.Thread(target=self._watch, args=(told,), daemon=True).start()
+        threading.Thread(target=self._watch, args=(receiver,), daemon=True).start()
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> NoReturn:
         self.begun = True
         for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)  # what follows must not be cut short
+            signal.signal(each, signal.SIG_IGN)  # a second signal must not cut the rest short
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    def _watch(self, told: socket.socket) -> None:
-        with told:
-            while told.recv(1)[0] not in _SIGNALS:
+    def _watch(self, receiver: socket.socket) -> None:
+        with receiver:
+            while receiver.recv(1)[0] not in _SIGNALS:
                 pass
         time.sleep(SECONDS_TO_END)
         self.end()
 
     def end(self) -> NoReturn:
-        """Say the last words, release what is held, and end the process."""
+        """Print the last line, stop what must not be left running, and exit."""
         with self._ending:
             try:
-                print(self._last_words(), file=sys.stderr, flush=True)
+                print(self._last_line(), file=sys.stderr, flush=True)
             finally:
                 self._release()
                 os._exit(ExitCode.INTERRUPTED)
@@ -85,6 +88,6 @@ class Interruption:
 
 def _handle(handler: Callable[[int, FrameType | None], NoReturn]) -> None:
     for number in _SIGNALS:
-        # A shell starts a script's background jobs with SIGINT ignored; that is to stay so.
+        # A shell starts background jobs of a script with SIGINT ignored, which must stay so.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step was started or done."""
+    """A step was started or done.
 
+    Attributes:
+        title: The step in a few words, for a progress bar.
+        text: The step in a sentence, for the log.
+    """
+
+    title: str
     text: str
 
 
@@ -44,10 +50,12 @@ class PartStored:
     """A page or file was stored.
 
     Attributes:
-        text: That in words, for the log.
+        title: The step in a few words, for a progress bar.
+        text: The step in a sentence, for the log.
         stats: What it did to the database.
     """
 
+    title: str
     text: str
     stats: LoadStats
 

@@ -34,6 +34,27 @@ def counts(stats: LoadStats) -> str:
     return text
 
 
+def verified(stats: LoadStats) -> str:
+    """Return how many of the complaints that the source counts were received.
+
+    What a file has besides its complaints, such as rejected rows, is counted in parentheses.
+    """
+    text = f"{stats.received:,} of {stats.expected:,}"
+    others = [
+        counted(number, noun)
+        for number, noun in (
+            (stats.duplicates, "duplicate"),
+            (stats.rejected, "rejected row"),
+            (stats.repeated_headers, "repeated header"),
+            (stats.skipped, "skipped complaint"),
+        )
+        if number
+    ]
+    if stats.windows > 1 and stats.matching is not None:
+        others.insert(0, f"in {counted(stats.windows, 'date window')}")
+    return f"{text} ({', '.join(others)})" if others else text
+
+
 def warnings(stats: LoadStats) -> list[str]:
     """Return what the user must know of a load, one sentence each."""
     lines = []

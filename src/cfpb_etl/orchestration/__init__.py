@@ -1,1 +1,1 @@
-"""All that knows Prefect, but the flow itself."""
+"""All that depends on Prefect, except the flow itself."""

@@ -1,24 +1,38 @@
-"""What became of a run of the flow, as its tasks' state hooks saw it in this process."""
+"""What became of a run of the flow: the figures for its picture, summary and notification.
+
+The flow records each task call in its own process, from what the task returned or raised, so the
+figures are the same under any task runner.
+"""
 
 from __future__ import annotations
 
-import logging
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar
 
 from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.fetch.http.errors import ServerError
+from cfpb_etl.model.events import LoadStarted, PartStored
 from cfpb_etl.model.load_stats import LoadStats
+from cfpb_etl.model.part import ParsedPart, RawPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from prefect import Task
-    from prefect.client.schemas.objects import State, TaskRun
 
-    AnyTask: TypeAlias = Task[..., Any]
+    from cfpb_etl.model.events import Event
+
+
+class Counted(Protocol):
+    """What a task of the flow returns: its number of rows is shown."""
+
+    @property
+    def rows(self) -> int | None:
+        """Return how many rows it has, or None where that is not known yet."""
+        ...
+
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Counted)
 
 
 @dataclass
@@ -26,124 +40,119 @@ class TaskFigures:
     """What became of one task's runs.
 
     Attributes:
-        completed: How many ended well.
-        failed: How many did not, when their retries were used up.
-        retries: How often a run was tried again.
-        rows: The sum of the results' `rows`, or None when no result had any.
-        remark: What a result said of how it came about, its `remark`, or "".
-        error: What the first failed run said, or "".
-        spans: When each run began and ended.
+        completed: How many completed.
+        failed: How many failed after their retries.
+        retries: How many retries there were.
+        rows: The rows of all results, or None when no result had a number of rows.
+        rows_follow: Whether a result's rows are parsed while they are stored.
+        error: What the first failed run raised, or "".
+        spans: When each run started and ended.
     """
 
     completed: int = 0
     failed: int = 0
     retries: int = 0
     rows: int | None = None
-    remark: str = ""
+    rows_follow: bool = False
     error: str = ""
     spans: list[tuple[datetime, datetime]] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
-        """For how long at least one run was under way, waits before a retry included.
+        """For how long at least one run was in progress, with the waits before retries.
 
-        Runs side by side count once, so that a task never takes longer than its flow.
+        Parallel runs count once, so a task never takes longer than its flow.
         """
         seconds = 0.0
-        reached = datetime.min.replace(tzinfo=UTC)
-        for began, ended in sorted(self.spans):
-            if ended > reached:
-                seconds += (ended - max(began, reached)).total_seconds()
-                reached = ended
+        counted_until = datetime.min.replace(tzinfo=UTC)
+        for started, ended in sorted(self.spans):
+            if ended > counted_until:
+                seconds += (ended - max(started, counted_until)).total_seconds()
+                counted_until = ended
         return seconds
 
 
 @dataclass
 class RunOutcome:
-    """What became of one run of the flow.
+    """What became of one run of the flow. It is a listener of the run's events.
 
     Attributes:
-        began: When it began.
+        started: When the run started.
         ended: When it ended.
-        word: How it ended.
-        error: What ended it, or "".
-        tasks: The figures of each task that was reached, by the task's name.
+        status: How it ended.
+        error: What ended it, in brief, or "".
         message: What ended it and what to do about it, or "".
-        asked: What was asked of which source, or "" if it did not come to that.
-        report: What its load has stored.
+        tasks: The figures of each task that was called, by the task's name.
+        request: What was asked of which source, or "" if no load was started.
+        stats: What its load has stored, in earlier runs too.
     """
 
-    began: datetime
-    ended: datetime
-    word: Literal["completed", "failed", "interrupted"] = "interrupted"
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended: datetime = field(default_factory=lambda: datetime.now(UTC))
+    status: Literal["completed", "failed", "interrupted"] = "interrupted"
     error: str = ""
-    tasks: dict[str, TaskFigures] = field(default_factory=dict)
     message: str = ""
-    asked: str = ""
-    report: LoadStats = field(default_factory=LoadStats)
+    tasks: dict[str, TaskFigures] = field(default_factory=dict)
+    request: str = ""
+    stats: LoadStats = field(default_factory=LoadStats)
+
+    def __call__(self, event: Event) -> None:
+        """Note what a load has stored."""
+        if isinstance(event, LoadStarted):
+            self.request, self.stats = event.request, event.stats
+        elif isinstance(event, PartStored):
+            self.stats += event.stats
+
+    def run(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a task, record what became of it, and return its result."""
+        started = datetime.now(UTC)
+        try:
+            result = task(*args, **kwargs)
+        except Exception as error:
+            self.record_failure(task, started, datetime.now(UTC), error)
+            raise
+        self.record_success(task, started, datetime.now(UTC), result)
+        return result
+
+    def record_success(
+        self, task: Task[..., Any], started: datetime, ended: datetime, result: Counted
+    ) -> None:
+        """Count a task run that completed."""
+        figures = self._figures_of(task, started, ended)
+        figures.completed += 1
+        if isinstance(result, RawPart):
+            figures.retries += result.attempts - 1
+        if result.rows is not None:
+            figures.rows = (figures.rows or 0) + result.rows
+        elif isinstance(result, ParsedPart):
+            figures.rows_follow = True
+
+    def record_failure(
+        self, task: Task[..., Any], started: datetime, ended: datetime, error: Exception
+    ) -> None:
+        """Count a task run that failed."""
+        figures = self._figures_of(task, started, ended)
+        figures.failed += 1
+        figures.error = figures.error or in_brief(error)
+        if isinstance(error, ServerError):
+            figures.retries += error.attempts_made - 1
+
+    def _figures_of(self, task: Task[..., Any], started: datetime, ended: datetime) -> TaskFigures:
+        figures = self.tasks.setdefault(task.name, TaskFigures())
+        figures.spans.append((started, ended))
+        return figures
+
+    def end(self, error: BaseException | None) -> None:
+        """Note how the run ended: completed, failed by an error, or interrupted."""
+        self.ended = datetime.now(UTC)
+        if error is None:
+            self.status = "completed"
+        elif isinstance(error, Exception):
+            self.status, self.error = "failed", in_brief(error)
+            self.message = str(error) or self.error
 
 
-_lock = threading.Lock()
-_under_way: dict[str, RunOutcome] = {}
-
-
-@contextmanager
-def observed(flow_run_id: str) -> Iterator[RunOutcome]:
-    """Collect what `observe` sees of a flow run, and how the block ends.
-
-    The outcome is whole once the block has been left; what a task does after that is not counted.
-    """
-    # Prefect logs two lines for each call of a hook: 6 of the 13 of a page, and no news to anyone.
-    logging.getLogger("prefect.task_runs").addFilter(_is_no_word_of_observe)
-    now = datetime.now(UTC)
-    outcome = _under_way[flow_run_id] = RunOutcome(now, now)
-    try:
-        yield outcome
-    except Exception as error:
-        outcome.word, outcome.error = "failed", _said(error)
-        outcome.message = str(error) or outcome.error
-        raise
-    else:
-        outcome.word = "completed"
-    finally:
-        with _lock:
-            del _under_way[flow_run_id]
-        outcome.ended = datetime.now(UTC)
-
-
-def _is_no_word_of_observe(record: logging.LogRecord) -> bool:
-    return "ook 'observe' " not in str(record.msg) or record.levelno > logging.INFO
-
-
-def observe(task: AnyTask, task_run: TaskRun, state: State[Any]) -> None:
-    """Note how a task run ended: a hook for a task's `on_completion` and `on_failure`.
-
-    It counts tasks that run in this process or its threads, inside `observed`; results are looked
-    at and not kept.
-    """
-    # Read directly: `state.result()` would wait for a result that is already here.
-    result = getattr(state.data, "result", None)
-    with _lock:
-        outcome = _under_way.get(str(task_run.flow_run_id))
-        if outcome is None:
-            return
-        figures = outcome.tasks.setdefault(task.name, TaskFigures())
-        figures.retries += task_run.run_count - 1
-        figures.spans.append((task_run.start_time or state.timestamp, state.timestamp))
-        if state.is_completed():
-            figures.completed += 1
-            if isinstance(result, LoadStats):
-                outcome.report += result
-            rows = getattr(result, "rows", None)
-            if rows is not None:
-                figures.rows = (figures.rows or 0) + rows
-            figures.remark = getattr(result, "remark", "") or figures.remark
-        else:
-            figures.failed += 1
-            said = _said(result) if isinstance(result, Exception) else state.message
-            figures.error = figures.error or said or state.name or ""
-
-
-def _said(error: Exception) -> str:
-    said = error.brief if isinstance(error, CfpbEtlError) else str(error)
-    return said or type(error).__name__
+def in_brief(error: Exception) -> str:
+    """Return what happened, without the remedy."""
+    text = error.brief if isinstance(error, CfpbEtlError) else str(error)
+    return text or type(error).__name__

@@ -1,30 +1,29 @@
 """How the flow, and a finished run of it, become a picture.
 
-The boxes are the tasks that the flow's own code names, the arrows are what those tasks hand each
-other, and the figures are a run's outcome.
+The boxes are the tasks of the flow's module. An arrow joins two tasks where the type that one
+returns is a parameter of the other. The figures come from a run's outcome.
 """
 
 from __future__ import annotations
 
-import builtins
 import html
-import inspect
 import shutil
 import subprocess
+import sys
 import sysconfig
 import textwrap
 from datetime import UTC
-from types import CodeType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_type_hints
 
 import graphviz
 from prefect import Task
 
 from cfpb_etl.model.atomic_file import write_atomically
+from cfpb_etl.model.wording import counted
 from cfpb_etl.orchestration.errors import PictureError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from prefect import Flow
@@ -35,50 +34,24 @@ if TYPE_CHECKING:
     AnyTask: TypeAlias = Task[..., Any]
 
 
-# --- the flow's shape -----------------------------------------------------------------------
+def tasks_of(flow: AnyFlow) -> list[AnyTask]:
+    """Return the tasks of the flow's module, in the order of their definitions."""
+    module = vars(sys.modules[flow.fn.__module__])
+    return [value for value in module.values() if isinstance(value, Task)]
 
 
-def _tasks(function: Any, followed: set[Any]) -> Iterator[AnyTask]:  # noqa: ANN401 - of any signature
-    """Yield the tasks that a function's code names, itself or through others of its module."""
-    function = inspect.unwrap(function)
-    followed.add(function)
-    for name in _names(function.__code__):
-        value = function.__globals__.get(name)
-        if isinstance(value, Task):
-            yield value
-        elif getattr(value, "__module__", None) == function.__module__:
-            for used in [value, *vars(value).values()] if inspect.isclass(value) else [value]:
-                if inspect.isfunction(used) and inspect.unwrap(used) not in followed:
-                    yield from _tasks(used, followed)
+def edges_between(tasks: Sequence[AnyTask]) -> Iterator[tuple[str, str, str]]:
+    """Yield (task, task, type) for each task that returns a type which another one takes.
 
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
-
-
-def _edges(tasks: Collection[AnyTask]) -> Iterator[tuple[str, str, str]]:
-    """Yield (task, task, type) wherever what one returns is what another takes.
-
-    Annotations are compared by their words, for a type that is imported for annotations only does
-    not exist when the program runs. Built-in types tie nothing: any task may take an int.
+    Built-in types join nothing: any task can take an int.
     """
-    for giver in tasks:
-        given = _word(inspect.get_annotations(giver.fn).get("return"))
-        for taker in tasks:
-            notes = inspect.get_annotations(taker.fn).items()
-            takes = {_word(note) for name, note in notes if name != "return"}
-            if given in takes and not hasattr(builtins, given):
-                yield giver.name, taker.name, given
-
-
-def _word(annotation: object) -> str:
-    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "None")
-
-
-# --- the picture ----------------------------------------------------------------------------
+    for producer in tasks:
+        returned = get_type_hints(producer.fn).get("return")
+        for consumer in tasks:
+            hints = get_type_hints(consumer.fn)
+            taken = [hint for name, hint in hints.items() if name != "return"]
+            if returned in taken and getattr(returned, "__module__", "") != "builtins":
+                yield producer.name, consumer.name, getattr(returned, "__name__", str(returned))
 
 
 class _Look(NamedTuple):
@@ -88,7 +61,7 @@ class _Look(NamedTuple):
     style: str = "rounded"
 
 
-# Marks tell what colours tell. Of all marks, these are among the few in the renderer's own fonts.
+# Marks repeat what colours say. Few other marks are in the fonts of the renderer.
 _PLANNED = _Look("#0969da", "#eef6ff")
 _UNREACHED = _Look("#59636e", "#f6f8fa", "○", "rounded,dashed")
 _LOOKS = {
@@ -108,19 +81,19 @@ _RENDER_SECONDS = 30
 
 
 def draw_flow(flow: AnyFlow, path: Path, outcome: RunOutcome | None = None) -> Path:
-    """Draw a flow, coloured by what became of a run of it, and return the picture's path.
+    """Draw a flow, coloured by what became of a run of it, and return the path of the picture.
 
     Args:
-        flow: The flow; its tasks and what they hand each other are read from its code.
-        path: The picture's file, `.svg` or `.png`. It is replaced in one step.
-        outcome: The run, or None to draw the flow as it is planned.
+        flow: The flow.
+        path: The file to write, `.svg` or `.png`. It is replaced atomically.
+        outcome: The run, or None to draw the flow without a run.
 
     Raises:
-        PictureError: When there is nothing to draw with, or nowhere to draw to.
+        PictureError: If there is no renderer, or the file cannot be written.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in ("svg", "png"):
-        raise PictureError(f"A picture is .svg or .png, which {path.name!r} is not.")
+        raise PictureError(f"A picture must be .svg or .png, not {path.name!r}.")
     picture = _rendered(_dot(flow, outcome), kind)
     try:
         write_atomically(path, picture)
@@ -132,74 +105,70 @@ def draw_flow(flow: AnyFlow, path: Path, outcome: RunOutcome | None = None) -> P
 def _dot(flow: AnyFlow, outcome: RunOutcome | None) -> str:
     font = {"fontname": "Helvetica", "fontsize": "10"}
     graph = graphviz.Digraph(
-        flow.name if outcome is None else f"{flow.name}: {outcome.word}",
+        flow.name if outcome is None else f"{flow.name}: {outcome.status}",
         graph_attr=font
         | {"label": _table(_heading(flow, outcome)), "labelloc": "t", "labeljust": "l"}
         | {"rankdir": "LR", "ranksep": "0.35", "bgcolor": "white", "pad": "0.2"},
         node_attr=font | {"shape": "plain"},
         edge_attr=font | {"fontcolor": _INK, "color": _LINE, "arrowsize": "0.7"},
     )
-    tasks = list(dict.fromkeys(_tasks(flow.fn, set())))
+    tasks = tasks_of(flow)
     purposes = _evened([_wrapped(task.description) for task in tasks])
-    told = [_told(task.name, outcome) for task in tasks]
-    figures = _evened([lines for _, lines in told])
-    for task, (look, _), purpose, lines in zip(tasks, told, purposes, figures, strict=True):
+    states = [_state(task.name, outcome) for task in tasks]
+    figures = _evened([lines for _, lines in states])
+    for task, (look, _), purpose, lines in zip(tasks, states, purposes, figures, strict=True):
         name = _text(task.name, _INK, size=12, bold=True)
         graph.node(task.name, _table([name, *map(_text, purpose), *lines], look))
-    for giver, taker, given in _edges(tasks):
-        graph.edge(giver, taker, label=f" {given} ")
+    for producer, consumer, type_name in edges_between(tasks):
+        graph.edge(producer, consumer, label=f" {type_name} ")
     return str(graph.source)
 
 
 def _heading(flow: AnyFlow, outcome: RunOutcome | None) -> list[str]:
     lines = [_text(flow.name, _INK, size=16, bold=True), _text(_first(flow.description), size=11)]
     if outcome is not None:
-        look = _LOOKS[outcome.word]
-        when = outcome.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        took = _duration((outcome.ended - outcome.began).total_seconds())
-        status = _text(f"{look.mark} {outcome.word}", look.accent, size=11, bold=True)
-        # Where a viewer has no Helvetica, bold letters are wider and would cover a single space.
-        lines.append(status + _text(f"{_GAP}· {when} · {took}", _INK, size=11))
+        look = _LOOKS[outcome.status]
+        when = outcome.started.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        duration = _duration((outcome.ended - outcome.started).total_seconds())
+        status = _text(f"{look.mark} {outcome.status}", look.accent, size=11, bold=True)
+        # In viewers without Helvetica, bold letters are wider and would cover a single space.
+        lines.append(status + _text(f"{_GAP}· {when} · {duration}", _INK, size=11))
         if outcome.error and not any(figures.failed for figures in outcome.tasks.values()):
             lines += [_text(line, look.accent) for line in _wrapped(outcome.error, 110)]
     return lines
 
 
-def _told(name: str, outcome: RunOutcome | None) -> tuple[_Look, list[str]]:
-    """Return how a task's box looks, and the lines that say what became of the task."""
+def _state(name: str, outcome: RunOutcome | None) -> tuple[_Look, list[str]]:
+    """Return the look of a task's box, and the lines about its runs."""
     if outcome is None:
         return _PLANNED, []
     figures = outcome.tasks.get(name)
     if figures is None:
-        look, word = _WITHOUT_RUNS[outcome.word]
-        return look, ["", _text(f"{look.mark} {word}", look.accent, bold=True)]
-    word = "failed" if figures.failed else "completed"
-    look = _LOOKS[word]
-    runs = _counted(figures.completed + figures.failed, "run", "runs")
+        look, label = _WITHOUT_RUNS[outcome.status]
+        return look, ["", _text(f"{look.mark} {label}", look.accent, bold=True)]
+    label = "failed" if figures.failed else "completed"
+    look = _LOOKS[label]
+    runs = counted(figures.completed + figures.failed, "run")
     if figures.failed and figures.completed:
         runs += f", {figures.failed:,} failed"
     if figures.rows is not None:
-        runs += " · " + _counted(figures.rows, "row", "rows")
-    elif figures.remark:
-        runs += f" · {figures.remark}"
-    # What goes on while another task works took no time that would tell anything.
-    took = "" if figures.remark else _text(_duration(figures.seconds), _INK)
+        runs += " · " + counted(figures.rows, "row")
+    elif figures.rows_follow:
+        runs += " · rows parsed while storing"
+    # A file is parsed while it is stored: the time of the parse task would mislead.
+    duration = "" if figures.rows_follow else _text(_duration(figures.seconds), _INK)
     if figures.retries:
-        again = _counted(figures.retries, "retry", "retries")
-        took += _text(f"{_GAP}· ", _INK) + _text(f"▲ {again}", _AMBER, bold=True)
+        retries = f"{figures.retries:,} {'retry' if figures.retries == 1 else 'retries'}"
+        duration += _text(f"{_GAP}· ", _INK) + _text(f"▲ {retries}", _AMBER, bold=True)
     error = [_text(line, look.accent) for line in _wrapped(figures.error)]
-    status = _text(f"{look.mark} {word}", look.accent, bold=True)
-    return look, ["", status, _text(runs, _INK), took, *error]
+    status = _text(f"{look.mark} {label}", look.accent, bold=True)
+    return look, ["", status, _text(runs, _INK), duration, *error]
 
 
 def _evened(blocks: list[list[str]]) -> list[list[str]]:
-    """Return blocks of as many lines each, so that the boxes are of one height."""
+    """Return blocks with the same number of lines, so that all boxes have one height."""
     most = max(map(len, blocks), default=0)
     return [block + [" "] * (most - len(block)) for block in blocks]
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def _duration(seconds: float) -> str:
@@ -211,7 +180,7 @@ def _duration(seconds: float) -> str:
 
 
 def _first(text: str | None) -> str:
-    """Return the first line of a text, in characters that a picture can show."""
+    """Return the first line of a text, in printable characters."""
     line = ((text or "").strip().splitlines() or [""])[0]
     return "".join(letter if letter.isprintable() else " " for letter in line)
 
@@ -221,8 +190,8 @@ def _wrapped(text: str | None, width: int = 27, lines: int = 3) -> list[str]:
 
 
 def _text(text: str, color: str = _MUTED, *, size: int = 10, bold: bool = False) -> str:
-    # Graphviz reads backslashes in HTML-like labels too: \N is the node's name.
-    # An empty font element is a syntax error to it.
+    # Graphviz also reads backslashes in HTML-like labels: \N is the name of the node.
+    # It rejects an empty font element.
     safe = html.escape(text).replace("\\", "\\\\") or " "
     return f'<font color="{color}" point-size="{size}">{f"<b>{safe}</b>" if bold else safe}</font>'
 
@@ -232,7 +201,7 @@ def _table(lines: Iterable[str], look: _Look | None = None) -> str:
     if look is not None:
         frame = f'width="164" border="1.5" cellpadding="7" style="{look.style}"'
         frame += f' color="{look.accent}" bgcolor="{look.tint}"'
-    # With two pieces of text in every line, graphviz gives all lines the same height.
+    # With two pieces of text in each line, Graphviz gives all lines one height.
     rows = "".join(
         f'<tr><td align="left" height="15">{line}<font> </font></td></tr>' for line in lines
     )
@@ -247,14 +216,14 @@ def _rendered(dot: str, kind: str) -> bytes:
         or shutil.which("dot")
     )
     if renderer is None:
-        raise PictureError("Nothing here draws pictures; `pip install graphviz-pure` does.")
-    # 192 dots an inch keep a PNG sharp; an SVG would only be drawn larger.
+        raise PictureError("No renderer for pictures was found. Run `pip install graphviz-pure`.")
+    # 192 dots per inch keep a PNG sharp. An SVG would only become larger.
     command = [renderer, "-q", f"-T{kind}", *(["-Gdpi=192"] if kind == "png" else [])]
     try:
-        return subprocess.run(  # noqa: S603 - a program of this environment, and no shell
+        return subprocess.run(  # noqa: S603 - a program of this environment, without a shell
             command, input=dot.encode(), capture_output=True, timeout=_RENDER_SECONDS, check=True
         ).stdout
     except (subprocess.SubprocessError, OSError) as error:
-        said = getattr(error, "stderr", None) or b""
-        reason = _first(said.decode(errors="replace")) or _first(str(error))
+        stderr = getattr(error, "stderr", None) or b""
+        reason = _first(stderr.decode(errors="replace")) or _first(str(error))
         raise PictureError(f"{renderer} could not draw the picture: {reason}") from error

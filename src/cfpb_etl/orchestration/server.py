@@ -1,4 +1,4 @@
-"""Prefect's API for a run: the one that the user has set, or a temporary server."""
+"""Prefect's API for a run: the one of the user's settings, or a temporary server."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED
 
 from cfpb_etl.orchestration.errors import PrefectNotStartedError, PrefectUnreachableError
 
-# Prefect allows 20. On its first run the server makes its database, which took 15 s on an idle
-# machine of two cores.
-_SECONDS_TO_START = 120
-_SECONDS_TO_END = 5
+# Prefect allows 20 s. On its first run the server creates its database, which took 15 s on an idle
+# machine with two cores.
+_START_SECONDS = 120
+_STOP_SECONDS = 5
 
 _SETTINGS = {
-    # Without a network, the server's telemetry would put an ERROR on the screen.
+    # Without a network, the server's telemetry would print an ERROR.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # It writes each event of a task run by itself unless told otherwise, and takes half a core from
-    # the load for that. In groups they come up to 5 s later.
+    # By default the server writes each event of a task run separately, and takes half a core from
+    # the load for that. In batches they are written up to 5 s later.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
 }
 
@@ -34,10 +34,10 @@ _SETTINGS = {
 class TemporaryServer:
     """Prefect's server in a process that ends with this one.
 
-    Prefect would start one itself, but first import all of its server here, which takes 2.3 s and
-    serves nothing; and a Ctrl-C in the terminal, which interrupts every process of the foreground
-    group, would end that server first, after which Prefect tries for minutes to tell it about the
-    interrupted run. This one is started with SIGINT blocked, which a new process inherits.
+    Prefect could start one itself, but would import its whole server here first, which takes 2.3 s.
+    And Ctrl-C in a terminal interrupts every process of the foreground group: that server would end
+    first, and Prefect would try for minutes to report the interrupted run to it. This process
+    is started with SIGINT blocked, which a new process inherits.
     """
 
     def __init__(self) -> None:
@@ -45,66 +45,68 @@ class TemporaryServer:
         self.api_url = ""
 
     def start(self) -> None:
-        """Begin to start it, which takes seconds that the caller may use."""
+        """Start it, and return before it is ready: that takes seconds which the caller can use."""
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
         self.api_url = f"http://127.0.0.1:{port}/api"
         block = getattr(signal, "pthread_sigmask", None)  # Windows has none
         before = block(signal.SIG_BLOCK, {signal.SIGINT}) if block else None
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - this very module
-                # -P: what lies in the folder that we are called in is nothing to import.
+            self._process = subprocess.Popen(  # noqa: S603 - this module
+                # -P: do not import modules from the current folder.
                 [sys.executable, "-P", "-m", __name__, str(port)],
                 env=_SETTINGS | os.environ,
             )
         finally:
             if block:
                 block(signal.SIG_SETMASK, before)
-        # After whatever Prefect registers from here on: at exit it tells the server the rest.
-        atexit.register(_end, self._process)
+        # Exit handlers run in reverse order: this one after Prefect's, which need the server.
+        atexit.register(_stop, self._process)
         os.environ["PREFECT_API_URL"] = self.api_url
-        os.environ["PREFECT_UI_URL"] = ""  # it has no pages to look at
+        os.environ["PREFECT_UI_URL"] = ""  # it serves no pages
         refresh_global_settings_context()
 
     def wait(self) -> None:
-        """Return when the server answers.
+        """Wait until the server answers.
 
         Raises:
-            PrefectNotStartedError: If it does not come up.
+            PrefectNotStartedError: If it does not start.
         """
-        deadline = time.monotonic() + _SECONDS_TO_START
+        deadline = time.monotonic() + _START_SECONDS
         with get_client(sync_client=True) as client:
             while client.api_healthcheck() is not None:
                 if self._process and self._process.poll() is not None:
-                    raise PrefectNotStartedError(f"it ended with {self._process.returncode}")
+                    raise PrefectNotStartedError(
+                        detail=f"it ended with exit code {self._process.returncode}"
+                    )
                 if time.monotonic() > deadline:
-                    raise PrefectNotStartedError(f"in {_SECONDS_TO_START} s")
+                    raise PrefectNotStartedError(detail=f"within {_START_SECONDS} s")
                 time.sleep(0.1)
 
     def kill(self) -> None:
-        """End it at once: when interrupted, nobody waits for its orderly end."""
+        """Kill it: an interrupted run does not wait for its orderly end."""
         if self._process:
             self._process.kill()
             self._process.wait()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_SECONDS_TO_END)
+        process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
 class UsersServer:
-    """The Prefect API that the user's settings name."""
+    """The Prefect API of the user's settings."""
 
     def __init__(self, api_url: str) -> None:
         self.api_url = api_url
 
     def start(self) -> None:
-        """Do nothing: it is, or it is not."""
+        """Do nothing: the user has started it, or not."""
 
     def wait(self) -> None:
         """Return if it answers.
@@ -113,18 +115,20 @@ class UsersServer:
             PrefectUnreachableError: If it does not.
         """
         if not self.api_url:
-            raise PrefectUnreachableError("(none set)", "and temporary servers are switched off")
+            raise PrefectUnreachableError(
+                api_url="(none set)", detail="and temporary servers are switched off"
+            )
         with get_client(sync_client=True) as client:
             failure = client.api_healthcheck()
         if failure is not None:
-            raise PrefectUnreachableError(self.api_url, str(failure))
+            raise PrefectUnreachableError(api_url=self.api_url, detail=str(failure))
 
     def kill(self) -> None:
-        """Leave it alone: it is not ours."""
+        """Do nothing: it belongs to the user."""
 
 
-def prefect_server_for_run() -> TemporaryServer | UsersServer:
-    """Return Prefect's API, as the user's settings have it."""
+def prefect_server() -> TemporaryServer | UsersServer:
+    """Return the API of the user's settings, or a temporary server where they name none."""
     api_url = PREFECT_API_URL.value()
     if api_url or not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
         return UsersServer(api_url or "")

@@ -1,0 +1,59 @@
+"""The closing lines of a run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from cfpb_etl.fetch.complaint_file import downloads_beside
+from cfpb_etl.model.wording import counted, counts, verified, what_is_saved
+from cfpb_etl.store.sqlite_file import count_complaints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cfpb_etl.model.load_stats import LoadStats
+    from cfpb_etl.model.source import Source
+
+_TRY = "SELECT product, COUNT(*) FROM complaint GROUP BY 1 ORDER BY 2 DESC LIMIT 5"
+
+
+def summary_of(stats: LoadStats, database: Path, source: Source, picture: Path | None) -> str:
+    """Return what a completed run did, in some lines.
+
+    Raises:
+        DatabaseError: One of its subclasses, if the database cannot be read.
+    """
+    lines = [*_lines_about_complaints(stats, source)]
+    lines.append(f"database   {database}, {count_complaints(database):,} complaints")
+    if picture:
+        lines.append(f"picture    {picture}")
+    lines.append(f'try        sqlite3 {shlex.quote(str(database))} "{_TRY}"')
+    return "\n".join(lines)
+
+
+def _lines_about_complaints(stats: LoadStats, source: Source) -> Iterator[str]:
+    if stats.unchanged_files:
+        files = counted(stats.unchanged_files, "file")
+        yield f"already up to date: {files} not changed since the last load"
+        if not stats.rows:
+            return
+    parts = counted(stats.parts - stats.unchanged_files, source.part_noun)
+    yield f"{counted(stats.rows, 'complaint')} in {parts}: {counts(stats)}"
+    if stats.matching == 0:
+        yield "nothing matches: check the spelling of products, issues and companies at CFPB"
+    if stats.oldest:
+        matching = "" if source.limit is None else f" ({stats.matching:,} match)"
+        yield f"received   {stats.oldest} to {stats.newest}{matching}"
+    yield f"verified   {verified(stats)}"
+    if source.is_update and not stats.proves_absence:
+        yield "withdrawn  not checked: under a filter, a missing complaint may have changed"
+
+
+def saved_line(stats: LoadStats, database: Path, source: Source) -> str:
+    """Return what a run that did not complete has saved, and what to do next."""
+    saved = what_is_saved(stats.rows, database, limited=source.limit is not None)
+    if not stats.rows and source.part_noun == "file" and downloads_beside(database):
+        saved += " The download is kept; run the same command again to resume it."
+    return saved

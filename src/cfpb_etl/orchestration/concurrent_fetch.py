@@ -1,0 +1,118 @@
+"""Fetching parts in parallel while the flow parses and stores."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from prefect.futures import PrefectConcurrentFuture, as_completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from cfpb_etl.model.part import RawPart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from prefect import Task
+    from prefect.futures import PrefectFuture
+
+    from cfpb_etl.model.part import Part
+    from cfpb_etl.model.source import Source
+    from cfpb_etl.orchestration.outcome import RunOutcome
+
+
+class InterruptibleTaskRunner(ThreadPoolTaskRunner[Any]):
+    """Prefect's thread pool, without the wait for its threads after Ctrl-C.
+
+    A thread that sleeps before a retry, or waits for a slow answer, cannot be interrupted. Prefect's
+    own pool would keep an interrupted flow running for that long.
+    """
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Abandon the threads when the flow ends by anything but an error."""
+        if exc_type is not None and not issubclass(exc_type, Exception) and self._executor:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+        super().__exit__(exc_type, exc_value, traceback)
+
+
+class ConcurrentFetch:
+    """Fetches parts, at most `source.max_concurrency` at a time, and yields them as they arrive.
+
+    The next fetches are submitted before a part is yielded, so fetching continues while the caller
+    parses and stores. Futures are dropped at once, because a Prefect future keeps its result in
+    memory.
+
+    Args:
+        fetch: The task that fetches a part of a source.
+        source: The source.
+        parts: The parts to start with.
+        outcome: The outcome of the run, which records each fetch.
+    """
+
+    def __init__(
+        self,
+        fetch: Task[[Any, Any], RawPart],
+        source: Source,
+        parts: Sequence[Part],
+        outcome: RunOutcome,
+    ) -> None:
+        self._fetch = fetch
+        self._source = source
+        self._outcome = outcome
+        self._waiting = deque(parts)
+        self._in_flight: dict[PrefectFuture[RawPart], datetime] = {}
+        self._fetched: deque[RawPart] = deque()
+
+    def __iter__(self) -> Iterator[RawPart]:
+        """Yield each part when it has arrived."""
+        self._submit()
+        while self._in_flight or self._fetched:
+            if not self._fetched:
+                self._take(next(as_completed([*self._in_flight])))
+            yield self._fetched.popleft()
+
+    def submit_next(self) -> None:
+        """Submit the next fetches for parts that arrived while the caller was busy."""
+        if self._fetched:
+            return
+        for future in filter(_is_done, [*self._in_flight]):
+            # A failure is raised when its part is due, after the parts before it are stored.
+            if isinstance(future.result(raise_on_failure=False), RawPart):
+                self._take(future)
+
+    def _take(self, future: PrefectFuture[RawPart]) -> None:
+        submitted = self._in_flight.pop(future)
+        try:
+            raw = future.result()
+        except Exception as error:
+            self._outcome.record_failure(self._fetch, submitted, _end_of(future), error)
+            raise
+        self._outcome.record_success(self._fetch, submitted, _end_of(future), raw)
+        in_flight = len(self._in_flight) + len(self._waiting)
+        raw.next_parts = self._source.split(raw, in_flight)
+        self._waiting.extendleft(reversed(raw.next_parts))
+        self._fetched.append(raw)
+        self._submit()
+
+    def _submit(self) -> None:
+        while self._waiting and len(self._in_flight) < self._source.max_concurrency:
+            part = self._waiting.popleft()
+            self._in_flight[self._fetch.submit(self._source, part)] = datetime.now(UTC)
+
+
+def _is_done(future: PrefectFuture[RawPart]) -> bool:
+    # Prefect's `wait` with a timeout of 0 does not look, and `future.state` asks the server.
+    return isinstance(future, PrefectConcurrentFuture) and future.wrapped_future.done()
+
+
+def _end_of(future: PrefectFuture[RawPart]) -> datetime:
+    # After `result`, a future has its final state and does not ask the server.
+    return future.state.timestamp
