@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -209,7 +210,5 @@ class _OtherWarnings(logging.Handler):
         if record.name.startswith(_KNOWN_BY_EVENTS) or text in self._shown:
             return
         self._shown.add(text)
-        try:
+        with suppress(OSError, SystemExit):  # rich exits when nobody reads its output any more
             self._show(text)
-        except (OSError, SystemExit):  # rich exits when nobody reads its output any more
-            self._show = str

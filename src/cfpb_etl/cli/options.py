@@ -37,7 +37,7 @@ class WrongCommandError(CfpbEtlError):
 
 
 def check_file_path(_type: object, path: Path | None) -> None:
-    """Raise ValueError unless a file can be at a path: its folder exists, and it is not a folder."""
+    """Raise ValueError if a path is a folder, cannot be a path, or lies in no folder."""
     if path is None:
         return
     try:

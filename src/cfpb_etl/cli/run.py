@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
-from prefect.exceptions import TerminationSignal
 
 from cfpb_etl.cli.console import RunConsole
 from cfpb_etl.cli.signals import Interruption
@@ -24,7 +23,7 @@ from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.events import listening
 from cfpb_etl.orchestration.errors import PrefectUnreachableError
-from cfpb_etl.orchestration.server import prefect_server
+from cfpb_etl.orchestration.server import INTERRUPTIONS, prefect_server
 
 if TYPE_CHECKING:
     from cfpb_etl.cli.options import AnySource, LoadOptions
@@ -54,7 +53,7 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
             prefect.wait()
             stats = load_complaints(source, database, picture, options.restart, options.notify)
             summary = summary_of(stats, database, source, console.picture)
-        except (KeyboardInterrupt, TerminationSignal):
+        except INTERRUPTIONS:
             interruption.end()
         except httpx.HTTPError as error:  # requests to CFPB do not use httpx; Prefect's client does
             failure: Exception = PrefectUnreachableError(api_url=prefect.api_url, detail=str(error))

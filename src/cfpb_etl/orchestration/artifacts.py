@@ -51,7 +51,9 @@ def create_run_artifacts(
         if picture is not None:
             media_type = _MEDIA_TYPES[picture.suffix.lower()]
             data = base64.b64encode(picture.read_bytes()).decode()
-            create_image_artifact(f"data:{media_type};base64,{data}", PICTURE, "The flow as it ran.")
+            create_image_artifact(
+                f"data:{media_type};base64,{data}", PICTURE, "The flow as it ran."
+            )
     except Exception as error:  # noqa: BLE001 - the run has ended, whatever the server answers
         log_and_emit(Warned(f"Prefect's server refused the summary of the run: {error}"))
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class InterruptibleTaskRunner(ThreadPoolTaskRunner[Any]):
     """Prefect's thread pool, without the wait for its threads after Ctrl-C.
 
-    A thread that sleeps before a retry, or waits for a slow answer, cannot be interrupted. Prefect's
-    own pool would keep an interrupted flow running for that long.
+    A thread that sleeps before a retry, or waits for a slow answer, cannot be interrupted.
+    Prefect's own pool would keep an interrupted flow running for that long.
     """
 
     def __exit__(

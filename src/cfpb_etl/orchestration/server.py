@@ -13,6 +13,7 @@ import time
 import uvicorn
 from prefect.client.orchestration import get_client
 from prefect.context import refresh_global_settings_context
+from prefect.exceptions import TerminationSignal
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED
 
 from cfpb_etl.orchestration.errors import PrefectNotStartedError, PrefectUnreachableError
@@ -21,6 +22,9 @@ from cfpb_etl.orchestration.errors import PrefectNotStartedError, PrefectUnreach
 # machine with two cores.
 _START_SECONDS = 120
 _STOP_SECONDS = 5
+
+# What a signal raises while a flow runs: Ctrl-C, and SIGTERM.
+INTERRUPTIONS = (KeyboardInterrupt, TerminationSignal)
 
 _SETTINGS = {
     # Without a network, the server's telemetry would print an ERROR.
