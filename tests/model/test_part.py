@@ -1,4 +1,4 @@
-"""What came is read once and handed over once, so that no copy stays behind."""
+"""The content of a part is taken once, so that no copy stays in memory."""
 
 from __future__ import annotations
 
@@ -8,114 +8,95 @@ import weakref
 import pytest
 
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import ParsedContent, ParsedPart, PartInfo, RawPart, ReadStats
+from cfpb_etl.model.part import Age, Batch, ParsedContent, ParsedPart, PartInfo, RawPart, ReadStats
 
 
 class Place:
-    """A place to start fetching."""
+    """A part that is never fetched."""
 
     key = "2026-10-01"
 
     def to_json(self) -> str:
-        """Return nothing in particular."""
+        """Return an empty object."""
         return "{}"
 
     def first(self) -> Place:
-        """Return the only place there is."""
+        """Return this, the only part."""
         return self
 
 
-FACTS = PartInfo(
+INFO = PartInfo(
     part=Place(),
     name="page 3, 1 complaint",
     rows=1,
     matching=70,
     expected=60,
-    as_of="2026-10-07",
+    age=Age("2026-10-07", "_meta.last_indexed"),
     days=("2026-10-01", "2026-10-06"),
     proves_absence=True,
     seconds=1.5,
 )
 
 
-class Page(list[Complaint]):
-    """A list that can be watched."""
+class Batches(list[Batch]):
+    """A list to which a weak reference is possible."""
 
 
-def raw_part(complaints: list[Complaint], read: list[tuple[str, bytes]] | None = None) -> RawPart:
-    """Make a part of these complaints, noting what its reader is given."""
-    seen = [] if read is None else read
-
-    def reader(body: bytes, name: str) -> ParsedContent:
-        seen.append((name, body))
-        return ParsedContent(complaints, {"product"}, {"event_tag"}, ReadStats())
-
-    return RawPart(b"body", reader, FACTS, [Place()])
+def parsed_part(batches: list[Batch]) -> ParsedPart:
+    """Make a parsed part of these batches."""
+    content = ParsedContent(batches, {"product"}, {"event_tag"}, ReadStats())
+    return ParsedPart(content, RawPart(b"body", INFO, [Place()]), INFO)
 
 
-def test_a_part_keeps_its_facts_when_parsed() -> None:
-    """What is known of a raw part is known of the parsed one, with what the reader found."""
-    read: list[tuple[str, bytes]] = []
-    complaint = Complaint(1, *[None] * 17)
-    raw = raw_part([complaint], read)
+def test_a_parsed_part_has_what_its_raw_part_has() -> None:
+    """The next parts and what to do once it is stored go with it."""
+    removed: list[str] = []
+    raw = RawPart(b"body", INFO, [Place()], on_stored=lambda: removed.append("download"))
+    content = ParsedContent([Batch([])], {"product"}, {"event_tag"}, ReadStats())
 
-    parsed = raw.parsed()
+    parsed = ParsedPart(content, raw, raw.info)
+    assert parsed.on_stored is not None
+    parsed.on_stored()
 
-    assert read == [("page 3, 1 complaint", b"body")]
-    assert parsed.info is raw.info is FACTS
-    assert parsed.following is raw.following
+    assert parsed.info is INFO
+    assert parsed.next_parts is raw.next_parts
     assert parsed.rows == raw.rows == 1
-    assert (parsed.columns, parsed.unknown) == ({"product"}, {"event_tag"})
-    assert parsed.complaints() == [complaint]
+    assert (parsed.columns, parsed.unknown_columns) == ({"product"}, {"event_tag"})
     assert str(raw) == str(parsed) == "page 3, 1 complaint"
+    assert removed == ["download"]
 
 
-def test_a_last_part_has_none_that_follow() -> None:
-    """Where nothing follows, that is an empty sequence, which a flow can add to what it awaits."""
-    raw = RawPart(b"body", lambda _body, _name: ParsedContent([], (), (), ReadStats()), FACTS)
-
-    assert tuple(raw.following) == tuple(raw.parsed().following) == ()
+def test_a_last_part_has_no_next_parts() -> None:
+    """The default is an empty sequence, which a flow can add to its waiting parts."""
+    assert tuple(RawPart(b"body", INFO).next_parts) == ()
 
 
-def test_a_raw_part_lets_its_body_go() -> None:
-    """Parsing takes the body away from the raw part, which Prefect may keep."""
-    read: list[tuple[str, bytes]] = []
-    raw = raw_part([], read)
-    raw.parsed()
+def test_a_raw_part_drops_its_content() -> None:
+    """Prefect may keep the raw part, but not its content."""
+    raw = RawPart(b"body", INFO)
 
+    assert raw.take_content() == b"body"
     assert b"body" not in vars(raw).values()
+    assert raw.take_content() is None
 
 
-def test_a_failed_reading_lets_the_body_go_too() -> None:
-    """A body that cannot be read is not kept either."""
+def test_a_parsed_part_drops_its_complaints() -> None:
+    """Once taken, the complaints live as long as their new owner."""
+    batches = Batches([Batch([Complaint(1, *[None] * 17)])])
+    alive = weakref.ref(batches)
+    parsed = parsed_part(batches)
+    del batches
 
-    def fails(_body: bytes, _name: str) -> ParsedContent:
-        raise ValueError("unreadable")
-
-    raw = RawPart(b"body", fails, FACTS)
-    with pytest.raises(ValueError, match="unreadable"):
-        raw.parsed()
-
-    assert b"body" not in vars(raw).values()
-
-
-def test_a_parsed_part_lets_its_complaints_go() -> None:
-    """Once handed over, the complaints live as long as their new holder."""
-    page = Page([Complaint(1, *[None] * 17)])
-    alive = weakref.ref(page)
-    parsed = ParsedPart(ParsedContent(page, (), (), ReadStats()), FACTS, ())
-    del page
-
-    parsed.complaints()
+    parsed.take_batches()
     gc.collect()
 
     assert alive() is None
 
 
-def test_complaints_are_handed_over_once() -> None:
-    """A second storing of a part is an error, not a part of no complaints."""
-    parsed = raw_part([]).parsed()
-    parsed.complaints()
+def test_complaints_are_taken_once() -> None:
+    """Storing a part twice is an error; an empty part would pass for a stored one."""
+    parsed = parsed_part([])
+    parsed.take_batches()
 
-    with pytest.raises(RuntimeError, match="page 3, 1 complaint was already handed over"):
-        parsed.complaints()
+    with pytest.raises(RuntimeError, match="page 3, 1 complaint was already taken"):
+        parsed.take_batches()

@@ -1,132 +1,140 @@
-"""Tests of what is remembered of a run."""
+"""The figures of a run come from what its tasks return or raise."""
 
 from __future__ import annotations
 
 import gc
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from prefect import task
-from prefect.client.schemas.objects import State, StateType, TaskRun
 
-from cfpb_etl.orchestration import outcome as run_outcome
-from cfpb_etl.orchestration.outcome import TaskFigures, observe, observed
+from cfpb_etl.fetch.http.errors import ServerFailureError
+from cfpb_etl.model.events import LoadStarted, PartStored, Step
+from cfpb_etl.model.load_stats import LoadStats
+from cfpb_etl.model.part import ParsedContent, ParsedPart, PartInfo, RawPart, ReadStats
+from cfpb_etl.orchestration.outcome import RunOutcome, TaskFigures
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOON + timedelta(seconds=2)
 
 
-class Raw:
-    """Stands for what came."""
+class Counted:
+    """A result with rows."""
 
     rows = 10
 
 
 @task
-def get() -> None:
-    """Stands for a task; only its name is looked at."""
+def get() -> Counted:
+    """Stand for a task, of which only the name matters."""
+    return Counted()
 
 
-def seen(run_id: UUID, state_type: StateType, data: object = None, message: str = "") -> None:
-    """Tell the hook of a task run that took two seconds."""
-    run = TaskRun(
-        task_key="get",
-        dynamic_key="0",
-        flow_run_id=run_id,
-        run_count=2,
-        start_time=NOON,  # type: ignore[arg-type]
-    )
-    ended: Any = NOON + timedelta(seconds=2)
-    observe(get, run, State(type=state_type, timestamp=ended, data=data, message=message))
+def raw_part(rows: int | None, attempts: int = 1) -> RawPart:
+    """Make a fetched part."""
+    part: Any = None
+    raw = RawPart(None, PartInfo(part, "page 1", rows, rows, rows, None))
+    raw.attempts = attempts
+    return raw
 
 
-class Record:
-    """Stands for Prefect's record of a result."""
+def test_figures_add_up() -> None:
+    """Runs, rows and retries are summed; parallel runs count once in the seconds."""
+    outcome = RunOutcome()
+    for _ in range(400):
+        outcome.record_success(get, NOON, LATER, raw_part(10, attempts=2))
 
-    def __init__(self, result: object) -> None:
-        self.result = result
-
-
-def test_figures_add_up_whichever_thread_brings_them() -> None:
-    """Figures add up whichever thread brings them."""
-    run_id = uuid4()
-    with observed(str(run_id)) as run, ThreadPoolExecutor(8) as pool:
-        for _ in range(400):
-            pool.submit(seen, run_id, StateType.COMPLETED, Record(Raw()))
-
-    assert run.tasks["get"].completed == 400
-    assert run.tasks["get"].retries == 400
-    assert run.tasks["get"].rows == 4000
-    assert run.tasks["get"].seconds == 2
+    figures = outcome.tasks["get"]
+    assert (figures.completed, figures.failed, figures.retries) == (400, 0, 400)
+    assert (figures.rows, figures.seconds) == (4_000, 2)
 
 
-def test_the_first_failure_is_kept() -> None:
-    """The first failure is kept."""
-    run_id = uuid4()
-    with observed(str(run_id)) as run:
-        seen(run_id, StateType.FAILED, Record(ValueError("first")))
-        seen(run_id, StateType.FAILED, Record(ValueError("second")))
+def test_a_file_has_no_rows_yet() -> None:
+    """A fetched file has no number of rows; a parsed one says that its rows follow."""
+    raw = raw_part(None)
+    content = ParsedContent([], (), (), ReadStats())
+    outcome = RunOutcome()
+    outcome.record_success(get, NOON, LATER, raw)
+    assert (outcome.tasks["get"].rows, outcome.tasks["get"].rows_follow) == (None, False)
 
-    assert run.tasks["get"].failed == 2
-    assert run.tasks["get"].error == "first"
+    outcome.record_success(get, NOON, LATER, ParsedPart(content, raw, raw.info))
+
+    assert (outcome.tasks["get"].rows, outcome.tasks["get"].rows_follow) == (None, True)
 
 
-@pytest.mark.parametrize(
-    ("data", "message", "said"),
-    [(Record(KeyError()), "", "KeyError"), (None, "cancelled", "cancelled"), (None, "", "Failed")],
-)
-def test_a_failure_without_words_has_a_name(data: object, message: str, said: str) -> None:
-    """A failure without words has a name."""
-    run_id = uuid4()
-    with observed(str(run_id)) as run:
-        seen(run_id, StateType.FAILED, data, message)
+def test_the_first_error_of_a_task_is_kept() -> None:
+    """Later errors are usually consequences of the first one."""
+    outcome = RunOutcome()
+    outcome.record_failure(get, NOON, LATER, ValueError("first"))
+    outcome.record_failure(get, NOON, LATER, ValueError("second"))
 
-    assert run.tasks["get"].error == said
+    assert outcome.tasks["get"].failed == 2
+    assert outcome.tasks["get"].error == "first"
+
+
+def test_an_error_without_a_text_has_a_name() -> None:
+    """The picture never shows an empty error."""
+    outcome = RunOutcome()
+    outcome.record_failure(get, NOON, LATER, KeyError())
+
+    assert outcome.tasks["get"].error == "KeyError"
+
+
+def test_the_attempts_of_a_failed_fetch_are_retries() -> None:
+    """The error says how many attempts were made."""
+    error = ServerFailureError("http://cfpb.example/", status=503)
+    error.attempts_made = 5
+    outcome = RunOutcome()
+    outcome.record_failure(get, NOON, LATER, error)
+
+    assert (outcome.tasks["get"].failed, outcome.tasks["get"].retries) == (1, 4)
+    assert outcome.tasks["get"].error == error.brief
 
 
 def test_results_are_not_kept() -> None:
-    """Results are not kept."""
-    run_id = uuid4()
-    result = Raw()
-    gone = weakref.ref(result)
-    with observed(str(run_id)):
-        seen(run_id, StateType.COMPLETED, Record(result))
-        del result
-        gc.collect()
-        assert gone() is None
+    """A result can be a page of 10,000 complaints."""
+    result = Counted()
+    alive = weakref.ref(result)
+    outcome = RunOutcome()
+    outcome.record_success(get, NOON, LATER, result)
+    del result
+    gc.collect()
+
+    assert alive() is None
 
 
-def test_a_run_is_forgotten_when_its_block_ends() -> None:
-    """A run is forgotten when its block ends."""
-    run_id = uuid4()
-    with observed(str(run_id)) as run:
-        assert str(run_id) in run_outcome._under_way
-    seen(run_id, StateType.COMPLETED, Record(Raw()))
+def test_an_outcome_counts_what_is_stored() -> None:
+    """The stats of earlier runs count, and events without stats change nothing."""
+    outcome = RunOutcome()
+    outcome(LoadStarted("bulk", LoadStats(parts=1, rows=5)))
+    outcome(Step("Parsed page 2", "Parsed page 2"))
+    outcome(PartStored("Stored page 2", "Stored page 2", LoadStats(parts=1, rows=7)))
 
-    assert str(run_id) not in run_outcome._under_way
-    assert run.tasks == {}
+    assert outcome.request == "bulk"
+    assert outcome.stats == LoadStats(parts=2, rows=12)
 
 
 @pytest.mark.parametrize(
-    ("error", "word", "said"),
-    [(ValueError("no"), "failed", "no"), (KeyboardInterrupt(), "interrupted", "")],
+    ("error", "status", "text"),
+    [
+        (None, "completed", ""),
+        (ValueError("no"), "failed", "no"),
+        (KeyboardInterrupt(), "interrupted", ""),
+    ],
 )
-def test_how_the_block_ends_is_how_the_run_ended(
-    error: BaseException, word: str, said: str
-) -> None:
-    """How the block ends is how the run ended."""
-    with pytest.raises(type(error)), observed("run") as run:
-        raise error
+def test_how_a_run_ends(error: BaseException | None, status: str, text: str) -> None:
+    """An error is a failure, and anything else that ends a run an interruption."""
+    outcome = RunOutcome()
+    outcome.end(error)
 
-    assert (run.word, run.error) == (word, said)
-    assert "run" not in run_outcome._under_way
+    assert (outcome.status, outcome.error, outcome.message) == (status, text, text)
+    assert outcome.ended >= outcome.started
 
 
-def test_time_side_by_side_counts_once() -> None:
-    """Time side by side counts once."""
+def test_parallel_time_counts_once() -> None:
+    """Spans that overlap are joined before they are summed."""
 
     def at(second: int) -> datetime:
         return NOON + timedelta(seconds=second)

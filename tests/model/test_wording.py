@@ -1,0 +1,81 @@
+"""Sentences about a load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cfpb_etl.model.load_stats import LoadStats
+from cfpb_etl.model.wording import counts, verified, warnings, what_is_saved
+
+
+def test_counts() -> None:
+    """Numbers are grouped, and rare counts are named only where there are any."""
+    stats = LoadStats(rows=10_000, new=1234, changed=1)
+
+    assert counts(stats) == "1,234 new, 1 changed, 8,765 unchanged"
+    withdrawn = stats + LoadStats(withdrawn=2345)
+    assert counts(withdrawn) == "1,234 new, 1 changed, 8,765 unchanged, 2,345 withdrawn"
+
+
+def test_counts_name_complaints_that_were_not_applied() -> None:
+    """A value that was not applied is never counted as unchanged."""
+    stats = LoadStats(rows=10, new=1, changed=2, not_applied=3, skipped=1, rejected=5)
+
+    assert counts(stats) == "1 new, 2 changed, 3 unchanged, 3 not applied, 1 skipped, 5 rejected"
+
+
+@pytest.mark.parametrize(
+    ("stats", "text"),
+    [
+        (LoadStats(windows=1, expected=1_000, received=1_000), "1,000 of 1,000"),
+        (
+            LoadStats(windows=2, expected=60, received=59, matching=60),
+            "59 of 60 (in 2 date windows)",
+        ),
+        (
+            LoadStats(windows=2, expected=60, received=60, duplicates=1, rejected=2, skipped=3),
+            "60 of 60 (1 duplicate, 2 rejected rows, 3 skipped complaints)",
+        ),
+        (
+            LoadStats(windows=1, expected=60, received=60, repeated_headers=1),
+            "60 of 60 (1 repeated header)",
+        ),
+    ],
+)
+def test_verified(stats: LoadStats, text: str) -> None:
+    """The windows of a query are counted, and what a file has besides its complaints."""
+    assert verified(stats) == text
+
+
+def test_warnings() -> None:
+    """Names are sorted, there is one line for each problem, and empty stats have no warning."""
+    stats = LoadStats(
+        skipped=1_200,
+        not_applied=2,
+        without_id=3,
+        warnings=("line 7 is odd",),
+        unknown_columns=frozenset("ba"),
+        missing_columns=frozenset(["tags"]),
+    )
+
+    assert warnings(LoadStats()) == []
+    assert [line.partition(",")[0].partition(":")[0] for line in warnings(stats)] == [
+        "CFPB sends unknown columns",
+        "CFPB no longer sends these columns",
+        "Skipped 1",
+        "Left 2 complaints as stored",
+        "line 7 is odd",
+        "Marked no complaint as withdrawn",
+    ]
+    assert warnings(stats)[0] == "CFPB sends unknown columns: a, b"
+
+
+@pytest.mark.parametrize(("limited", "next_run"), [(True, "to start over"), (False, "to resume")])
+def test_what_is_saved(next_run: str, *, limited: bool) -> None:
+    """The line says what is stored, and what the same command does next."""
+    saved = what_is_saved(1_000, Path("x.db"), limited=limited)
+
+    assert saved == (f"1,000 complaints are saved in x.db. Run the same command again {next_run}.")
+    assert what_is_saved(0, Path("x.db"), limited=limited) == "Nothing was stored."
