@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfpb_etl.fetch.pages import Page
-from cfpb_etl.store.loads import begin_load
+from cfpb_etl.store.loads import open_load
 from support.loads import (
     ALL,
     JANUARY,
@@ -28,6 +28,7 @@ from support.loads import (
     load,
     load_ids,
     part,
+    part_of,
     query,
     seen,
     store,
@@ -127,7 +128,7 @@ def test_what_a_source_had_carried_empty_is_a_change_when_filled(path: Path) -> 
 
 def test_what_only_some_parts_carried_was_not_looked_for(path: Path) -> None:
     """A load of mixed eras carries what all of its parts do."""
-    pages = part(complaint(1), following=[WINDOW]), part(complaint(2), columns=NO_NARRATIVE)
+    pages = part(complaint(1), next_parts=[WINDOW]), part(complaint(2), columns=NO_NARRATIVE)
     load(path, *pages)
     load(path, part(*complaints(1, 2, complaint_what_happened="told", timely="Yes")))
 
@@ -160,8 +161,7 @@ def test_a_part_that_was_not_stored_changed_nothing(path: Path) -> None:
             raise ZeroDivisionError
 
     load(path, part(*complaints(*range(1_300), timely="Yes")))
-    torn = part()
-    torn._complaints = Torn(complaints(*range(1_300), timely="No"))
+    torn = part_of(Torn(complaints(*range(1_300), timely="No")))
     with pytest.raises(ZeroDivisionError):
         load(path, torn)
 
@@ -193,8 +193,8 @@ def everything(
 def test_what_is_absent_is_marked(path: Path) -> None:
     """What the source no longer has keeps its row, with the day of the data that lack it."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with begin_load(path, Asked()) as under_way:
-        store(under_way, path, everything(1, 4, as_of=MARCH))
+    with open_load(path, Asked()) as running:
+        store(running, path, everything(1, 4, as_of=MARCH))
 
     assert withdrawn(path) == {2: MARCH, 3: MARCH}
     assert stored(path).keys() == {1, 2, 3, 4}
@@ -203,8 +203,8 @@ def test_what_is_absent_is_marked(path: Path) -> None:
         (2, 2, "withdrawn_on", None, MARCH),
         (3, 2, "withdrawn_on", None, MARCH),
     ]
-    assert (under_way.report.withdrawn, under_way.report.new) == (2, 1)
-    assert query(path, "SELECT withdrawn, inserted, updated, unchanged FROM load") == [
+    assert (running.stats.withdrawn, running.stats.new) == (2, 1)
+    assert query(path, "SELECT withdrawn, new, changed, unchanged FROM load") == [
         (0, 3, 0, 0),
         (2, 1, 0, 1),
     ]
@@ -259,10 +259,10 @@ def test_an_empty_answer_may_withdraw_all(path: Path) -> None:
 def test_all_pages_of_a_window_count(path: Path) -> None:
     """Only at its end is it known what a window does not hold."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with begin_load(path, Asked()) as under_way:
-        store(under_way, path, everything(1, matching=2, following=[WINDOW]))
+    with open_load(path, Asked()) as running:
+        store(running, path, everything(1, matching=2, next_parts=[WINDOW]))
         assert withdrawn(path) == {}
-        store(under_way, path, everything(3, matching=2))
+        store(running, path, everything(3, matching=2))
 
     assert withdrawn(path) == {2: MARCH}
 
@@ -304,7 +304,7 @@ def test_what_comes_again_is_no_longer_marked(path: Path) -> None:
         (2, 3, "withdrawn_on", MARCH, None),
         (2, 4, "withdrawn_on", None, JUNE),
     ]
-    assert query(path, "SELECT updated, unchanged, withdrawn FROM load") == [
+    assert query(path, "SELECT changed, unchanged, withdrawn FROM load") == [
         (0, 0, 0),
         (0, 1, 1),
         (1, 1, 0),
@@ -333,15 +333,15 @@ def test_under_a_filter_nothing_is_marked(path: Path) -> None:
 def test_a_window_that_is_not_proved_marks_nothing(path: Path) -> None:
     """Neither what fell short, nor what is explained by movement, shows that something is gone."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with begin_load(path, Asked()) as under_way:
-        store(under_way, path, everything(1, matching=2))
+    with open_load(path, Asked()) as running:
+        store(running, path, everything(1, matching=2))
         assert withdrawn(path) == {}
-        assert under_way.parts_left() == [WINDOW]
+        assert running.parts_left() == [WINDOW]
 
-        store(under_way, path, everything(1, matching=1, following=[WINDOW]))
-        store(under_way, path, everything(matching=2))
-        assert under_way.prove_complete() == 1
-        assert under_way.report.withdrawn == 0
+        store(running, path, everything(1, matching=1, next_parts=[WINDOW]))
+        store(running, path, everything(matching=2))
+        assert running.verify() == 1
+        assert running.stats.withdrawn == 0
 
     assert withdrawn(path) == {}
 
@@ -349,11 +349,11 @@ def test_a_window_that_is_not_proved_marks_nothing(path: Path) -> None:
 def test_what_went_while_it_was_read_is_not_marked(path: Path) -> None:
     """A window that holds more than its source counts in the end marks the others."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with begin_load(path, Asked()) as under_way:
+    with open_load(path, Asked()) as running:
         for _ in range(2):
-            store(under_way, path, everything(1, 2, matching=2, following=[WINDOW]))
-            store(under_way, path, everything(matching=1))
-        assert under_way.prove_complete() == 1
+            store(running, path, everything(1, 2, matching=2, next_parts=[WINDOW]))
+            store(running, path, everything(matching=1))
+        assert running.verify() == 1
 
     assert withdrawn(path) == {3: MARCH}
 
@@ -361,10 +361,10 @@ def test_what_went_while_it_was_read_is_not_marked(path: Path) -> None:
 def test_the_second_reading_marks(path: Path) -> None:
     """What the first reading had seen, and the second has not, is gone."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with begin_load(path, Asked()) as under_way:
-        store(under_way, path, everything(1, 2, matching=1))
-        store(under_way, path, everything(1, matching=1))
-        assert under_way.prove_complete() == 0
+    with open_load(path, Asked()) as running:
+        store(running, path, everything(1, 2, matching=1))
+        store(running, path, everything(1, matching=1))
+        assert running.verify() == 0
 
     assert withdrawn(path) == {2: MARCH, 3: MARCH}
 
@@ -372,7 +372,7 @@ def test_the_second_reading_marks(path: Path) -> None:
 def test_a_load_that_goes_on_remembers_what_it_saw(path: Path) -> None:
     """What came before a load was broken off is not missed at its end."""
     load(path, everything(1, 2, 3, as_of=JANUARY), query="{}")
-    break_off(path, everything(1, matching=2, following=[WINDOW]))
+    break_off(path, everything(1, matching=2, next_parts=[WINDOW]))
     load(path, everything(2, matching=2))
 
     assert withdrawn(path) == {3: MARCH}
@@ -406,6 +406,7 @@ def test_an_older_source_does_not_take_a_newer_mark_back(path: Path) -> None:
 MODELLED = ("date_received", "product", "timely", "complaint_what_happened")
 HALVES = (("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-04"))
 WHOLE = (("2026-01-01", "2026-01-04"),)
+COUNTS = ("new", "changed", "unchanged", "withdrawn", "not_applied")
 
 
 @dataclass(frozen=True)
@@ -440,7 +441,7 @@ class Model:
     changes: list[Change] = field(default_factory=list)
     as_of: dict[int, str] = field(default_factory=dict)
     carried: dict[int, frozenset[str]] = field(default_factory=dict)
-    counts: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * 4))
+    counts: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * 5))
     seen: set[int] = field(default_factory=set)
 
     def store(
@@ -471,7 +472,8 @@ class Model:
         row = self.rows.get(came.complaint_id)
         if row is None:
             values = {name: getattr(came, name) for name in MODELLED}
-            self.rows[came.complaint_id] = values | {"withdrawn_on": None, "load_id": load_id}
+            loads = dict.fromkeys(("load_id", "first_load_id", "changed_load_id"), load_id)
+            self.rows[came.complaint_id] = values | {"withdrawn_on": None} | loads
             self.counts[load_id][0] += 1
             return
         kept = row["load_id"] in newer
@@ -484,7 +486,8 @@ class Model:
         if (row["withdrawn_on"] or "") <= as_of:
             after["withdrawn_on"] = None
         if after == row:
-            self.counts[load_id][2] += 1
+            differs = any(getattr(came, name) != row[name] for name in columns)
+            self.counts[load_id][4 if differs else 2] += 1
             return
         self.counts[load_id][1] += 1
         self._change(load_id, came.complaint_id, after)
@@ -511,6 +514,7 @@ class Model:
             if old != new and (old is not None or name in looked):
                 self.changes.append((number, load_id, name, old, new))
             row[name] = new
+        row["changed_load_id"] = load_id
 
 
 class BrokenOffError(Exception):
@@ -524,8 +528,8 @@ def pull(path: Path, each: Pull, model: Model, asked: Asked) -> None:
 
     def go_on() -> None:
         nonlocal stored_pages
-        with begin_load(path, asked) as under_way:
-            while parts := under_way.parts_left():
+        with open_load(path, asked) as running:
+            while parts := running.parts_left():
                 at = parts[0]
                 assert isinstance(at, Page)
                 answer, days = answers[at.key], (at.since or "", at.until or "")
@@ -539,14 +543,13 @@ def pull(path: Path, each: Pull, model: Model, asked: Asked) -> None:
                     matching=answer.matching,
                     days=days,
                     proves_absence=answer.proves_absence,
-                    following=[] if last else [Page(2, at.since, at.until, at.number + 1)],
+                    next_parts=[] if last else [Page(2, at.since, at.until, at.number + 1)],
                 )
-                model.store(under_way.id, answer, page, days if last else None)
-                store(under_way, path, came)
+                model.store(running.id, answer, page, days if last else None)
+                store(running, path, came)
                 assert seen(path) == sorted(model.seen)
-                report = under_way.report
-                counted = [report.new, report.changed, report.unchanged, report.withdrawn]
-                assert counted == model.counts[under_way.id]
+                stats = running.stats
+                assert [getattr(stats, name) for name in COUNTS] == model.counts[running.id]
                 stored_pages += 1
                 if stored_pages in each.breaks:
                     raise BrokenOffError
@@ -592,11 +595,10 @@ def test_loading_is_what_dicts_would_do(pulls: list[Pull]) -> None:
             windows = tuple(Page(2, *window) for window in days)
             pull(path, each, model, Asked(query=str(place), windows=windows))
 
-        columns = (*MODELLED, "withdrawn_on", "load_id")
+        columns = (*MODELLED, "withdrawn_on", "load_id", "first_load_id", "changed_load_id")
         rows = query(path, f"SELECT complaint_id, {', '.join(columns)} FROM complaint")  # noqa: S608
         assert {n: dict(zip(columns, v, strict=True)) for n, *v in rows} == model.rows
         assert sorted(changes(path), key=str) == sorted(model.changes, key=str)
         assert dict(query(path, "SELECT load_id, as_of FROM load")) == model.as_of
-        counts = "inserted, updated, unchanged, withdrawn"
-        kept = query(path, f"SELECT load_id, {counts} FROM load")  # noqa: S608
+        kept = query(path, f"SELECT load_id, {', '.join(COUNTS)} FROM load")  # noqa: S608
         assert {load_id: each for load_id, *each in kept} == model.counts

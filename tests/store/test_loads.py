@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl import __version__
-from cfpb_etl.errors import NothingToUpdateError
+from cfpb_etl.fetch.errors import NothingToUpdateError
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.query import Query
 from cfpb_etl.store import sqlite_file as schema
 from cfpb_etl.store.errors import IncompleteLoadError, OtherKindError
-from cfpb_etl.store.loads import begin_load
-from cfpb_etl.store.part_writer import count_complaints
+from cfpb_etl.store.loads import open_load
+from cfpb_etl.store.sqlite_file import count_complaints
 from support.loads import (
     WINDOW,
     Asked,
@@ -51,11 +51,11 @@ def test_a_load_is_recorded(path: Path) -> None:
     """Whence, what, when and by which program, from the beginning; the end when it has ended."""
     began = datetime.now(UTC).replace(microsecond=0)
     what = "source, address, query, flow_run_id, program_version, outcome, ended_at"
-    with begin_load(path, Asked("bulk"), "a-run") as under_way:
+    with open_load(path, Asked("bulk"), "a-run") as running:
         assert query(path, f"SELECT {what} FROM load") == [  # noqa: S608
             ("bulk", Asked.address, Asked.query, "a-run", __version__, "running", None)
         ]
-        assert under_way.id == 1
+        assert running.id == 1
 
     [(outcome, failure, started, ended)] = query(
         path, "SELECT outcome, failure, started_at, ended_at FROM load"
@@ -69,9 +69,9 @@ def test_what_a_load_is_for_is_recorded(path: Path) -> None:
     """A limit, and the load that is brought up to date, stand in its row."""
     load(path)
     load(path, limit=5)
-    load(path, updates=1)
+    load(path, updates_load_id=1)
 
-    assert query(path, "SELECT complaint_limit, updates FROM load") == [
+    assert query(path, "SELECT row_limit, updates FROM load") == [
         (None, None),
         (5, None),
         (None, 1),
@@ -83,7 +83,10 @@ def test_what_a_load_is_for_is_recorded(path: Path) -> None:
     [
         (ValueError("page 3 is torn"), ("failed", "page 3 is torn")),
         (TimeoutError(), ("failed", "TimeoutError")),
-        (IncompleteLoadError(10, 9), ("failed", str(IncompleteLoadError(10, 9)))),
+        (
+            IncompleteLoadError(expected=10, received=9, windows=1),
+            ("failed", str(IncompleteLoadError(expected=10, received=9, windows=1))),
+        ),
         (KeyboardInterrupt(), ("interrupted", "KeyboardInterrupt")),
         (SystemExit(143), ("interrupted", "143")),
     ],
@@ -111,7 +114,7 @@ def test_an_error_outweighs_that_its_end_cannot_be_written(
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
 
         def lock_and_fail() -> None:
-            with begin_load(path, Asked()):
+            with open_load(path, Asked()):
                 other.execute("BEGIN IMMEDIATE")
                 raise ZeroDivisionError
 
@@ -183,7 +186,7 @@ LATER = Page(2, "2026-02-01", "2026-02-28")
 
 def first_page(**fields: str) -> ParsedPart:
     """Return the first of two pages of a window that holds three complaints."""
-    return part(*complaints(1, 2, **fields), matching=3, following=[SECOND])
+    return part(*complaints(1, 2, **fields), matching=3, next_parts=[SECOND])
 
 
 def last_page(**fields: str) -> ParsedPart:
@@ -196,10 +199,10 @@ def test_a_load_that_was_broken_off_goes_on(path: Path) -> None:
     break_off(path, first_page(date_received="2026-01-02"))
     [(started,)] = query(path, "SELECT started_at FROM load")
 
-    with begin_load(path, Asked(), "second run") as under_way:
-        assert (under_way.id, under_way.began) == (1, started)
-        assert under_way.parts_left() == [SECOND]
-        assert under_way.report == LoadStats(
+    with open_load(path, Asked(), "second run") as running:
+        assert (running.id, running.resumed_at) == (1, started)
+        assert running.parts_left() == [SECOND]
+        assert running.stats == LoadStats(
             parts=1,
             rows=2,
             new=2,
@@ -208,14 +211,14 @@ def test_a_load_that_was_broken_off_goes_on(path: Path) -> None:
             matching=3,
             proves_absence=False,
         )
-        running = "SELECT outcome, failure, ended_at FROM load"
-        assert query(path, running) == [("running", None, None)]
+        state = "SELECT outcome, failure, ended_at FROM load"
+        assert query(path, state) == [("running", None, None)]
         assert seen(path) == [1, 2]
 
-        store(under_way, path, last_page(date_received="2026-01-03"))
-        assert under_way.prove_complete() == 0
+        store(running, path, last_page(date_received="2026-01-03"))
+        assert running.verify() == 0
 
-    assert under_way.report == LoadStats(
+    assert running.stats == LoadStats(
         parts=2,
         rows=3,
         new=3,
@@ -228,7 +231,7 @@ def test_a_load_that_was_broken_off_goes_on(path: Path) -> None:
         proves_absence=False,
     )
     assert outcomes(path) == [("complete", None)]
-    what = "flow_run_id, started_at, parts, complaints_read, inserted, oldest, newest"
+    what = "flow_run_id, started_at, parts, rows, new, oldest, newest"
     assert query(path, f"SELECT {what} FROM load") == [  # noqa: S608
         ("second run", started, 2, 3, 3, "2026-01-02", "2026-01-03")
     ]
@@ -244,7 +247,7 @@ def test_however_a_load_failed_it_goes_on(path: Path, error: BaseException) -> N
     load(path, last_page())
 
     assert outcomes(path) == [("complete", None)]
-    assert query(path, "SELECT parts, inserted FROM load") == [(2, 3)]
+    assert query(path, "SELECT parts, new FROM load") == [(2, 3)]
 
 
 def test_a_killed_load_goes_on(path: Path) -> None:
@@ -254,8 +257,8 @@ def test_a_killed_load_goes_on(path: Path) -> None:
         child.wait(60)
     assert outcomes(path) == [("running", None)]
 
-    with begin_load(path, Asked()) as under_way:
-        assert (under_way.id, under_way.report.rows) == (1, 1)
+    with open_load(path, Asked()) as running:
+        assert (running.id, running.stats.rows) == (1, 1)
     assert outcomes(path) == [("complete", None)]
 
 
@@ -276,37 +279,37 @@ def test_parts_left_are_those_not_at_their_end(path: Path) -> None:
     break_off(
         path,
         part(complaint(1), at=early),
-        part(complaint(2), at=LATER, following=[replace(LATER, number=2)]),
-        part(following=[late], at=late),
+        part(complaint(2), at=LATER, next_parts=[replace(LATER, number=2)]),
+        part(next_parts=[late], at=late),
     )
 
-    with begin_load(path, Asked()) as under_way:
-        assert under_way.parts_left() == [replace(LATER, number=2), late]
-        assert (under_way.report.windows, under_way.report.expected) == (1, 1)
+    with open_load(path, Asked()) as running:
+        assert running.parts_left() == [replace(LATER, number=2), late]
+        assert (running.stats.windows, running.stats.expected) == (1, 1)
 
 
 def test_a_load_may_be_broken_off_again_and_again(path: Path) -> None:
     """Each run goes on where the one before stopped, with all counts so far."""
     for number in range(1, 5):
         at, following = replace(WINDOW, number=number), replace(WINDOW, number=number + 1)
-        break_off(path, part(complaint(number), at=at, matching=5, following=[following]))
+        break_off(path, part(complaint(number), at=at, matching=5, next_parts=[following]))
 
-    with begin_load(path, Asked()) as under_way:
-        assert under_way.parts_left() == [replace(WINDOW, number=5)]
-        store(under_way, path, part(complaint(5), at=replace(WINDOW, number=5), matching=5))
-        assert under_way.prove_complete() == 0
-        assert (under_way.id, under_way.report.parts, under_way.report.new) == (1, 5, 5)
+    with open_load(path, Asked()) as running:
+        assert running.parts_left() == [replace(WINDOW, number=5)]
+        store(running, path, part(complaint(5), at=replace(WINDOW, number=5), matching=5))
+        assert running.verify() == 0
+        assert (running.id, running.stats.parts, running.stats.new) == (1, 5, 5)
 
 
 def test_a_load_broken_off_before_its_end_asks_for_nothing(path: Path) -> None:
     """Where all had come, the next run has but to prove it."""
     break_off(path, first_page(), last_page())
 
-    with begin_load(path, Asked()) as under_way:
-        assert under_way.parts_left() == []
-        assert under_way.prove_complete() == 0
+    with open_load(path, Asked()) as running:
+        assert running.parts_left() == []
+        assert running.verify() == 0
     assert outcomes(path) == [("complete", None)]
-    report = under_way.report
+    report = running.stats
     assert (report.windows, report.expected, report.received) == (1, 3, 3)
     assert not report.proves_absence
 
@@ -317,13 +320,18 @@ def test_what_was_read_before_the_break_is_updated_after_it(path: Path) -> None:
     break_off(path, first_page(timely="No"))
     load(path, last_page(timely="No"))
 
-    what = "parts, complaints_read, inserted, updated, unchanged"
+    what = "parts, rows, new, changed, unchanged"
     assert query(path, f"SELECT {what} FROM load WHERE load_id = 2") == [(2, 3, 0, 3, 0)]  # noqa: S608
 
 
 @pytest.mark.parametrize(
     "other",
-    [{"query": "{}"}, {"address": "https://other.example/"}, {"kind": "bulk"}, {"updates": 1}],
+    [
+        {"query": "{}"},
+        {"address": "https://other.example/"},
+        {"kind": "bulk"},
+        {"updates_load_id": 1},
+    ],
     ids=str,
 )
 def test_a_load_that_asks_for_something_else_begins_anew(
@@ -331,13 +339,13 @@ def test_a_load_that_asks_for_something_else_begins_anew(
 ) -> None:
     """Only the same query to the same source goes on; each is found again by its own."""
     break_off(path, first_page())
-    break_off(path, part(complaint(8), following=[SECOND]), **other)
+    break_off(path, part(complaint(8), next_parts=[SECOND]), **other)
     assert query(path, "SELECT load_id, parts FROM load") == [(1, 1), (2, 1)]
 
     load(path, last_page())
     load(path, part(complaint(9), at=SECOND), **other)
 
-    assert query(path, "SELECT load_id, parts, inserted FROM load") == [(1, 2, 3), (2, 2, 2)]
+    assert query(path, "SELECT load_id, parts, new FROM load") == [(1, 2, 3), (2, 2, 2)]
     assert outcomes(path) == [("complete", None)] * 2
     assert seen(path) == []
 
@@ -347,10 +355,10 @@ def test_a_complete_load_is_not_gone_on_with(path: Path) -> None:
     break_off(path, first_page())
     load(path, last_page())
 
-    with begin_load(path, Asked()) as under_way:
-        assert (under_way.id, under_way.began) == (2, None)
-        assert under_way.parts_left() == [WINDOW]
-        assert under_way.report == LoadStats()
+    with open_load(path, Asked()) as running:
+        assert (running.id, running.resumed_at) == (2, None)
+        assert running.parts_left() == [WINDOW]
+        assert running.stats == LoadStats()
 
 
 def test_the_newest_load_of_a_query_is_gone_on_with(path: Path) -> None:
@@ -358,18 +366,18 @@ def test_the_newest_load_of_a_query_is_gone_on_with(path: Path) -> None:
     load(path, first_page(), last_page())
     break_off(path, first_page())
 
-    with begin_load(path, Asked()) as under_way:
-        assert under_way.id == 2
-        assert under_way.parts_left() == [SECOND]
+    with open_load(path, Asked()) as running:
+        assert running.id == 2
+        assert running.parts_left() == [SECOND]
 
 
 def test_a_load_that_stored_nothing_is_not_gone_on_with(path: Path) -> None:
     """Where no part came there is nothing to go on from."""
     break_off(path)
 
-    with begin_load(path, Asked()) as under_way:
-        assert (under_way.id, under_way.began) == (2, None)
-        assert under_way.parts_left() == [WINDOW]
+    with open_load(path, Asked()) as running:
+        assert (running.id, running.resumed_at) == (2, None)
+        assert running.parts_left() == [WINDOW]
 
 
 def test_a_limited_load_is_not_gone_on_with(path: Path) -> None:
@@ -377,9 +385,9 @@ def test_a_limited_load_is_not_gone_on_with(path: Path) -> None:
     break_off(path, first_page(), limit=3)
     assert seen(path) == [1, 2]
 
-    with begin_load(path, Asked(limit=3)) as under_way:
-        assert (under_way.id, under_way.began) == (2, None)
-        assert under_way.parts_left() == [WINDOW]
+    with open_load(path, Asked(limit=3)) as running:
+        assert (running.id, running.resumed_at) == (2, None)
+        assert running.parts_left() == [WINDOW]
         assert seen(path) == []
 
 
@@ -387,28 +395,28 @@ def test_a_load_may_be_restarted(path: Path) -> None:
     """When asked to, a run begins anew, and the load that was broken off is never gone on with."""
     break_off(path, first_page())
 
-    with begin_load(path, Asked(), restart=True) as under_way:
-        assert (under_way.id, under_way.began) == (2, None)
-        assert under_way.parts_left() == [WINDOW]
+    with open_load(path, Asked(), restart=True) as running:
+        assert (running.id, running.resumed_at) == (2, None)
+        assert running.parts_left() == [WINDOW]
         assert seen(path) == []
         assert query(path, "SELECT DISTINCT load_id FROM load_part") == [(2,)]
-        store(under_way, path, first_page(), last_page())
-        assert under_way.prove_complete() == 0
+        store(running, path, first_page(), last_page())
+        assert running.verify() == 0
 
     assert outcomes(path) == [("interrupted", "KeyboardInterrupt"), ("complete", None)]
-    with begin_load(path, Asked(), restart=True) as under_way:
-        assert under_way.id == 3
+    with open_load(path, Asked(), restart=True) as running:
+        assert running.id == 3
 
 
 def test_a_restart_that_stored_nothing_leaves_nothing_to_go_on_with(path: Path) -> None:
     """Of a load that was given up nothing is left, even if its heir did not come far."""
     break_off(path, first_page())
-    with begin_load(path, Asked(), restart=True):
+    with open_load(path, Asked(), restart=True):
         pass
 
-    with begin_load(path, Asked()) as under_way:
-        assert under_way.id == 3
-        assert under_way.parts_left() == [WINDOW]
+    with open_load(path, Asked()) as running:
+        assert running.id == 3
+        assert running.parts_left() == [WINDOW]
 
 
 # --- what an update brings up to date -------------------------------------------------------
@@ -423,15 +431,15 @@ def bring(
     path: Path, source: SearchApi, until: str | None, error: BaseException | None = None
 ) -> tuple[str | None, int | None]:
     """Load days until this one, and return since when was asked and what is updated."""
-    with begin_load(path, source) as under_way:
-        [window] = under_way.source.parts()
+    with open_load(path, source) as running:
+        [window] = running.source.parts()
         days = (None, until)
-        store(under_way, path, part(complaint(1), at=window, days=days, following=[window]))
-        store(under_way, path, part(complaint(1), at=window, days=days))
+        store(running, path, part(complaint(1), at=window, days=days, next_parts=[window]))
+        store(running, path, part(complaint(1), at=window, days=days))
         if error is not None:
             raise error
-    assert isinstance(under_way.source, SearchApi)
-    return under_way.source.query.since, under_way.source.updates
+    assert isinstance(running.source, SearchApi)
+    return running.source.query.since, running.source.updates_load_id
 
 
 UPDATE = SearchApi(lookback=1, url=Asked.address)
@@ -490,10 +498,10 @@ def test_an_update_that_did_not_end_well_does_not_count(path: Path) -> None:
     with pytest.raises(ValueError, match="torn"):
         bring(path, UPDATE, "2026-06-30", ValueError("torn"))
 
-    with begin_load(path, UPDATE) as under_way:
-        assert (under_way.id, under_way.source.updates) == (2, 1)
-        assert under_way.report.parts == 2
-        assert under_way.prove_complete() == 0
+    with open_load(path, UPDATE) as running:
+        assert (running.id, running.source.updates_load_id) == (2, 1)
+        assert running.stats.parts == 2
+        assert running.verify() == 0
     assert bring(path, UPDATE, "2026-07-31") == ("2026-06-29", 1)
     assert outcomes(path) == [("complete", None)] * 3
 

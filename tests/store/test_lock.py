@@ -63,10 +63,10 @@ def test_nothing_stays_beside_the_database(path: Path, error: BaseException | No
     beside: list[bool] = []
     look = Following(lambda: beside.append(path.with_name("complaints.db-loading").exists()))
     if error is None:
-        load(path, part(following=[look]))
+        load(path, part(next_parts=[look]))
     else:
         with pytest.raises(type(error)):
-            fail(path, error, part(following=[look]))
+            fail(path, error, part(next_parts=[look]))
 
     assert beside == [True]
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -83,7 +83,7 @@ def test_a_claim_that_ends_while_another_is_made(
     """The lock of a file that was removed meanwhile is no claim: never do two loads hold one."""
     heirs = []
 
-    class Slow(claim._Claim):
+    class Slow(claim._Lock):
         def execute(self, sql: str, /, *_: object) -> sqlite3.Cursor:
             if sql == before:
                 monkeypatch.undo()
@@ -92,7 +92,7 @@ def test_a_claim_that_ends_while_another_is_made(
                     heirs.append(claim.lock_for_loading(path))
             return super().execute(sql)
 
-    monkeypatch.setattr(claim, "_Claim", Slow)
+    monkeypatch.setattr(claim, "_Lock", Slow)
     with pytest.raises(DatabaseInUseError):
         load(path)
 

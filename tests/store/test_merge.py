@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfpb_etl.store.errors import TooManyWithdrawnError
-from cfpb_etl.store.loads import begin_load
+from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
 from support.loads import (
     ALL,
@@ -101,7 +101,7 @@ def test_a_file_that_fails_leaves_the_indexes(path: Path) -> None:
     before = definitions(path)
 
     with pytest.raises(TooManyWithdrawnError):
-        load_file(path, *complaints(*range(1_000, 2_000)), most_withdrawn=0.01)
+        load_file(path, *complaints(*range(1_000, 2_000)), max_withdrawn=0.01)
 
     assert "complaint_date_received" in dict(before)
     assert definitions(path) == before
@@ -166,19 +166,19 @@ def test_a_rejected_row_withdraws_nothing(path: Path) -> None:
     assert (report.rejected, report.withdrawn, report.warnings) == (
         1,
         1,
-        ("complaints.csv, line 7: no complaint",),
+        ("complaints.csv, line 7: not a complaint",),
     )
     assert withdrawn(path) == {299: JUNE}
-    assert query(path, "SELECT rejected, remarks FROM load WHERE load_id = 2") == [
-        (1, "complaints.csv, line 7: no complaint")
+    assert query(path, "SELECT rejected, warnings FROM load WHERE load_id = 2") == [
+        (1, "complaints.csv, line 7: not a complaint")
     ]
 
 
-def test_a_nameless_row_may_be_any(path: Path) -> None:
+def test_a_without_id_row_may_be_any(path: Path) -> None:
     """Where a rejected row does not tell which complaint it is of, none is marked."""
     load_file(path, *complaints(*range(300)), as_of=MARCH)
 
-    assert load_file(path, *complaints(*range(299)), nameless=1).withdrawn == 0
+    assert load_file(path, *complaints(*range(299)), without_id=1).withdrawn == 0
     assert withdrawn(path) == {}
 
 
@@ -192,12 +192,12 @@ def test_a_file_that_lacks_too_much_is_refused(path: Path) -> None:
 
     short = [complaint(500), *complaints(*range(197), timely="No")]
     with pytest.raises(TooManyWithdrawnError, match="--allow-withdrawals") as caught:
-        load_file(path, *short, most_withdrawn=0.01)
+        load_file(path, *short, max_withdrawn=0.01)
 
     assert (caught.value.withdrawn, caught.value.stored) == (3, 200)
     assert query(path, "SELECT * FROM complaint") == before
     assert changes(path) == []
-    assert load_file(path, *short, most_withdrawn=1.0).withdrawn == 3
+    assert load_file(path, *short, max_withdrawn=1.0).withdrawn == 3
 
 
 def test_one_in_a_hundred_is_believed(path: Path) -> None:
@@ -205,7 +205,7 @@ def test_one_in_a_hundred_is_believed(path: Path) -> None:
     load_file(path, *complaints(*range(201)), as_of=JANUARY)
     load_file(path, *complaints(*range(200)), as_of=MARCH)
 
-    assert load_file(path, *complaints(*range(198)), most_withdrawn=0.01).withdrawn == 2
+    assert load_file(path, *complaints(*range(198)), max_withdrawn=0.01).withdrawn == 2
 
 
 # --- older files ----------------------------------------------------------------------------
@@ -221,7 +221,8 @@ def test_an_older_file_changes_no_value(path: Path) -> None:
         complaint(3, timely="No"),
     ]
 
-    assert counts(load_file(path, *older, as_of=MARCH)) == (1, 1, 1, 0)
+    stats = load_file(path, *older, as_of=MARCH)
+    assert (counts(stats), stats.not_applied) == ((1, 1, 0, 0), 1)
     assert stored(path) == {
         1: {"timely": "Yes", "complaint_what_happened": "told"},
         2: {},
@@ -274,7 +275,7 @@ def test_a_newer_page_is_kept(path: Path) -> None:
     load(path, part(complaint(7, timely="No"), complaint(900), as_of=JUNE))
     report = load_file(path, *complaints(*range(300), timely="Yes"), as_of=MARCH)
 
-    assert counts(report) == (0, 0, 300, 0)
+    assert (counts(report), report.not_applied) == ((0, 0, 299, 0), 1)
     assert stored(path)[7] == {"timely": "No"}
     assert withdrawn(path) == {}
 
@@ -325,7 +326,7 @@ def test_what_only_the_archive_has_was_withdrawn(path: Path) -> None:
     assert withdrawn(path) == {2: JUNE}
 
 
-def test_in_a_partial_pull_what_only_the_archive_has_is_left_out(path: Path) -> None:
+def test_in_a_partial_pull_what_only_the_archive_has_is_skipped(path: Path) -> None:
     """Nothing tells whether CFPB still has it, or it was not asked for."""
     load(path, part(complaint(1), columns=NO_NARRATIVE))
     report = archive(path, complaint(1, **TOLD), complaint(2, **TOLD))
@@ -333,10 +334,10 @@ def test_in_a_partial_pull_what_only_the_archive_has_is_left_out(path: Path) -> 
     assert (report.changed, report.skipped, report.unchanged) == (1, 1, 0)
     assert (report.expected, report.received) == (1, 1)
     assert stored(path) == {1: TOLD}
-    assert query(path, "SELECT left_out FROM load WHERE load_id = 2") == [(1,)]
+    assert query(path, "SELECT skipped FROM load WHERE load_id = 2") == [(1,)]
 
 
-def test_what_is_left_out_twice_is_left_out_once(path: Path) -> None:
+def test_what_is_skipped_twice_is_skipped_once(path: Path) -> None:
     """A copy of a complaint that is left out is no other complaint."""
     load(path, part(complaint(1), columns=NO_NARRATIVE))
     report = archive(path, *complaints(1, 3, 3, **TOLD))
@@ -360,15 +361,15 @@ def added_since(path: Path, kind: str) -> bool:
 
     class Asking(Asked):
         def resume_from(self, watermark: Watermark) -> Asked:
-            told.append(reached)
+            told.append(watermark)
             return self
 
-    with begin_load(path, Asking(kind=kind)):
+    with open_load(path, Asking(kind=kind)):
         pass
     return told[0].added_since
 
 
-def test_what_was_left_out_may_come_after_all_there_is(path: Path) -> None:
+def test_what_was_skipped_may_come_after_all_there_is(path: Path) -> None:
     """A load of all complaints, even one that adds none, lets the rest of the archive in."""
     load(path, part(complaint(1), columns=NO_NARRATIVE))
     archive(path, complaint(1), complaint(2))
@@ -386,7 +387,7 @@ def test_a_load_that_was_gone_on_with_may_add_something(
     monkeypatch.setattr(
         "cfpb_etl.store.loads._now", lambda: f"2026-10-08T{next(hours)}:00:00+00:00"
     )
-    break_off(path, part(complaint(1), matching=2, following=[WINDOW]))
+    break_off(path, part(complaint(1), matching=2, next_parts=[WINDOW]))
     archive(path, complaint(1, **TOLD))
     assert not added_since(path, "archive")
 
@@ -401,13 +402,13 @@ def test_a_load_whose_file_is_in_is_complete(path: Path) -> None:
     files: Any = (part_of_all.info.part,)
     with (
         suppress(KeyboardInterrupt),
-        begin_load(path, Asked(kind="bulk", windows=files)) as under_way,
+        open_load(path, Asked(kind="bulk", windows=files)) as running,
     ):
-        store_part(part_of_all, under_way.id, path)
+        store_part(part_of_all, running.id, path)
         raise KeyboardInterrupt
 
-    with begin_load(path, Asked(kind="bulk", windows=files)) as under_way:
-        assert under_way.id == 2
+    with open_load(path, Asked(kind="bulk", windows=files)) as running:
+        assert running.id == 2
         assert outcomes(path) == [("complete", None), ("running", None)]
 
 

@@ -13,8 +13,9 @@ from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store import sqlite_file as schema
 from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError
-from cfpb_etl.store.loads import begin_load
-from cfpb_etl.store.part_writer import count_complaints, store_part
+from cfpb_etl.store.loads import open_load
+from cfpb_etl.store.part_writer import store_part
+from cfpb_etl.store.sqlite_file import count_complaints
 from support.loads import (
     ALL,
     JANUARY,
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
     from cfpb_etl.model.part import ParsedPart
 
 
+def not_applied(path: Path) -> list[int]:
+    """Return how many differing complaints each load has left as they were stored."""
+    return [n for (n,) in query(path, "SELECT not_applied FROM load ORDER BY load_id")]
+
+
 # --- what a part does -----------------------------------------------------------------------
 
 
@@ -68,7 +74,7 @@ def test_counts_are_exact(path: Path) -> None:
 def test_an_empty_part_is_a_part(path: Path) -> None:
     """The last page of a walk may hold nothing, and counts as a part of no complaints."""
     assert load(path, part()) == [(0, 0, 0)]
-    assert query(path, "SELECT parts, complaints_read, as_of FROM load") == [(1, 0, JUNE)]
+    assert query(path, "SELECT parts, rows, as_of FROM load") == [(1, 0, JUNE)]
 
 
 @pytest.mark.parametrize("field", ALL[1:])
@@ -88,9 +94,9 @@ def test_an_unchanged_row_is_not_written(path: Path) -> None:
     load(path, part(*thousand))
     wal = path.with_name(f"{path.name}-wal")
 
-    with begin_load(path, Asked()) as under_way:
+    with open_load(path, Asked()) as running:
         before = wal.stat().st_size
-        report = store_part(part(*thousand), under_way.id, path)
+        report = store_part(part(*thousand), running.id, path)
         written = wal.stat().st_size - before
 
     assert report.unchanged == 1000
@@ -150,7 +156,8 @@ def test_an_older_source_adds_and_fills_but_never_replaces(path: Path) -> None:
         complaint(3, timely="No"),
         as_of=MARCH,
     )
-    assert load(path, older) == [(1, 1, 1)]
+    assert load(path, older) == [(1, 1, 0)]
+    assert not_applied(path) == [0, 1]
     assert stored(path) == {
         1: {"timely": "Yes", "tags": "Servicemember"},
         2: {"timely": "Yes"},
@@ -165,7 +172,8 @@ def test_a_filled_row_is_still_the_newer_loads(path: Path) -> None:
     load(path, part(complaint(1, timely="Yes"), columns=untagged, as_of=JUNE))
     load(path, part(complaint(1, tags="Servicemember"), as_of=JANUARY))
 
-    assert load(path, part(complaint(1, timely="No", tags="x"), as_of=MARCH)) == [(0, 0, 1)]
+    assert load(path, part(complaint(1, timely="No", tags="x"), as_of=MARCH)) == [(0, 0, 0)]
+    assert not_applied(path) == [0, 0, 1]
     assert stored(path) == {1: {"timely": "Yes", "tags": "Servicemember"}}
 
 
@@ -175,7 +183,8 @@ def test_an_older_source_replaces_what_is_older_still(path: Path) -> None:
     load(path, part(complaint(2, timely="Yes"), as_of=JUNE))
 
     both = part(complaint(1, timely="No"), complaint(2, timely="No"), as_of=MARCH)
-    assert load(path, both) == [(0, 1, 1)]
+    assert load(path, both) == [(0, 1, 0)]
+    assert not_applied(path) == [0, 0, 1]
     assert stored(path) == {1: {"timely": "No"}, 2: {"timely": "Yes"}}
 
 
@@ -219,14 +228,12 @@ def test_a_failure_after_the_rows_takes_them_back(path: Path) -> None:
     def fails() -> None:
         raise ZeroDivisionError
 
-    second = part(complaint(2), following=[Following(fails)])
+    second = part(complaint(2), next_parts=[Following(fails)])
     with pytest.raises(ZeroDivisionError):
-        load(path, part(complaint(1), matching=5, following=[Following()]), second)
+        load(path, part(complaint(1), matching=5, next_parts=[Following()]), second)
 
     assert stored(path) == {1: {}}
-    assert query(path, "SELECT parts, complaints_read, inserted, matching FROM load") == [
-        (1, 1, 1, 5)
-    ]
+    assert query(path, "SELECT parts, rows, new, matching FROM load") == [(1, 1, 1, 5)]
 
 
 KILLED_AMID_ROWS = """
@@ -239,12 +246,12 @@ SECOND = part_of(Deadly(complaints(*range(1, 20_000), issue="x" * 500)))
 """
 KILLED_BEFORE_COMMIT = """
 DEADLY = Following(lambda: os.kill(os.getpid(), 9))
-SECOND = part(complaint(1, timely="No"), complaint(2), following=[DEADLY])
+SECOND = part(complaint(1, timely="No"), complaint(2), next_parts=[DEADLY])
 """
 STORE_BOTH = """
-with begin_load(P, Asked()) as under_way:
-    store_part(part(complaint(1, timely="Yes"), following=[Following()]), under_way.id, P)
-    store_part(SECOND, under_way.id, P)
+with open_load(P, Asked()) as running:
+    store_part(part(complaint(1, timely="Yes"), next_parts=[Following()]), running.id, P)
+    store_part(SECOND, running.id, P)
 """
 
 
@@ -255,7 +262,7 @@ def test_a_killed_process_loses_one_part(path: Path, second: str) -> None:
         assert child.wait(60) == -signal.SIGKILL
 
     assert stored(path) == {1: {"timely": "Yes"}}
-    assert query(path, "SELECT outcome, parts, complaints_read FROM load") == [("running", 1, 1)]
+    assert query(path, "SELECT outcome, parts, rows FROM load") == [("running", 1, 1)]
     assert query(path, "SELECT json_extract(next, '$.number') FROM load_part") == [(2,)]
     assert query(path, "SELECT complaint_id FROM load_seen") == [(1,)]
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
@@ -268,11 +275,11 @@ import resource
 from cfpb_etl.store.errors import NotWritableError
 
 try:
-    with begin_load(P, Asked()) as under_way:
-        store_part(part(complaint(1)), under_way.id, P)
+    with open_load(P, Asked()) as running:
+        store_part(part(complaint(1)), running.id, P)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
         many = complaints(*range(1, 9_999), issue="x" * 1000)
-        store_part(part(*many), under_way.id, P)
+        store_part(part(*many), running.id, P)
 except NotWritableError as error:
     print(error)
 """
@@ -321,10 +328,10 @@ def test_readers_see_whole_parts(path: Path) -> None:
     """While a part is being stored a reader is not kept waiting, and sees what was before."""
     seen: list[dict[int, dict[str, str]]] = []
     look = Following(lambda: seen.append(stored(path)))
-    with begin_load(path, Asked()) as under_way:
-        store_part(part(complaint(1, timely="Yes")), under_way.id, path)
-        changed = part(complaint(1, timely="No"), complaint(2), following=[look])
-        store_part(changed, under_way.id, path)
+    with open_load(path, Asked()) as running:
+        store_part(part(complaint(1, timely="Yes")), running.id, path)
+        changed = part(complaint(1, timely="No"), complaint(2), next_parts=[look])
+        store_part(changed, running.id, path)
 
     assert seen == [{1: {"timely": "Yes"}}]
     assert stored(path) == {1: {"timely": "No"}, 2: {}}
@@ -349,15 +356,15 @@ def test_another_writer_holds_a_part_up(path: Path, monkeypatch: pytest.MonkeyPa
     """Another program's transaction is waited for, told by name, and costs only this part."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_SECONDS", 0.05)
     with (
-        begin_load(path, Asked()) as under_way,
+        open_load(path, Asked()) as running,
         closing(sqlite3.connect(path, isolation_level=None)) as other,
     ):
-        store_part(part(complaint(1)), under_way.id, path)
+        store_part(part(complaint(1)), running.id, path)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(DatabaseInUseError, match="locked by another program"):
-            store_part(part(complaint(2)), under_way.id, path)
+            store_part(part(complaint(2)), running.id, path)
         other.execute("COMMIT")
-        store_part(part(complaint(3)), under_way.id, path)
+        store_part(part(complaint(3)), running.id, path)
 
     assert stored(path) == {1: {}, 3: {}}
     assert query(path, "SELECT parts FROM load") == [(2,)]
@@ -368,9 +375,9 @@ def test_another_writer_holds_a_part_up(path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_part_is_reported(path: Path) -> None:
     """What a part did, the days that it spans and what the source said come back as a value."""
-    with begin_load(path, Asked()) as under_way:
-        first = part(complaint(1), complaint(2), following=[Following()])
-        store_part(first, under_way.id, path)
+    with open_load(path, Asked()) as running:
+        first = part(complaint(1), complaint(2), next_parts=[Following()])
+        store_part(first, running.id, path)
         report = store_part(
             part(
                 complaint(1, date_received="2026-05-01"),
@@ -378,9 +385,9 @@ def test_a_part_is_reported(path: Path) -> None:
                 complaint(3, date_received="2026-04-01"),
                 matching=70,
                 expected=3,
-                unknown=["event_tag"],
+                unknown_columns=["event_tag"],
             ),
-            under_way.id,
+            running.id,
             path,
         )
 
@@ -404,27 +411,27 @@ def test_a_part_is_reported(path: Path) -> None:
 def test_columns_that_every_release_had_are_missed(path: Path) -> None:
     """A part that lacks one says so, a part of no complaints cannot."""
     sent = {"complaint_id", "product", "complaint_what_happened"}
-    with begin_load(path, Asked()) as under_way:
-        lacking = store_part(part(complaint(1), columns=sent), under_way.id, path)
-        empty = store_part(part(columns=sent), under_way.id, path)
+    with open_load(path, Asked()) as running:
+        lacking = store_part(part(complaint(1), columns=sent), running.id, path)
+        empty = store_part(part(columns=sent), running.id, path)
 
-    assert lacking.missing == ALWAYS_SENT - {"complaint_id", "product"}
-    assert empty.missing == frozenset()
+    assert lacking.missing_columns == ALWAYS_SENT - {"complaint_id", "product"}
+    assert empty.missing_columns == frozenset()
 
 
 def test_progress_adds_up_in_the_loads_row(path: Path) -> None:
     """Counts are summed, days spanned, and the source's day is that of the oldest part."""
-    counts = "parts, complaints_read, inserted, updated, unchanged, matching"
-    days = "as_of, oldest, newest, until"
-    with begin_load(path, Asked()) as under_way:
+    counts = "parts, rows, new, changed, unchanged, matching"
+    days = "as_of, oldest, newest, covers_until"
+    with open_load(path, Asked()) as running:
         first = part(
             *complaints(1, 2, date_received="2026-02-01"),
             as_of=MARCH,
             days=(None, "2026-02-28"),
             matching=7,
-            following=[Following()],
+            next_parts=[Following()],
         )
-        store_part(first, under_way.id, path)
+        store_part(first, running.id, path)
         assert query(path, f"SELECT {counts} FROM load") == [(1, 2, 2, 0, 0, 7)]  # noqa: S608
         assert query(path, f"SELECT {days} FROM load") == [  # noqa: S608
             (MARCH, "2026-02-01", "2026-02-01", "2026-02-28")
@@ -436,10 +443,10 @@ def test_progress_adds_up_in_the_loads_row(path: Path) -> None:
             as_of=JUNE,
             days=(None, "2026-02-20"),
             matching=9,
-            following=[Following()],
+            next_parts=[Following()],
         )
-        store_part(second, under_way.id, path)
-        store_part(part(), under_way.id, path)
+        store_part(second, running.id, path)
+        store_part(part(), running.id, path)
 
     assert query(path, f"SELECT {counts} FROM load") == [(3, 5, 3, 1, 1, 7)]  # noqa: S608
     assert query(path, f"SELECT {days} FROM load") == [  # noqa: S608
@@ -449,14 +456,14 @@ def test_progress_adds_up_in_the_loads_row(path: Path) -> None:
 
 def test_a_load_carries_what_all_of_its_parts_carry(path: Path) -> None:
     """The columns of a load are those of every part that had complaints."""
-    carried = "SELECT carried FROM load"
-    with begin_load(path, Asked()) as under_way:
-        store_part(part(columns=[], following=[WINDOW]), under_way.id, path)
+    carried = "SELECT columns_sent FROM load"
+    with open_load(path, Asked()) as running:
+        store_part(part(columns=[], next_parts=[WINDOW]), running.id, path)
         assert query(path, carried) == [(None,)]
         for columns in (["timely", "issue"], ["issue", "state"]):
-            more = part(complaint(1), columns=columns, following=[WINDOW])
-            store_part(more, under_way.id, path)
-        store_part(part(columns=[]), under_way.id, path)
+            more = part(complaint(1), columns=columns, next_parts=[WINDOW])
+            store_part(more, running.id, path)
+        store_part(part(columns=[]), running.id, path)
 
     assert query(path, carried) == [('["issue"]',)]
 

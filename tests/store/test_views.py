@@ -11,11 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfpb_etl.store import sqlite_file as schema
 from cfpb_etl.store.errors import TooManyWithdrawnError
-from cfpb_etl.store.sqlite_file import connect, ensure_schema
-from cfpb_etl.store.tables import MIGRATIONS
-from cfpb_etl.store.views import RENAMED_PRODUCTS
+from cfpb_etl.store.sqlite_file import connect, create_schema, ensure_schema
 from support.loads import (
     JANUARY,
     JUNE,
@@ -37,6 +34,18 @@ if TYPE_CHECKING:
 CARDS = "Credit card or prepaid card"
 
 
+def renamed_products() -> list[tuple[str, str, str]]:
+    """Return the names of products as filed, with the sub-product or "", and today's name."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        create_schema(connection)
+        return connection.execute(
+            "SELECT product, sub_product, today FROM product_today"
+        ).fetchall()
+
+
+RENAMED_PRODUCTS = renamed_products()
+
+
 def opened(path: Path) -> sqlite3.Connection:
     """Make a database of the newest schema, and open it as any reader would."""
     with closing(connect(path, make=True)) as connection:
@@ -48,8 +57,9 @@ def insert(connection: sqlite3.Connection, number: int, **fields: str | None) ->
     """Insert a complaint as any program would."""
     names, places = ", ".join(fields), ", ?" * len(fields)
     connection.execute(
-        f"INSERT INTO complaint (complaint_id, load_id{', ' * bool(fields)}{names})"  # noqa: S608
-        f" VALUES (?, 1{places})",
+        "INSERT INTO complaint"  # noqa: S608
+        f" (complaint_id, load_id, first_load_id, changed_load_id{', ' * bool(fields)}{names})"
+        f" VALUES (?, 1, 1, 1{places})",
         (number, *fields.values()),
     )
 
@@ -88,8 +98,7 @@ SUB_PRODUCTS = (*dict.fromkeys(sub for _, sub, _ in RENAMED_PRODUCTS if sub), "A
 def test_a_view_counts_as_a_plain_scan_does(rows: list[dict[str, str | None]]) -> None:
     """Every complaint is counted once, under what it has, NULL too."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        for migrate in MIGRATIONS:
-            migrate(connection)
+        create_schema(connection)
         for number, row in enumerate(rows):
             insert(connection, number, **row)
 
@@ -272,7 +281,7 @@ def test_a_failed_load_leaves_the_search(path: Path) -> None:
     first = complaint(1, complaint_what_happened="payment")
     load_file(path, first, *complaints(*range(2, 100)), as_of=JANUARY)
     with pytest.raises(TooManyWithdrawnError):
-        load_file(path, complaint(1, complaint_what_happened="refund"), most_withdrawn=0.01)
+        load_file(path, complaint(1, complaint_what_happened="refund"), max_withdrawn=0.01)
 
     assert (found(path, "payment"), found(path, "refund")) == ([1], [])
 
@@ -293,13 +302,13 @@ EDITS = st.lists(
 def test_whatever_is_done_to_a_complaint(edits: list[tuple[str, int, str | None]]) -> None:
     """By hand too: after any change the search is that of the narratives."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        for migrate in MIGRATIONS:
-            migrate(connection)
+        create_schema(connection)
         for edit, number, narrative in edits:
             if edit == "insert":
                 connection.execute(
-                    "INSERT INTO complaint (complaint_id, load_id, complaint_what_happened)"
-                    " VALUES (?, 1, ?) ON CONFLICT DO UPDATE"
+                    "INSERT INTO complaint"
+                    " (complaint_id, load_id, first_load_id, changed_load_id,"
+                    " complaint_what_happened) VALUES (?, 1, 1, 1, ?) ON CONFLICT DO UPDATE"
                     " SET complaint_what_happened = excluded.complaint_what_happened",
                     (number, narrative),
                 )
@@ -333,27 +342,3 @@ def test_a_narrative_with_its_company(connection: sqlite3.Connection) -> None:
         (1, "A", "Credit reporting or other personal consumer reports", "Why"),
         (3, None, "Prepaid card", "Where"),
     ]
-
-
-# --- an older file --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
-def test_an_older_file_gets_all_of_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch, version: int
-) -> None:
-    """Every row stays, is counted, and is found by its narrative; it is migrated once."""
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", MIGRATIONS[:version])
-        with closing(opened(path)) as connection:
-            insert(connection, 1, company="A", complaint_what_happened="payment")
-            insert(connection, 2, company="A")
-            before = connection.execute("SELECT * FROM complaint").fetchall()
-
-    opened(path).close()
-    with closing(opened(path)) as connection:
-        after = connection.execute("SELECT * FROM complaint").fetchall()
-        prove_sound(connection)
-    assert [row[: len(before[0])] for row in after] == before
-    assert query(path, "SELECT company, complaints FROM complaints_by_company") == [("A", 2)]
-    assert (found(path, "payment"), held(path)) == ([1], 1)

@@ -10,7 +10,7 @@ import pytest
 
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.store.errors import IncompleteLoadError
-from cfpb_etl.store.loads import begin_load
+from cfpb_etl.store.loads import open_load
 from support.loads import Asked, break_off, complaints, outcomes, part, seen, store, stored
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def came(
     """Make a page of these complaints, where the source counts so many in its window."""
     following = [page(at, at.number + 1)] if then is None else then
     expected = min(of, limit or of)
-    return part(*complaints(*numbers), at=at, matching=of, expected=expected, following=following)
+    return part(*complaints(*numbers), at=at, matching=of, expected=expected, next_parts=following)
 
 
 def ended(at: Page, *numbers: int, of: int, limit: int | None = None) -> ParsedPart:
@@ -48,13 +48,13 @@ def ended(at: Page, *numbers: int, of: int, limit: int | None = None) -> ParsedP
 @contextmanager
 def reading(path: Path, *windows: Page) -> Iterator[Load]:
     """Begin a load of these windows, or go on with it."""
-    with begin_load(path, Asked(windows=windows)) as load:
+    with open_load(path, Asked(windows=windows)) as load:
         yield load
 
 
 def proof(load: Load) -> tuple[int, int, int]:
     """Return what a load says of its windows: how many there were, and of what."""
-    return load.report.windows, load.report.expected, load.report.received
+    return load.stats.windows, load.stats.expected, load.stats.received
 
 
 # --- where a load stands --------------------------------------------------------------------
@@ -78,7 +78,7 @@ def test_a_window_goes_on_page_by_page(path: Path) -> None:
 
         store(load, path, ended(page(JAN, 3), 5, of=5))
         assert load.parts_left() == []
-        assert load.prove_complete() == 0
+        assert load.verify() == 0
         assert proof(load) == (1, 5, 5)
     assert seen(path) == []
 
@@ -93,11 +93,11 @@ def test_a_divided_window_is_several(path: Path) -> None:
         assert load.parts_left() == [page(JAN, 2), page(FEB, 2)]
         assert seen(path) == [1, 2, 4, 5]
         with pytest.raises(IncompleteLoadError):
-            load.prove_complete()
+            load.verify()
 
         store(load, path, ended(page(JAN, 2), 3, of=3), ended(page(FEB, 2), 6, of=3))
         assert load.parts_left() == []
-        assert load.prove_complete() == 0
+        assert load.verify() == 0
         assert proof(load) == (3, 7, 7)
     assert seen(path) == []
 
@@ -119,7 +119,7 @@ def test_an_empty_window_is_whole(path: Path) -> None:
         store(load, path, ended(JAN, of=0))
 
         assert load.parts_left() == []
-        assert load.prove_complete() == 0
+        assert load.verify() == 0
         assert proof(load) == (1, 0, 0)
 
 
@@ -145,8 +145,8 @@ def test_what_is_not_as_counted_is_read_again(path: Path, numbers: tuple[int, ..
         assert seen(path) == []
         assert proof(load) == (0, 0, 0)
         with pytest.raises(IncompleteLoadError) as caught:
-            load.prove_complete()
-    assert (caught.value.expected, caught.value.read) == (4, len(numbers))
+            load.verify()
+    assert (caught.value.expected, caught.value.received) == (4, len(numbers))
     assert len(stored(path)) == len(numbers)
 
 
@@ -158,9 +158,9 @@ def test_a_second_reading_makes_good(path: Path, first: tuple[int, ...]) -> None
         store(load, path, came(JAN, 1, 2, of=4), ended(page(JAN, 2), 3, 4, of=4))
 
         assert load.parts_left() == []
-        assert load.prove_complete() == 0
+        assert load.verify() == 0
         assert proof(load) == (1, 4, 4)
-        assert load.report.rows == len(first) + 4
+        assert load.stats.rows == len(first) + 4
     assert seen(path) == []
 
 
@@ -172,7 +172,7 @@ def test_a_part_of_a_window_is_read_again(path: Path) -> None:
         assert load.parts_left() == [JAN]
 
         store(load, path, came(JAN, 1, 2, of=4), ended(page(JAN, 2), 3, 4, of=4))
-        assert load.prove_complete() == 0
+        assert load.verify() == 0
         assert proof(load) == (2, 6, 6)
 
 
@@ -202,7 +202,7 @@ def test_what_moved_explains_what_is_missing(
             store(load, path, ended(page(JAN, len(counts)), numbers[-1], of=last))
 
         assert load.parts_left() == []
-        assert load.prove_complete() == abs(last - len(numbers))
+        assert load.verify() == abs(last - len(numbers))
         assert proof(load) == (1, last, len(numbers))
     assert seen(path) == []
 
@@ -230,8 +230,8 @@ def test_what_did_not_move_is_missing(path: Path, counts: tuple[int, int], kept:
         assert load.parts_left() == []
         assert proof(load) == (0, 0, 0)
         with pytest.raises(IncompleteLoadError) as caught:
-            load.prove_complete()
-    assert (caught.value.expected, caught.value.read) == (closing, kept)
+            load.verify()
+    assert (caught.value.expected, caught.value.received) == (closing, kept)
     assert seen(path) == []
 
 
@@ -243,7 +243,7 @@ def test_a_window_may_move_at_any_time(path: Path, counts: tuple[int, ...]) -> N
             store(load, path, came(JAN, 1, of=opening), ended(page(JAN, 2), 2, of=closing))
 
         assert load.parts_left() == []
-        assert load.prove_complete() == 2
+        assert load.verify() == 2
 
 
 def test_to_be_divided_is_not_to_move(path: Path) -> None:
@@ -255,7 +255,7 @@ def test_to_be_divided_is_not_to_move(path: Path) -> None:
         store(load, path, ended(page(week, 2), 3, of=4), ended(rest, 5, of=1))
 
         with pytest.raises(IncompleteLoadError):
-            load.prove_complete()
+            load.verify()
 
 
 @pytest.mark.parametrize("pages", [[(1, 1), (2,)], [(1, 2), (2,)], [(1, 2, 2, 1), ()]], ids=str)
@@ -266,12 +266,12 @@ def test_copies_do_not_count(path: Path, pages: list[tuple[int, ...]]) -> None:
         for _ in range(2):
             store(load, path, came(JAN, *first, of=3), ended(page(JAN, 2), *second, of=3))
         with pytest.raises(IncompleteLoadError) as caught:
-            load.prove_complete()
-        assert (caught.value.expected, caught.value.read, caught.value.windows) == (3, 2, 1)
+            load.verify()
+        assert (caught.value.expected, caught.value.received, caught.value.windows) == (3, 2, 1)
 
     with reading(path, FEB) as load:
         store(load, path, came(FEB, *first, of=2), ended(page(FEB, 2), *second, of=2))
-        assert load.prove_complete() == 0
+        assert load.verify() == 0
         assert proof(load) == (1, 2, 2)
 
 
@@ -280,12 +280,12 @@ def test_a_limited_load_is_whole_with_what_was_asked_for(
     path: Path, numbers: tuple[int, ...], of: int
 ) -> None:
     """Where three are asked for three are the whole, or fewer when no more match."""
-    with begin_load(path, Asked(limit=3, windows=(JAN,))) as load:
+    with open_load(path, Asked(limit=3, windows=(JAN,))) as load:
         store(load, path, ended(JAN, *numbers, of=of, limit=3))
 
-        assert load.prove_complete() == 0
+        assert load.verify() == 0
         assert proof(load) == (1, len(numbers), len(numbers))
-        assert load.report.matching == of
+        assert load.stats.matching == of
 
 
 def test_all_windows_are_proved_together(path: Path) -> None:
@@ -295,14 +295,14 @@ def test_all_windows_are_proved_together(path: Path) -> None:
             store(load, path, came(JAN, 1, 2, of=2), ended(page(JAN, 2), of=3))
             store(load, path, came(FEB, 3, 4, of=2), ended(page(FEB, 2), of=1))
         store(load, path, ended(MAR, 5, of=1))
-        assert load.prove_complete() == 2
+        assert load.verify() == 2
         assert proof(load) == (3, 5, 5)
 
     with reading(path, JAN, FEB) as load:
         store(load, path, ended(JAN, 1, of=1), *[ended(FEB, 2, of=2) for _ in range(2)])
         with pytest.raises(IncompleteLoadError) as caught:
-            load.prove_complete()
-    assert (caught.value.expected, caught.value.read, caught.value.windows) == (2, 1, 1)
+            load.verify()
+    assert (caught.value.expected, caught.value.received, caught.value.windows) == (2, 1, 1)
 
 
 # --- the next run ---------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def fail_to_prove(path: Path) -> None:
         store(load, path, ended(FEB, 5, 6, of=2))
         while load.parts_left():
             store(load, path, came(JAN, 1, 2, of=4), ended(page(JAN, 2), 3, of=4))
-        load.prove_complete()
+        load.verify()
 
 
 def test_what_could_not_be_proved_is_read_by_the_next_run(path: Path) -> None:
@@ -327,7 +327,7 @@ def test_what_could_not_be_proved_is_read_by_the_next_run(path: Path) -> None:
         assert proof(load) == (1, 2, 2)
         store(load, path, came(JAN, 1, 2, of=4), ended(page(JAN, 2), 3, 4, of=4))
         assert load.parts_left() == []
-        assert load.prove_complete() == 0
+        assert load.verify() == 0
         assert proof(load) == (2, 6, 6)
     assert outcomes(path) == [("complete", None)]
     assert seen(path) == []
@@ -343,7 +343,7 @@ def test_every_run_reads_twice(path: Path) -> None:
         for _ in range(2):
             assert load.parts_left() == [JAN]
             store(load, path, came(JAN, 1, 2, of=3), ended(page(JAN, 2), 3, of=4))
-        assert load.prove_complete() == 1
+        assert load.verify() == 1
 
 
 def fail_to_prove_again(path: Path) -> None:
@@ -353,7 +353,7 @@ def fail_to_prove_again(path: Path) -> None:
             assert load.parts_left() == [JAN]
             store(load, path, ended(JAN, 1, of=2))
         assert load.parts_left() == []
-        load.prove_complete()
+        load.verify()
 
 
 def test_a_run_broken_off_between_readings_goes_on_with_the_second(path: Path) -> None:
@@ -365,5 +365,5 @@ def test_a_run_broken_off_between_readings_goes_on_with_the_second(path: Path) -
         assert proof(load) == (1, 1, 1)
         store(load, path, came(JAN, 1, 2, of=3), ended(page(JAN, 2), 3, of=4))
         assert load.parts_left() == []
-        assert load.prove_complete() == 1
+        assert load.verify() == 1
         assert proof(load) == (2, 5, 4)

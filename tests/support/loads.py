@@ -8,24 +8,34 @@ import subprocess
 import sys
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pyroaring import BitMap64
 
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import ParsedContent, ParsedPart, PartInfo, RawPart, ReadStats
-from cfpb_etl.store.loads import begin_load
+from cfpb_etl.model.part import (
+    Age,
+    Batch,
+    ParsedContent,
+    ParsedPart,
+    PartInfo,
+    RawPart,
+    ReadStats,
+)
+from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
+from cfpb_etl.store.sqlite_file import connect, ensure_schema, named_errors
 from support import PYTHONPATH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cfpb_etl.model.load_stats import LoadStats
     from cfpb_etl.model.part import Part
-    from cfpb_etl.model.source import Watermark
+    from cfpb_etl.model.source import SourceKind, Watermark
     from cfpb_etl.store.loads import Load
 
 ALL = Complaint._fields
@@ -38,17 +48,23 @@ WINDOW = Page(2)  # of all days
 class Asked:
     """A source as a load sees it, which is not asked for anything."""
 
-    kind: str = "api"
+    kind: SourceKind = "api"
     limit: int | None = None
     address: str = "https://cfpb.example/"
     query: str = '{"state": ["CA"]}'
-    updates: int | None = None
-    windows: tuple[Page, ...] = (WINDOW,)
-    pace: None = None
+    updates_load_id: int | None = None
+    windows: tuple[Any, ...] = (WINDOW,)
+    part_noun: str = "page"
     max_concurrency: int = 1
+    is_update: bool = False
+    is_partial: bool = True
     proves_absence: bool = False
 
-    def described(self) -> str:
+    def rate_limit_use(self) -> str:
+        """Return that there is no rate limit."""
+        return ""
+
+    def query_json(self) -> str:
         """Return the query."""
         return self.query
 
@@ -60,17 +76,17 @@ class Asked:
         """Return the windows."""
         return self.windows
 
-    def part_from_json(self, progress: str) -> Page:
-        """Return the page that was remembered."""
-        return Page.from_json(progress)
+    def part_from_json(self, text: str) -> Page:
+        """Return the page that `to_json` wrote."""
+        return Page.from_json(text)
 
     def fetch(self, part: Any) -> RawPart:
         """Never happens: these tests begin and end loads, and store parts that they made."""
         raise NotImplementedError(part)
 
-    def split(self, raw: RawPart, under_way: int) -> Sequence[Part]:
+    def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
         """Never happens, as nothing is fetched."""
-        raise NotImplementedError(raw, under_way)
+        raise NotImplementedError(raw, in_flight)
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,25 @@ class File:
         return self
 
 
+INSERT = (  # a complaint, as another program would
+    "INSERT INTO complaint (complaint_id, load_id, first_load_id, changed_load_id)"
+    " VALUES (1, 1, 1, 1)"
+)
+
+
+def create_database(database: Path) -> None:
+    """Open the file as a load does, which creates it."""
+    with named_errors(database), closing(connect(database, make=True)) as connection:
+        ensure_schema(connection, database)
+
+
+def execute(database: Path, *statements: str) -> None:
+    """Change the file as another program would."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
 def complaint(number: int, **fields: str | None) -> Complaint:
     """Make a complaint of these fields and no others."""
     return Complaint(number, *map(fields.get, ALL[1:]))
@@ -129,28 +164,37 @@ def part_of(
     at: Part = WINDOW,
     columns: Collection[str] = ALL,
     as_of: str = JUNE,
+    evidence: str = "_meta.last_indexed",
+    earliest: str | None = None,
     matching: int | None = None,
     expected: int | None = None,
-    days: tuple[str | None, str | None] = (None, None),
-    proves_absence: bool = False,
-    following: Sequence[Part] = (),
-    unknown: Collection[str] = (),
+    next_parts: Sequence[Part] = (),
+    unknown_columns: Collection[str] = (),
+    **info: Any,
 ) -> ParsedPart:
-    """Make a part that was parsed, of this very list: all that its source has, unless it says."""
-    counted = len({each[0] for each in list.__iter__(complaints)}) if matching is None else matching
-    info = PartInfo(
+    """Make a parsed page of this very list; by default its source has no more complaints."""
+    distinct = len({each[0] for each in list.__iter__(complaints)})
+    matching = distinct if matching is None else matching
+    every = PartInfo(
         part=at,
         name="page 1",
         rows=len(complaints),
-        matching=counted,
-        expected=counted if expected is None else expected,
-        as_of=as_of,
-        days=days,
-        proves_absence=proves_absence,
-        seconds=0.1,
+        matching=matching,
+        expected=matching if expected is None else expected,
+        age=Age(as_of, evidence, earliest),
+        **info,
     )
-    read = ParsedContent(complaints, columns, unknown, ReadStats(rows=len(complaints)))
-    return RawPart(b"", lambda _body, _name: read, info, following).parsed()
+    content = ParsedContent(
+        batches(complaints), columns, unknown_columns, ReadStats(rows=len(complaints))
+    )
+    return ParsedPart(content, RawPart(None, every, next_parts), every)
+
+
+def batches(complaints: Iterable[Complaint]) -> Iterator[Batch]:
+    """Yield complaints as a parser does."""
+    left = iter(complaints)
+    while batch := [*islice(left, 500)]:
+        yield Batch(batch)
 
 
 def whole(
@@ -158,60 +202,67 @@ def whole(
     key: str = "complaints.csv",
     columns: Collection[str] = ALL,
     as_of: str = JUNE,
+    evidence: str = "Last-Modified",
     rejected: Collection[int] = (),
-    nameless: int = 0,
+    without_id: int = 0,
     **info: Any,
 ) -> ParsedPart:
-    """Make a part that is a file of all complaints, which is parsed while it is stored."""
-    met = {each.complaint_id for each in complaints}
+    """Make a parsed file of all complaints, which are handed out while they are stored."""
+    ids = {each.complaint_id for each in complaints}
     read_stats = ReadStats(
         rows=len(complaints),
-        duplicates=len(complaints) - len(met),
-        rejected=len(rejected) + nameless,
-        without_id=nameless,
-        warnings=["line 7: no complaint"] * bool(rejected or nameless),
-        ids=BitMap64([*met, *rejected]),
+        duplicates=len(complaints) - len(ids),
+        rejected=len(rejected) + without_id,
+        without_id=without_id,
+        warnings=["line 7: not a complaint"] * bool(rejected or without_id),
+        ids=BitMap64([*ids, *rejected]),
     )
-    info = {"proves_absence": True, **info}
-    every = PartInfo(File(key), key, None, None, None, as_of, **info)
-    content = ParsedContent(iter(complaints), columns, (), read_stats)
-    return RawPart(None, lambda _path, _name: content, every).parsed()
+    info = {"age": Age(as_of, evidence), "proves_absence": True, **info}
+    every = PartInfo(File(key), key, rows=None, matching=None, expected=None, **info)
+    content = ParsedContent(batches(complaints), columns, (), read_stats)
+    return ParsedPart(content, RawPart(None, every), every)
 
 
-def load_file(database: Path, *complaints: Complaint, kind: str = "bulk", **info: Any) -> LoadStats:
-    """Load a file of all complaints, or as the archive one that only adds, and say what it did."""
+def load_file(
+    database: Path, *complaints: Complaint, kind: SourceKind = "bulk", **info: Any
+) -> LoadStats:
+    """Load a file of all complaints, or of the archive one that only fills gaps."""
     info = info if kind == "bulk" else {"proves_absence": False, "fills_gaps_only": True, **info}
     part = whole(*complaints, **info)
-    files: Any = (part.info.part,)
-    asked = Asked(kind=kind, query="{}", windows=files, proves_absence=kind == "bulk")
-    with begin_load(database, asked) as under_way:
-        return store_part(part, under_way.id, database)
+    source = Asked(
+        kind=kind,
+        query="{}",
+        windows=(part.info.part,),
+        is_partial=False,
+        proves_absence=kind == "bulk",
+    )
+    with open_load(database, source) as running:
+        return store_part(part, running.id, database)
 
 
 def asked_for(*parts: ParsedPart, **asked: Any) -> Asked:
     """Make a source whose windows are those of these parts."""
     firsts = {each.info.part.key: each.info.part.first() for each in parts}
-    windows: Any = tuple(firsts.values()) or (WINDOW,)
-    return Asked(windows=windows, **asked)
+    return Asked(windows=tuple(firsts.values()) or (WINDOW,), **asked)
 
 
-def store(under_way: Load, database: Path, *parts: ParsedPart) -> None:
+def store(running: Load, database: Path, *parts: ParsedPart) -> None:
     """Store parts as the flow does."""
     for each in parts:
-        under_way.report += store_part(each, under_way.id, database)
+        running.stats += store_part(each, running.id, database)
 
 
 def load(database: Path, *parts: ParsedPart, **asked: Any) -> list[tuple[int, int, int]]:
-    """Load these parts, and return what each did: inserted, updated, unchanged."""
-    with begin_load(database, asked_for(*parts, **asked)) as under_way:
-        reports = [store_part(each, under_way.id, database) for each in parts]
-    return [(report.new, report.changed, report.unchanged) for report in reports]
+    """Load these parts, and return what each did: new, changed, unchanged."""
+    with open_load(database, asked_for(*parts, **asked)) as running:
+        every = [store_part(each, running.id, database) for each in parts]
+    return [(stats.new, stats.changed, stats.unchanged) for stats in every]
 
 
 def fail(database: Path, error: BaseException, *parts: ParsedPart, **asked: Any) -> None:
     """Load these parts, and end by an error."""
-    with begin_load(database, asked_for(*parts, **asked)) as under_way:
-        store(under_way, database, *parts)
+    with open_load(database, asked_for(*parts, **asked)) as running:
+        store(running, database, *parts)
         raise error
 
 
@@ -257,8 +308,8 @@ BEGIN = (
     "import os, sys\nfrom pathlib import Path\nfrom support.loads import *\nP = Path(sys.argv[1])\n"
 )
 HOLD = """
-with begin_load(P, Asked()) as under_way:
-    store_part(part(complaint(1)), under_way.id, P)
+with open_load(P, Asked()) as running:
+    store_part(part(complaint(1)), running.id, P)
     print("loading", flush=True)
     sys.stdin.read()
 """

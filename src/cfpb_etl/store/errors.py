@@ -1,4 +1,4 @@
-"""What can be wrong with the SQLite file."""
+"""What can be wrong with the SQLite file, or with a load into it."""
 
 from __future__ import annotations
 
@@ -10,77 +10,85 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
 class TooManyWithdrawnError(CfpbEtlError):
-    """Raised when a file lacks so many of the stored complaints that it is in doubt.
+    """Raised when a file lacks more of the stored complaints than CFPB plausibly removed."""
 
-    Attributes:
-        withdrawn: How many stored complaints it lacks.
-        stored: How many are stored and not marked as withdrawn.
-    """
-
-    def __init__(self, withdrawn: int, stored: int) -> None:
-        self.withdrawn = withdrawn
-        self.stored = stored
-        super().__init__(
-            f"The file lacks {withdrawn:,} of the {stored:,} complaints that are stored, and one in"
-            " a hundred is the most that is believed. Nothing was changed. If CFPB did withdraw"
-            " them, run again with --allow-withdrawals."
-        )
+    withdrawn: int  # stored complaints that the file lacks
+    stored: int  # complaints that are stored and not marked as withdrawn
+    max_share: float  # of these that may be missing
+    problem = (
+        "The file lacks {withdrawn:,} of the {stored:,} stored complaints, and at most"
+        " {max_share:.0%} may be missing. Nothing was changed"
+    )
+    remedy = "If CFPB did remove them, run again with --allow-withdrawals."
 
 
 class IncompleteLoadError(CfpbEtlError):
-    """Raised when fewer complaints came than the source says there are.
+    """Raised when other numbers of complaints were received than the source counts."""
 
-    Attributes:
-        expected: How many the source's closing count promises.
-        read: How many came.
-        windows: In how many windows of days; the numbers are those of these.
-    """
-
-    def __init__(self, expected: int, read: int, windows: int = 1) -> None:
-        self.expected = expected
-        self.read = read
-        self.windows = windows
-        where = f"In {windows:,} windows of days " if windows > 1 else ""
-        super().__init__(
-            f"{where}{read:,} complaints came, but the source counts {expected:,}. "
-            "What came is stored; run the same command again, and these days are read again."
-        )
+    expected: int  # by the source's last counts of the windows that are not verified
+    received: int  # distinct complaints of these windows
+    windows: int
+    problem = (
+        "Received {received:,} complaints in date windows in which the source counts {expected:,}"
+    )
+    remedy = "What was received is saved. Run the same command again to fetch these days again."
 
 
 class DatabaseError(CfpbEtlError):
-    """Raised when the SQLite file cannot take a load; each subclass is one reason.
+    """Raised when the SQLite file cannot be used; each subclass is one reason."""
 
-    Attributes:
-        path: The file.
-    """
-
-    def __init__(self, path: Path, message: str) -> None:
-        self.path = path
-        super().__init__(f"{path} {message}")
+    path: Path
 
 
 class NotADatabaseError(DatabaseError):
-    """Raised when the file is not SQLite, or is a SQLite file of some other program."""
+    """Raised when the file is damaged, is not SQLite, or belongs to another program."""
+
+    problem = "{path} {detail}"
+    remedy = "Choose another --database."
+
+
+class EmptyDatabaseError(NotADatabaseError):
+    """Raised when a file to be read is empty."""
+
+    problem = "{path} is empty"
+    remedy = "Load complaints into it first."
 
 
 class NotWritableError(DatabaseError):
     """Raised when the file cannot be opened or written."""
 
+    problem = "{path} cannot be written ({detail})"
+    remedy = "Check its permissions and the free disk space, also that for temporary files."
 
-class NewerDatabaseError(DatabaseError):
-    """Raised when a newer version of this package has changed the schema."""
+
+class OtherSchemaError(DatabaseError):
+    """Raised when another version of this package, older or newer, has made the file."""
+
+    found: int
+    supported: int
+    problem = (
+        "{path} has schema {found}, and this cfpb-etl {version} only supports schema {supported}"
+    )
+    remedy = "Load again into a new file: choose another --database."
 
 
 class DatabaseInUseError(DatabaseError):
     """Raised when another load, or another program, is writing to the file."""
 
+    problem = "{path} is locked by another program"
+    remedy = "Close the program that writes to it, and run again."
+
+
+class LoadRunningError(DatabaseInUseError):
+    """Raised when another run is loading into the file."""
+
+    problem = "{path} is being loaded by another run"
+    remedy = "Wait until that run has ended."
+
 
 class OtherKindError(DatabaseError):
-    """Raised when made-up complaints would be mixed with real ones."""
+    """Raised when a load would mix made-up complaints with real ones."""
+
+    problem = "{path} holds {held} complaints, and the load would add {added} ones"
+    remedy = "Choose another --database: made-up and real complaints are never mixed."

@@ -1,4 +1,4 @@
-"""The line hashes of the daily file that is stored, kept for the next one."""
+"""Hashes of the lines of the stored daily file, which the next load compares its lines with."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
 
 
 class LineHashWriter:
-    """Keeps the lines of a file that is stored, in place of those of the file before.
+    """Stores the hashes of a file's lines in place of those of the file before.
 
     Args:
-        connection: The one that stores.
+        connection: The database's.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._block = count(1)
 
-    def keep(self, fingerprints: bytes) -> None:
-        """Keep some lines that follow those before."""
+    def write(self, line_hashes: bytes) -> None:
+        """Store the hashes of some lines, in the order of the file."""
         block = next(self._block)
         if block == 1:
             self._connection.execute("DELETE FROM line_block")
-        self._connection.execute("INSERT INTO line_block VALUES (?, ?)", (block, fingerprints))
+        self._connection.execute("INSERT INTO line_block VALUES (?, ?)", (block, line_hashes))
 
-    def end(self, repeated: Iterable[int]) -> None:
-        """Say that all complaints stand as in the lines kept, but for these, of several lines."""
+    def finish(self, duplicate_ids: Iterable[int]) -> None:
+        """Note that every complaint is stored as in its line, but those that have several lines."""
         if next(self._block) > 1:
             self._connection.execute("DELETE FROM line_outdated")
             self._connection.executemany(
-                "INSERT INTO line_outdated VALUES (?)", zip(repeated, strict=True)
+                "INSERT INTO line_outdated VALUES (?)", zip(duplicate_ids, strict=True)
             )

@@ -1,4 +1,4 @@
-"""The loads that a database remembers: begun, gone on with where they stopped, proved, ended."""
+"""The loads of a database: started, resumed, verified and ended, and what each has done so far."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from cfpb_etl import __version__
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.source import Watermark
-from cfpb_etl.store import windows as progress
+from cfpb_etl.store import windows
 from cfpb_etl.store.errors import IncompleteLoadError, OtherKindError
+from cfpb_etl.store.load_row import stored_stats
 from cfpb_etl.store.lock import lock_for_loading
-from cfpb_etl.store.merge import MIRROR
+from cfpb_etl.store.merge import EVERYTHING
 from cfpb_etl.store.sqlite_file import connect, ensure_schema, named_errors, transaction
 
 if TYPE_CHECKING:
@@ -27,86 +28,76 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Load:
-    """A load under way.
+    """A running load.
 
     Attributes:
         id: Its `load_id`.
-        source: Where it reads.
-        report: What it has done so far, in earlier runs too.
-        began: When the load that this run goes on with began; None where it begins one.
+        source: The source, resumed from what the database holds.
+        stats: What the load has done so far, in earlier runs too.
+        resumed_at: When the load was started that this run resumes; None where it starts one.
     """
 
     id: int
     source: Source
     _connection: sqlite3.Connection
-    report: LoadStats = field(default_factory=LoadStats)
-    began: str | None = None
+    stats: LoadStats = field(default_factory=LoadStats)
+    resumed_at: str | None = None
 
     def parts_left(self) -> Sequence[Part]:
-        """Return the parts to fetch next, as the database has them."""
-        return [*map(self.source.part_from_json, progress.progress_left(self._connection, self.id))]
+        """Return the parts to fetch next, by the database."""
+        left = windows.parts_left(self._connection, self.id)
+        return [*map(self.source.part_from_json, left)]
 
-    def prove_complete(self) -> int:
-        """Hold what came against the source's closing counts, window by window.
+    def verify(self) -> int:
+        """Compare what was received with the source's counts, window by window.
 
         Returns:
-            How many complaints came or went while they were read, a second time too.
+            How many complaints were added or removed while they were read, a second time too.
 
         Raises:
-            IncompleteLoadError: If a window's complaints are not as many as its source counts, and
-                that count did not move so far meanwhile. The window is then left to be read again.
+            IncompleteLoadError: If another number was received than the source counts, and changes
+                of that count do not explain it. The next run reads these windows again.
         """
-        proof = progress.proof_of(self._connection, self.id)
-        if proof.left:
-            raise IncompleteLoadError(proof.left_expected, proof.left_kept, proof.left)
-        return proof.moved
+        found = windows.verification_of(self._connection, self.id)
+        if found.left:
+            raise IncompleteLoadError(
+                expected=found.left_expected, received=found.left_received, windows=found.left
+            )
+        return found.moved
 
 
 @contextmanager
-def begin_load(
+def open_load(
     database: Path, source: Source, flow_run_id: str | None = None, *, restart: bool = False
 ) -> Iterator[Load]:
-    """Open a load, or go on with one, and close it as complete, failed or interrupted.
+    """Start or resume a load, and record at the end whether it is complete.
 
-    The file is made if it is missing, and brought to the newest schema. Only one load at a time may
-    write to it; a load that was killed is marked as interrupted by the next. The newest load that
-    asked for the same is gone on with where it did not end well, unless it was limited or this is
-    to `restart`.
+    The file is created if it is missing. Only one load at a time can write to it. The newest load
+    with the same request is resumed if it is not complete, unless it has a limit.
+
+    Args:
+        database: The SQLite file.
+        source: Where complaints come from.
+        flow_run_id: Prefect's id of the run.
+        restart: Start over where a load could be resumed.
 
     Raises:
         DatabaseError: One of its subclasses, if the file cannot take this load.
-        NothingToUpdateError: If an update finds nothing to bring up to date.
+        NothingToUpdateError: If an update finds no load to repeat.
     """
     with (
         named_errors(database),
         closing(lock_for_loading(database)),
-        # Held open all the while: the last connection to close empties the write-ahead log, which
+        # Open until the end: the last connection to close empties the write-ahead log, which
         # must not happen after each part.
         closing(connect(database, make=True)) as connection,
     ):
         ensure_schema(connection, database)
         _refuse_other_kind(connection, database, source.kind)
         with transaction(connection):
-            connection.execute(
-                "UPDATE load SET outcome = 'interrupted', failure = 'ended without a word'"
-                " WHERE outcome = 'running'"
-            )
-            # Its file is in; only that could not be written any more.
-            connection.execute(
-                "UPDATE load SET outcome = 'complete', failure = NULL"
-                " WHERE source = ? AND outcome <> 'complete' AND parts > 0 AND NOT EXISTS"
-                " (SELECT 1 FROM load_part WHERE load_id = load.load_id AND next IS NOT NULL)",
-                (MIRROR,),
-            )
-            source = source.resume_from(_reached(connection, source.kind))
-            unended = _unended(connection, source)
-            if unended is not None and (restart or source.limit is not None):
-                progress.forget(connection, unended)
-                unended = None
-            if unended is None:
-                load = _begun(connection, source)
-            else:
-                load = _gone_on_with(connection, source, unended)
+            _repair_dead_loads(connection)
+            source = source.resume_from(_watermark(connection, source.kind))
+            load = _resume_or_start(connection, source, restart=restart)
             connection.execute(
                 "UPDATE load SET flow_run_id = ?, program_version = ? WHERE load_id = ?",
                 (flow_run_id, __version__, load.id),
@@ -115,112 +106,126 @@ def begin_load(
             yield load
         except BaseException as error:
             outcome = "failed" if isinstance(error, Exception) else "interrupted"
-            with suppress(sqlite3.Error):  # the error on its way says more
-                _end_load(connection, load.id, outcome, str(error) or type(error).__name__)
+            with suppress(sqlite3.Error):  # the first error says more
+                _end(connection, load.id, outcome, str(error) or type(error).__name__)
             raise
-        _end_load(connection, load.id, "complete", None)
+        _end(connection, load.id, "complete", None)
 
 
-def _reached(connection: sqlite3.Connection, kind: str) -> Watermark:
-    """Return how far the database has come: an update may also follow a load of all there is."""
+def _refuse_other_kind(connection: sqlite3.Connection, database: Path, kind: str) -> None:
+    sample = connection.execute(
+        "SELECT source = 'sample' FROM load WHERE rows > 0 LIMIT 1"
+    ).fetchone()
+    if sample and sample[0] != (kind == "sample"):
+        held, added = ("made-up", "real") if sample[0] else ("real", "made-up")
+        raise OtherKindError(path=database, held=held, added=added)
+
+
+def _repair_dead_loads(connection: sqlite3.Connection) -> None:
+    """Record the end of loads whose process died, which only one at a time can have done."""
+    connection.execute(
+        "UPDATE load SET outcome = 'interrupted', failure = 'the process died'"
+        " WHERE outcome = 'running'"
+    )
+    # The only file of such a load was stored as a whole; only the outcome was not recorded.
+    connection.execute(
+        "UPDATE load SET outcome = 'complete', failure = NULL"
+        " WHERE source = ? AND outcome <> 'complete' AND parts > 0 AND NOT EXISTS"
+        " (SELECT 1 FROM load_part WHERE load_id = load.load_id AND next IS NOT NULL)",
+        (EVERYTHING,),
+    )
+
+
+def _watermark(connection: sqlite3.Connection, kind: str) -> Watermark:
+    """Return how far the database is loaded; an update of the API can repeat a bulk load too."""
     row = connection.execute(
-        "SELECT base.load_id, base.query, MAX(covering.until) FROM load AS base"
-        " JOIN load AS covering ON base.load_id IN (covering.load_id, covering.updates)"
+        "SELECT base.load_id, base.query, MAX(covering.covers_until) FROM load AS base"
+        " JOIN load AS covering ON base.load_id IN (covering.load_id, covering.updates_load_id)"
         " WHERE covering.outcome = 'complete' AND base.load_id ="
         " (SELECT MAX(load_id) FROM load WHERE outcome = 'complete'"
-        " AND (source = :kind OR (source = :mirror AND complaints_read > 0))"
-        " AND complaint_limit IS NULL AND updates IS NULL)"
+        " AND (source = :kind OR (source = :everything AND rows > 0))"
+        " AND row_limit IS NULL AND updates_load_id IS NULL)"
         " GROUP BY base.load_id",
-        {"kind": kind, "mirror": MIRROR if kind == "api" else None},
+        {"kind": kind, "everything": EVERYTHING if kind == "api" else None},
     ).fetchone()
-    load_id, query, until = row or (None, "{}", None)
+    load_id, query, covers_until = row or (None, "{}", None)
     (added_since,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM load AS later JOIN load AS own ON own.load_id ="
         " (SELECT MAX(load_id) FROM load"
-        " WHERE source = :kind AND outcome = 'complete' AND complaints_read > 0)"
-        # A load that was gone on with keeps its place among the others.
+        " WHERE source = :kind AND outcome = 'complete' AND rows > 0)"
+        # A resumed load keeps its number.
         " WHERE (later.load_id > own.load_id OR later.ended_at > own.ended_at)"
         " AND later.source <> :kind AND (later.new > 0"
-        " OR own.left_out AND later.source = :mirror AND later.outcome = 'complete'))",
-        {"kind": kind, "mirror": MIRROR},
+        " OR own.skipped AND later.source = :everything AND later.outcome = 'complete'))",
+        {"kind": kind, "everything": EVERYTHING},
     ).fetchone()
-    versions = progress.versions_of(connection, kind)
-    return Watermark(load_id, query, until, versions, bool(added_since))
+    versions = windows.stored_versions(connection, kind)
+    return Watermark(load_id, query, covers_until, versions, bool(added_since))
 
 
-def _unended(connection: sqlite3.Connection, source: Source) -> int | None:
-    """Return the newest load that asked for the same, if it stored something and did not end."""
+def _resume_or_start(connection: sqlite3.Connection, source: Source, *, restart: bool) -> Load:
+    unfinished = _unfinished(connection, source)
+    if unfinished is not None and (restart or source.limit is not None):
+        windows.forget_parts(connection, unfinished)
+        unfinished = None
+    return (
+        _start(connection, source)
+        if unfinished is None
+        else _resume(connection, source, unfinished)
+    )
+
+
+def _unfinished(connection: sqlite3.Connection, source: Source) -> int | None:
+    """Return the newest load with the same request, if it stored something and is not complete."""
     row = connection.execute(
-        "SELECT load_id, outcome <> 'complete' AND parts > 0"
-        # A load of the first schema has no windows to go on with.
-        " AND EXISTS (SELECT 1 FROM load_part WHERE load_part.load_id = load.load_id) FROM load"
-        " WHERE source = ? AND address = ? AND query = ? AND updates IS ?"
+        "SELECT load_id, outcome <> 'complete' AND parts > 0 FROM load"
+        " WHERE source = ? AND address = ? AND query = ? AND updates_load_id IS ?"
         " ORDER BY load_id DESC LIMIT 1",
-        (source.kind, source.address, source.described(), source.updates),
+        (source.kind, source.address, source.query_json(), source.updates_load_id),
     ).fetchone()
     return row[0] if row and row[1] else None
 
 
-def _begun(connection: sqlite3.Connection, source: Source) -> Load:
-    connection.execute(
-        "INSERT INTO load"
-        " (source, address, query, complaint_limit, updates, program_version, started_at)"
-        " VALUES (?, ?, ?, ?, ?, '', ?)",
+def _start(connection: sqlite3.Connection, source: Source) -> Load:
+    (load_id,) = connection.execute(
+        "INSERT INTO load (source, address, query, is_partial, row_limit, updates_load_id,"
+        " program_version, started_at) VALUES (?, ?, ?, ?, ?, ?, '', ?) RETURNING load_id",
         (
-            *(source.kind, source.address, source.described(), source.limit, source.updates),
+            source.kind,
+            source.address,
+            source.query_json(),
+            source.is_partial,
+            source.limit,
+            source.updates_load_id,
             _now(),
         ),
-    )
-    (load_id,) = connection.execute("SELECT last_insert_rowid()").fetchone()
-    progress.await_parts(connection, load_id, source.parts())
+    ).fetchone()
+    windows.add_parts(connection, load_id, source.parts())
     return Load(load_id, source, connection)
 
 
-def _gone_on_with(connection: sqlite3.Connection, source: Source, load_id: int) -> Load:
-    progress.read_again(connection, load_id)
-    connection.execute(
-        "UPDATE load SET outcome = 'running', failure = NULL, ended_at = NULL WHERE load_id = ?",
-        (load_id,),
-    )
-    began, *counts = connection.execute(
-        "SELECT started_at, parts, complaints_read, inserted, updated, withdrawn, left_out,"
-        " repeated, rejected, oldest, newest, matching FROM load WHERE load_id = ?",
+def _resume(connection: sqlite3.Connection, source: Source, load_id: int) -> Load:
+    windows.reset_unverified(connection, load_id)
+    (started_at,) = connection.execute(
+        "UPDATE load SET outcome = 'running', failure = NULL, ended_at = NULL WHERE load_id = ?"
+        " RETURNING started_at",
         (load_id,),
     ).fetchone()
-    names = (
-        *("parts", "rows", "inserted", "updated", "withdrawn", "left_out"),
-        *("repeated", "rejected", "oldest", "newest", "matching"),
-    )
-    proof = progress.proof_of(connection, load_id)
-    report = LoadStats(**dict(zip(names, counts, strict=True))) + LoadStats(
-        windows=proof.windows,
-        expected=proof.expected,
-        received=proof.received,
+    found = windows.verification_of(connection, load_id)
+    stats = stored_stats(connection, load_id) + LoadStats(
+        windows=found.windows,
+        expected=found.expected,
+        received=found.received,
         proves_absence=source.proves_absence,
     )
-    return Load(load_id, source, connection, report, began)
+    return Load(load_id, source, connection, stats, started_at)
 
 
-def _end_load(
-    connection: sqlite3.Connection, load_id: int, outcome: str, failure: str | None
-) -> None:
+def _end(connection: sqlite3.Connection, load_id: int, outcome: str, failure: str | None) -> None:
     with transaction(connection):
         connection.execute(
             "UPDATE load SET outcome = ?, failure = ?, ended_at = ? WHERE load_id = ?",
             (outcome, failure, _now(), load_id),
-        )
-
-
-def _refuse_other_kind(connection: sqlite3.Connection, database: Path, kind: str) -> None:
-    made_up = connection.execute(
-        "SELECT source = 'sample' FROM load WHERE complaints_read > 0 LIMIT 1"
-    ).fetchone()
-    if made_up and made_up[0] != (kind == "sample"):
-        held = "made-up" if made_up[0] else "real"
-        raise OtherKindError(
-            database,
-            f"holds {held} complaints, which are never mixed with"
-            f" {'real' if made_up[0] else 'made-up'} ones. Choose another --database.",
         )
 
 

@@ -1,7 +1,9 @@
-"""Which source's word counts where several know a complaint (DESIGN.md, decision 4).
+"""The merge rules: whose value counts where several sources have a complaint.
 
-The newest one's does, column by column. Older ones add what it is silent about: columns that it did
-not carry, complaints that it does not have.
+The newest source's value counts, column by column. An older source adds what the newer one does not
+send: other columns, and complaints that it lacks (docs/design.md).
+
+Names that end in `_sql` are SQL conditions on a stored row.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cfpb_etl.model.complaint import Complaint
 
@@ -17,169 +19,157 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-MIRROR = "bulk"  # the kind of source that has all that CFPB publishes
-_NARRATIVE = "complaint_what_happened"
+    from cfpb_etl.model.source import SourceKind
+
+EVERYTHING: SourceKind = "bulk"  # the kind of source that has all complaints CFPB publishes
+_NARRATIVE = Complaint._fields.index("complaint_what_happened")
+# Complete loads of everything have seen every complaint that is not marked as withdrawn, also where
+# they found it unchanged.
+_SEEN_SQL = "complaint.withdrawn_on IS NULL"
 
 
 @dataclass(frozen=True)
 class NewerLoads:
-    """The loads of a database whose data are newer than those of the load under way.
+    """The loads of a database whose data are newer than those of the current load.
 
     Attributes:
-        carried: What each carried, as (`load_id`, columns).
-        mirrored: What those carried that are complete and of all that CFPB has. They have seen
-            every complaint that is not marked as withdrawn, also where they found it unchanged.
-        mirror_day: The first day of these, or None: what it lacks was withdrawn by then.
+        columns_sent: The columns that each sent, as (`load_id`, columns).
+        columns_of_all: The columns that complete loads of everything among them sent.
+        all_as_of: The earliest day of the data of these, or None. A complaint that is not stored
+            was withdrawn by then.
     """
 
-    carried: tuple[tuple[int, frozenset[str]], ...] = ()
-    mirrored: frozenset[str] = frozenset()
-    mirror_day: str | None = None
+    columns_sent: tuple[tuple[int, frozenset[str]], ...] = ()
+    columns_of_all: frozenset[str] = frozenset()
+    all_as_of: str | None = None
+
+    def __bool__(self) -> bool:
+        """Say whether there are any."""
+        return bool(self.columns_sent)
 
     @property
-    def wrote(self) -> str:
-        """Return the SQL condition that one of them wrote a row."""
-        return _written_by(load_id for load_id, _ in self.carried)
+    def wrote_sql(self) -> str:
+        """Return the condition that one of them wrote the row."""
+        return _written_by_sql(load_id for load_id, _ in self.columns_sent)
 
-    def told(self, column: str) -> str:
-        """Return the SQL condition that one of them told what stands in a column of a row."""
-        wrote = _written_by(load_id for load_id, carried in self.carried if column in carried)
-        return f"({wrote} OR {self._saw})" if column in self.mirrored else wrote
+    def sent_sql(self, column: str) -> str:
+        """Return the condition that one of them sent this column of the row."""
+        wrote = _written_by_sql(load_id for load_id, sent in self.columns_sent if column in sent)
+        return f"({wrote} OR {_SEEN_SQL})" if column in self.columns_of_all else wrote
 
     @property
-    def know(self) -> str:
-        """Return the SQL condition that one of them wrote or saw a row."""
-        return f"({self.wrote} OR {self._saw})" if self.mirror_day else self.wrote
-
-    _saw = "complaint.withdrawn_on IS NULL"
+    def have_sql(self) -> str:
+        """Return the condition that one of them has the complaint."""
+        return f"({self.wrote_sql} OR {_SEEN_SQL})" if self.all_as_of else self.wrote_sql
 
 
-def _written_by(loads: Iterable[int]) -> str:
+def _written_by_sql(loads: Iterable[int]) -> str:
     return f"complaint.load_id IN ({', '.join(map(str, loads))})"
 
 
 def newer_loads(connection: sqlite3.Connection, as_of: str) -> NewerLoads:
     """Return the loads whose data are newer than this day's."""
     rows = connection.execute(
-        "SELECT load_id, carried, as_of, source = ? AND outcome = 'complete'"
-        " FROM load WHERE as_of > ? AND complaints_read > 0 ORDER BY load_id",
-        (MIRROR, as_of),
+        "SELECT load_id, columns_sent, as_of, source = ? AND outcome = 'complete'"
+        " FROM load WHERE as_of > ? AND rows > 0 ORDER BY load_id",
+        (EVERYTHING, as_of),
     ).fetchall()
-    carried = tuple((row[0], frozenset(json.loads(row[1] or "[]"))) for row in rows)
-    mirrors = [(columns, row[2]) for (_, columns), row in zip(carried, rows, strict=True) if row[3]]
+    sent = {load_id: frozenset(json.loads(columns or "[]")) for load_id, columns, _, _ in rows}
+    of_all = [(load_id, day) for load_id, _, day, is_all in rows if is_all]
     return NewerLoads(
-        carried,
-        frozenset().union(*(columns for columns, _ in mirrors)),
-        min((day for _, day in mirrors), default=None),
+        tuple(sent.items()),
+        frozenset().union(*(sent[load_id] for load_id, _ in of_all)),
+        min((day for _, day in of_all), default=None),
     )
 
 
-def is_mirrored(connection: sqlite3.Connection) -> bool:
-    """Say whether all that CFPB has was loaded."""
-    (there,) = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM load"
-        " WHERE source = ? AND outcome = 'complete' AND complaints_read > 0)",
-        (MIRROR,),
+def is_everything_loaded(connection: sqlite3.Connection) -> bool:
+    """Say whether a complete load of all complaints that CFPB publishes is among the loads."""
+    (found,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM load WHERE source = ? AND outcome = 'complete' AND rows > 0)",
+        (EVERYTHING,),
     ).fetchone()
-    return bool(there)
+    return bool(found)
 
 
 def may_add_complaints(connection: sqlite3.Connection, load_id: int) -> bool:
-    """Say whether a complaint that the database lacks may come from a source that fills_gaps_only it.
+    """Say whether a load that only fills gaps may add complaints that are not stored.
 
-    That is so where all that CFPB has was loaded, so that it is known to be gone, and where the
-    database holds nothing but what this kind of source brought. In a partial pull nothing tells
-    whether CFPB still has it or it was not asked for.
+    It may where everything was loaded, because then CFPB has removed them; and where all other
+    loads are of its own kind. In a partial database they may just not have been requested.
     """
     (others,) = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM load WHERE complaints_read > 0"
+        "SELECT EXISTS (SELECT 1 FROM load WHERE rows > 0"
         " AND source <> (SELECT source FROM load WHERE load_id = ?))",
         (load_id,),
     ).fetchone()
-    return not others or is_mirrored(connection)
+    return not others or is_everything_loaded(connection)
 
 
-def insertion(load_id: int, brought: tuple[str, ...], newer: NewerLoads) -> str:
-    """Return the statement that inserts a complaint, given the columns that are brought."""
-    withdrawn_on = "NULL" if newer.mirror_day is None else f"'{newer.mirror_day}'"
+def insert_sql(load_id: int, columns: tuple[str, ...], newer: NewerLoads) -> str:
+    """Return the statement that inserts a complaint, given the columns to be bound."""
+    withdrawn_on = "NULL" if newer.all_as_of is None else f"'{newer.all_as_of}'"
     return (
-        f"INSERT INTO complaint ({', '.join(brought)}, load_id, withdrawn_on)"  # noqa: S608 - names and numbers of ours
-        f" VALUES ({'?, ' * len(brought)}{load_id}, {withdrawn_on})"
+        f"INSERT INTO complaint ({', '.join(columns)},"  # noqa: S608 - our names and numbers
+        " load_id, first_load_id, changed_load_id, withdrawn_on)"
+        f" VALUES ({'?, ' * len(columns)}{load_id}, {load_id}, {load_id}, {withdrawn_on})"
     )
 
 
 @lru_cache(maxsize=8)
-def upsert(
+def update_sql(
     load_id: int,
-    brought: tuple[str, ...],
-    carried: frozenset[str],
+    columns: tuple[str, ...],
+    may_replace: frozenset[str],
     newer: NewerLoads,
     as_of: str,
 ) -> str:
-    """Return the statement that stores a complaint over what may be known of it.
+    """Return the statement that merges a complaint into its stored row.
 
-    SQLite evaluates `note_update` for each row that it updates, and for no other, which tells
-    how many it did.
+    It leaves a row alone that would not change, so the cursor's `rowcount` is the number of changed
+    rows. It is an upsert, to bind the same values as the insertion.
 
     Args:
-        load_id: The load that stores.
-        brought: The columns to be bound, in this order.
-        carried: Those that may replace what is stored.
-        newer: The loads that know better.
-        as_of: The day of the source's data.
+        load_id: The current load.
+        columns: The columns to be bound, in this order.
+        may_replace: Those whose values may replace stored ones; others only fill gaps.
+        newer: The loads with newer data.
+        as_of: The day of this load's data.
     """
 
     def value_of(column: str) -> str:
         incoming = f"excluded.{column}"
-        if column == _NARRATIVE:
-            # CFPB's files have one space where its API has the writer's paragraphs.
-            incoming = (
-                f"CASE WHEN {_squeezed(f'complaint.{column}')} = {_squeezed(incoming)}"
-                f" THEN complaint.{column} ELSE {incoming} END"
-            )
         filled = f"COALESCE(complaint.{column}, {incoming})"
-        if column not in carried:
+        if column not in may_replace:
             return filled
-        if not newer.carried:
+        if not newer:
             return incoming
         return (
-            f"CASE WHEN {newer.told(column)} THEN complaint.{column}"
-            f" WHEN {newer.know} THEN {filled} ELSE {incoming} END"
+            f"CASE WHEN {newer.sent_sql(column)} THEN complaint.{column}"
+            f" WHEN {newer.have_sql} THEN {filled} ELSE {incoming} END"
         )
 
-    values = {column: value_of(column) for column in brought[1:]}
-    # It is there again, unless its source is older than the one that lacked it.
+    values = {column: value_of(column) for column in columns[1:]}
+    # The complaint is no longer missing, unless a newer source has found it missing.
     values["withdrawn_on"] = (
         f"CASE WHEN complaint.withdrawn_on > '{as_of}' THEN complaint.withdrawn_on END"
     )
-    load = f"CASE WHEN {newer.wrote} THEN complaint.load_id ELSE excluded.load_id END"
-    assignments = ",\n    ".join(f"{column} = {value}" for column, value in values.items())
+    assignments = "".join(f"    {column} = {value},\n" for column, value in values.items())
     differences = "\n    OR ".join(f"complaint.{c} IS NOT {value}" for c, value in values.items())
     return (
-        f"{insertion(load_id, brought, newer)}\n"
-        f"ON CONFLICT (complaint_id) DO UPDATE SET\n    {assignments},\n"
-        f"    load_id = {load} + 0 * note_update()\n"
+        f"{insert_sql(load_id, columns, newer)}\n"
+        f"ON CONFLICT (complaint_id) DO UPDATE SET\n{assignments}"
+        f"    load_id = CASE WHEN {newer.wrote_sql} THEN complaint.load_id ELSE {load_id} END,\n"
+        f"    changed_load_id = {load_id}\n"
         f"WHERE {differences}"
     )
 
 
-def _squeezed(text: str) -> str:
-    """Return the SQL of a text with each run of white space as one space.
+def remember_changes_sql(load_id: int) -> str:
+    """Return the statement that creates a trigger, which notes each value that an update changes.
 
-    A function in Python would do, but a Ctrl-C that arrives within one SQLite takes for its
-    failure. Pairs of two letters that no text has stand for the spaces meanwhile.
-    """
-    for code in (9, 10, 13):
-        text = f"REPLACE({text}, CHAR({code}), ' ')"
-    paired = f"REPLACE({text}, ' ', CHAR(1, 2))"
-    return f"TRIM(REPLACE(REPLACE({paired}, CHAR(2, 1), ''), CHAR(1, 2), ' '))"
-
-
-def remember_changes(load_id: int) -> str:
-    """Return the trigger that keeps what an update replaces; it is gone with its connection.
-
-    Where nothing stood and the load that wrote the row did not carry the column, something now is
-    no change: nobody had looked.
+    The trigger is gone when the connection is closed. A value in place of NULL is no change if the
+    load that wrote the row did not send the column: it may have had the value before.
     """
     pairs = "\n        UNION ALL ".join(
         f"SELECT '{column}' AS name, OLD.{column} AS old, NEW.{column} AS new"
@@ -195,7 +185,30 @@ CREATE TEMP TRIGGER remember_changes AFTER UPDATE ON main.complaint BEGIN
         old IS NOT NULL OR name = 'withdrawn_on'
         OR EXISTS (
             SELECT 1 FROM load WHERE load.load_id = OLD.load_id
-            AND INSTR(load.carried, '"' || name || '"')
+            AND INSTR(load.columns_sent, '"' || name || '"')
         )
     );
-END"""  # noqa: S608 - names of ours
+END"""  # noqa: S608 - our names
+
+
+@lru_cache(maxsize=8)
+def stored_sql(columns: tuple[str, ...], rows: int, withdrawn_on: str) -> str:
+    """Return the statement that reads stored complaints in the form of incoming ones."""
+    found = ", ".join(name if name in columns else "NULL" for name in Complaint._fields)
+    return (
+        f"SELECT {found} FROM complaint"  # noqa: S608 - our names
+        f" WHERE complaint_id IN ({', '.join('?' * rows)}) AND withdrawn_on IS {withdrawn_on}"
+        " ORDER BY complaint_id"
+    )
+
+
+def with_stored_white_space(complaint: Complaint, stored: tuple[Any, ...]) -> Complaint:
+    """Return the complaint with the stored narrative if only white space differs.
+
+    CFPB's files have one space where its API has the consumer's paragraphs.
+    """
+    came: str | None = complaint.complaint_what_happened
+    known: str | None = stored[_NARRATIVE]
+    if came and known and came != known and came.split() == known.split():
+        return complaint._replace(complaint_what_happened=known)
+    return complaint

@@ -1,4 +1,4 @@
-"""How far a load has come: its windows, where each goes on, and the proof of those at their end."""
+"""The checkpoints of a load: its date windows or files, what is left of each, what was received."""
 
 from __future__ import annotations
 
@@ -15,92 +15,92 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import ParsedPart, Part
 
-_READINGS = 2  # of a window: what moved while it was read is read once more
+MAX_READINGS = 2  # a window whose count moved is read once more
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window of days, or a file, that was read to its end and is proved.
+    """A date window, or a file, that was read to its end and verified.
 
     Attributes:
         part_id: Its row in `load_part`.
         expected: How many complaints its source counted in it, at its end.
-        kept: How many distinct ones came.
-        was_read_again: Whether that was not its first reading.
+        received: How many distinct complaints of it were received.
+        was_read_again: Whether this was not its first reading.
     """
 
     part_id: int
     expected: int
-    kept: int
+    received: int
     was_read_again: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What the windows of a load prove together.
+class Verification:
+    """What is known of all windows of a load together.
 
     Attributes:
-        windows: How many are proved.
+        windows: How many are verified.
         expected: How many complaints their source counted in them.
-        kept: How many distinct ones of these came.
-        moved: How many came or went while they were read, a second time too.
-        left: How many windows are to be read, for the first time or again.
+        received: How many distinct complaints of them were received.
+        moved: How many complaints were added or removed there in the last reading.
+        left: How many windows are still to be read, for the first time or again.
         left_expected: As `expected`, of those that are to be read again.
-        left_kept: As `kept`, of those.
+        left_received: As `received`, of those.
     """
 
     windows: int
     expected: int
-    kept: int
+    received: int
     moved: int
     left: int
     left_expected: int
-    left_kept: int
+    left_received: int
 
 
-def await_parts(connection: sqlite3.Connection, load_id: int, parts: Sequence[Part]) -> None:
-    """Remember parts that are to be fetched."""
+def add_parts(connection: sqlite3.Connection, load_id: int, parts: Sequence[Part]) -> None:
+    """Note parts that are to be fetched."""
     connection.executemany(
         "INSERT INTO load_part (load_id, key, next) VALUES (?, ?, ?)",
         [(load_id, part.key, part.to_json()) for part in parts],
     )
 
 
-def progress_left(connection: sqlite3.Connection, load_id: int) -> list[str]:
-    """Return where each window that is not at its end goes on."""
+def parts_left(connection: sqlite3.Connection, load_id: int) -> list[str]:
+    """Return the part that is next in each unfinished window, as JSON."""
     rows = connection.execute(
         "SELECT next FROM load_part WHERE load_id = ? AND next IS NOT NULL AND readings <= ?"
         " ORDER BY key",
-        (load_id, _READINGS),
+        (load_id, MAX_READINGS),
     )
-    return [progress for (progress,) in rows]
+    return [part for (part,) in rows]
 
 
-def proof_of(connection: sqlite3.Connection, load_id: int) -> Proof:
-    """Return what the windows of a load prove together."""
+def verification_of(connection: sqlite3.Connection, load_id: int) -> Verification:
+    """Return what is known of the windows of a load together."""
     row = connection.execute(
         "SELECT COUNT(*) FILTER (WHERE next IS NULL), TOTAL(expected) FILTER (WHERE next IS NULL),"
-        " TOTAL(kept) FILTER (WHERE next IS NULL),"
-        " TOTAL(ABS(expected - kept)) FILTER (WHERE next IS NULL),"
+        " TOTAL(received) FILTER (WHERE next IS NULL),"
+        " TOTAL(ABS(expected - received)) FILTER (WHERE next IS NULL),"
         " COUNT(next), TOTAL(expected) FILTER (WHERE next IS NOT NULL),"
-        " TOTAL(kept) FILTER (WHERE next IS NOT NULL)"
+        " TOTAL(received) FILTER (WHERE next IS NOT NULL)"
         " FROM load_part WHERE load_id = ?",
         (load_id,),
     ).fetchone()
-    return Proof(*map(int, row))
+    return Verification(*map(int, row))
 
 
-def read_again(connection: sqlite3.Connection, load_id: int) -> None:
-    """Let the windows that were not proved be read as often as they were, and be proved anew."""
+def reset_unverified(connection: sqlite3.Connection, load_id: int) -> None:
+    """Reset the windows that could not be verified, so that they can be read twice again."""
     connection.execute(
-        "UPDATE load_part SET expected = NULL, kept = NULL, counted = NULL, moved = 0, readings = 1"
-        " WHERE load_id = ? AND readings > ?",
-        (load_id, _READINGS),
+        "UPDATE load_part SET expected = NULL, received = NULL, counted = NULL, moved = 0,"
+        " readings = 1 WHERE load_id = ? AND readings > ?",
+        (load_id, MAX_READINGS),
     )
 
 
-def forget(connection: sqlite3.Connection, load_id: int) -> None:
-    """Forget how far a load has come; it is not gone on with."""
+def forget_parts(connection: sqlite3.Connection, load_id: int) -> None:
+    """Delete the checkpoints of a load that will not be resumed."""
     connection.execute(
         "DELETE FROM load_seen WHERE part_id IN (SELECT part_id FROM load_part WHERE load_id = ?)",
         (load_id,),
@@ -108,76 +108,91 @@ def forget(connection: sqlite3.Connection, load_id: int) -> None:
     connection.execute("DELETE FROM load_part WHERE load_id = ?", (load_id,))
 
 
-def note(
+def note_page(
     connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, ids: Sequence[int]
 ) -> Window | None:
-    """Remember what came and what follows it; return the window if this was its proved end.
+    """Note what a page has brought and what to fetch next.
 
-    A window is proved when as many distinct complaints came as its source counts at its end. Where
-    that fails it is read once more; then a source whose count moved meanwhile explains a few.
+    Args:
+        connection: The database's.
+        load_id: The load.
+        parsed: The page.
+        ids: The ids of its complaints.
+
+    Returns:
+        The window, if this was the last page of it and it is verified.
     """
-    info, following = parsed.info, parsed.following
-    matching, expected = info.matching or 0, info.expected or 0  # a page always tells them
+    matching = parsed.info.matching or 0  # every page has a count
     part_id, readings, counted, moved = connection.execute(
         "SELECT part_id, readings, counted, moved FROM load_part WHERE load_id = ? AND key = ?",
-        (load_id, info.part.key),
+        (load_id, parsed.info.part.key),
     ).fetchone()
+    if counted is not None:
+        moved += abs(matching - counted)
     connection.execute(
         "INSERT OR IGNORE INTO load_seen SELECT ?, value FROM json_each(?)",
         (part_id, msgspec.json.encode(ids).decode()),
     )
-    if counted is not None:
-        moved += abs(matching - counted)
-    if following:
-        connection.execute(
-            "UPDATE load_part SET next = ?, counted = ?, moved = ? WHERE part_id = ?",
-            # Where the window was divided, its next count is of fewer days.
-            (
-                following[0].to_json(),
-                matching if len(following) == 1 else None,
-                moved,
-                part_id,
-            ),
-        )
-        await_parts(connection, load_id, following[1:])
-        return None
-    (kept,) = connection.execute(
+    connection.execute("UPDATE load_part SET moved = ? WHERE part_id = ?", (moved, part_id))
+    if not parsed.next_parts:
+        return _verify(connection, part_id, parsed, moved, readings)
+    first, *others = parsed.next_parts
+    connection.execute(
+        "UPDATE load_part SET next = ?, counted = ? WHERE part_id = ?",
+        # If the window was split, its next count is that of fewer days.
+        (first.to_json(), None if others else matching, part_id),
+    )
+    add_parts(connection, load_id, others)
+    return None
+
+
+def _verify(
+    connection: sqlite3.Connection, part_id: int, parsed: ParsedPart, moved: int, readings: int
+) -> Window | None:
+    """Compare the distinct complaints received with the source's count at the window's end.
+
+    Where they differ the window is read once more. If they differ again, a few complaints more or
+    less can be explained by a count that moved while the window was read.
+    """
+    matching, expected = parsed.info.matching or 0, parsed.info.expected or 0
+    (received,) = connection.execute(
         "SELECT COUNT(*) FROM load_seen WHERE part_id = ?", (part_id,)
     ).fetchone()
     connection.execute(
-        "UPDATE load_part SET next = NULL, counted = ?, moved = ?, expected = ?, kept = ?"
+        "UPDATE load_part SET next = NULL, counted = ?, expected = ?, received = ?"
         " WHERE part_id = ?",
-        (matching, moved, expected, kept, part_id),
+        (matching, expected, received, part_id),
     )
-    # What came and went between two counts does not show in them, so that their difference is less
-    # than what moved; and a day's movement is far below one in a hundred.
-    explained = min(10 * moved, 100 + expected // 100) if readings >= _READINGS else 0
-    if abs(expected - kept) <= explained:
-        return Window(part_id, expected, kept, readings > 1)
+    # Two counts do not show complaints that were added and removed between them, so more can have
+    # moved than their difference. In a day far fewer than one in a hundred complaints move.
+    explained = min(10 * moved, 100 + expected // 100) if readings >= MAX_READINGS else 0
+    if abs(expected - received) <= explained:
+        return Window(part_id, expected, received, readings > 1)
     forget_seen(connection, part_id)
     connection.execute(
         "UPDATE load_part SET next = ?, readings = readings + 1 WHERE part_id = ?",
-        (info.part.first().to_json(), part_id),
+        (parsed.info.part.first().to_json(), part_id),
     )
     return None
 
 
-def note_whole(
+def note_file(
     connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, distinct: int
 ) -> Window:
-    """Remember that a part which is all of its key was stored, and what follows it.
+    """Note that a part which is a window of its own was stored, and what to fetch next.
 
     Args:
         connection: The database's.
         load_id: The load.
         parsed: The part.
-        distinct: How many complaints of it there are, each once.
+        distinct: How many distinct complaints it has.
     """
     info = parsed.info
     version = info.version or FileVersion()
     (part_id,) = connection.execute(
-        "UPDATE load_part SET next = NULL, expected = :distinct, kept = :distinct, etag = :etag,"
-        " last_modified = :last_modified WHERE load_id = :load_id AND key = :key RETURNING part_id",
+        "UPDATE load_part SET next = NULL, expected = :distinct, received = :distinct,"
+        " etag = :etag, last_modified = :last_modified"
+        " WHERE load_id = :load_id AND key = :key RETURNING part_id",
         {
             "distinct": distinct,
             "etag": version.etag,
@@ -186,14 +201,15 @@ def note_whole(
             "key": info.part.key,
         },
     ).fetchone()
-    await_parts(connection, load_id, parsed.following)
+    add_parts(connection, load_id, parsed.next_parts)
     return Window(part_id, distinct, distinct, was_read_again=False)
 
 
-def versions_of(connection: sqlite3.Connection, kind: str) -> dict[str, FileVersion]:
-    """Return the version of each file that was stored last, by the key of its part.
+def stored_versions(connection: sqlite3.Connection, kind: str) -> dict[str, FileVersion]:
+    """Return the newest version of each file that complete loads of a kind of source have stored.
 
-    Only files that a complete load of this kind of source brought are told.
+    Returns:
+        The versions by the key of the file's part.
     """
     rows = connection.execute(
         "SELECT key, etag, last_modified FROM load_part JOIN load USING (load_id)"
@@ -205,12 +221,12 @@ def versions_of(connection: sqlite3.Connection, kind: str) -> dict[str, FileVers
 
 
 def forget_seen(connection: sqlite3.Connection, part_id: int) -> None:
-    """Forget what came of a window, which its end or a new reading has no use for."""
+    """Delete the ids received of a window: at its end, or before it is read again."""
     (others,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM load_seen WHERE part_id < :it)"
         " OR EXISTS (SELECT 1 FROM load_seen WHERE part_id > :it)",
         {"it": part_id},
     ).fetchone()
-    # All rows go at once where there is no condition, instead of one by one.
+    # Without a condition SQLite deletes all rows at once, instead of one by one.
     condition = "WHERE part_id = :it" if others else ""
     connection.execute(f"DELETE FROM load_seen {condition}", {"it": part_id})  # noqa: S608

@@ -1,0 +1,128 @@
+-- The tables of the SQLite file. `sqlite_file.create_schema` runs this file, then views.sql, on a
+-- new file. SQLite keeps the comments within a statement: `.schema` shows them, and
+-- `show/descriptions.py` reads them, one column a line. SQLite 3.26 must be able to read what is
+-- stored here and in views.sql: no FILTER, RETURNING, STRICT or generated columns.
+
+CREATE TABLE complaint (            -- one row per complaint, with CFPB's values
+    complaint_id INTEGER PRIMARY KEY, -- CFPB's number of the complaint
+    date_received TEXT,             -- day on which CFPB received it, YYYY-MM-DD
+    product TEXT,                   -- product as filed; product_today has its current name
+    sub_product TEXT,               -- kind of product, as filed
+    issue TEXT,                     -- what the complaint is about
+    sub_issue TEXT,                 -- what the complaint is about, in more detail
+    complaint_what_happened TEXT,   -- the consumer's narrative; sent until September 2026
+    company_public_response TEXT,   -- the company's public response
+    company TEXT,                   -- the company, as CFPB spells it
+    state TEXT,                     -- where the consumer lives, mostly two letters
+    zip_code TEXT,                  -- ZIP code of the consumer; it may be masked, as 391XX
+    tags TEXT,                      -- Older American, Servicemember, or both in one text
+    consumer_consent_provided TEXT, -- consent to publish the narrative; sent until June 2026
+    submitted_via TEXT,             -- Web, Phone and so on
+    date_sent_to_company TEXT,      -- day on which CFPB sent it to the company, YYYY-MM-DD
+    company_response TEXT,          -- the company's response to the consumer
+    timely TEXT,                    -- Yes or No: whether the company responded in time
+    consumer_disputed TEXT,         -- whether the consumer disputed it; sent until June 2026
+    load_id INTEGER NOT NULL REFERENCES load, -- the load whose values count
+    first_load_id INTEGER NOT NULL REFERENCES load, -- the load that first stored the row
+    changed_load_id INTEGER NOT NULL REFERENCES load, -- the newest load that changed the row
+    withdrawn_on TEXT               -- date the complaint was first found missing at CFPB, or NULL
+);
+
+-- Each index costs 0.7 s in a load of a million complaints that takes 10 s. A question about
+-- states reads the index on days from end to end, in 0.04 s.
+CREATE INDEX complaint_date_received ON complaint (date_received, state);
+CREATE INDEX complaint_company ON complaint (company, date_received, timely);
+CREATE INDEX complaint_product ON complaint (product, date_received);
+CREATE INDEX complaint_withdrawn_on ON complaint (withdrawn_on) WHERE withdrawn_on IS NOT NULL;
+
+-- The counts, and the days and the number below them, are fields of model/load_stats.py.
+CREATE TABLE load (                 -- one row per load: where from, what it did, how it ended
+    load_id INTEGER PRIMARY KEY,    -- number of the load
+    source TEXT NOT NULL,           -- api, bulk or archive; or sample for made-up complaints
+    address TEXT NOT NULL,          -- address of the source
+    query TEXT NOT NULL,            -- what was requested, JSON
+    is_partial INTEGER NOT NULL,    -- 1 if only a part of CFPB's complaints was requested
+    row_limit INTEGER,              -- how many were requested, newest first; NULL for all
+    updates_load_id INTEGER REFERENCES load, -- the earlier load that an update repeats
+    as_of TEXT,                     -- day of the source's data, YYYY-MM-DD
+    as_of_earliest TEXT,            -- earliest day that the data can be of
+    as_of_latest TEXT,              -- latest day that the data can be of
+    as_of_evidence TEXT,            -- what shows the day of the data, such as Last-Modified
+    covers_until TEXT,              -- last day received that the load covers
+    columns_sent TEXT,              -- the columns that all its parts have, JSON
+    flow_run_id TEXT,               -- id of the Prefect flow run
+    program_version TEXT NOT NULL,  -- version of cfpb-etl
+    started_at TEXT NOT NULL,       -- start, UTC
+    ended_at TEXT,                  -- end, UTC
+    outcome TEXT NOT NULL DEFAULT 'running' -- how it ended
+        CHECK (outcome IN ('running', 'complete', 'failed', 'interrupted')),
+    failure TEXT,                   -- why it failed
+    parts INTEGER NOT NULL DEFAULT 0, -- pages or files stored
+    rows INTEGER NOT NULL DEFAULT 0, -- complaints read
+    new INTEGER NOT NULL DEFAULT 0, -- complaints read that were not stored before
+    changed INTEGER NOT NULL DEFAULT 0, -- complaints read that were stored with other values
+    unchanged INTEGER NOT NULL DEFAULT 0, -- complaints read that were stored with equal values
+    withdrawn INTEGER NOT NULL DEFAULT 0, -- stored complaints that the source no longer has
+    skipped INTEGER NOT NULL DEFAULT 0, -- complaints of the archive that a partial database lacks
+    duplicates INTEGER NOT NULL DEFAULT 0, -- repeated copies of complaints in one file
+    rejected INTEGER NOT NULL DEFAULT 0, -- rows of files that are not valid complaints
+    not_applied INTEGER NOT NULL DEFAULT 0, -- differing complaints not applied: stored ones newer
+    matching INTEGER,               -- complaints that matched at the source when first asked
+    source_total INTEGER,           -- complaints that the source has in all
+    oldest TEXT,                    -- first day received among the complaints read
+    newest TEXT,                    -- last day received among the complaints read
+    warnings TEXT                   -- the first problems in its files, one a line
+);
+
+CREATE TABLE load_part (            -- checkpoint of a load: one row per date window or file
+    part_id INTEGER PRIMARY KEY,    -- number of the part
+    load_id INTEGER NOT NULL REFERENCES load, -- the load that it belongs to
+    key TEXT NOT NULL,              -- first day of the window, or name of the file
+    next TEXT,                      -- what to fetch next, JSON; NULL when all was stored
+    readings INTEGER NOT NULL DEFAULT 1, -- how often its reading was started
+    counted INTEGER,                -- complaints in it by the source's latest count
+    moved INTEGER NOT NULL DEFAULT 0, -- by how much that count changed while it was read
+    expected INTEGER,               -- complaints in it by the source's count at its end
+    received INTEGER,               -- distinct complaints received by its end
+    etag TEXT,                      -- ETag of the file's stored version
+    last_modified TEXT,             -- Last-Modified of the file's stored version
+    UNIQUE (load_id, key)
+);
+
+CREATE TABLE load_seen (            -- complaints received of parts that are not at their end
+    part_id INTEGER NOT NULL REFERENCES load_part, -- the part
+    complaint_id INTEGER NOT NULL,  -- a complaint received
+    PRIMARY KEY (part_id, complaint_id)
+) WITHOUT ROWID;
+
+CREATE TABLE complaint_change (     -- previous values: one row per changed value
+    complaint_id INTEGER NOT NULL REFERENCES complaint, -- the complaint
+    load_id INTEGER NOT NULL REFERENCES load, -- the load that changed the value
+    column_name TEXT NOT NULL,      -- the column of complaint
+    old TEXT,                       -- the value before
+    new TEXT                        -- the value after
+);
+
+CREATE INDEX complaint_change_complaint ON complaint_change (complaint_id);
+CREATE INDEX complaint_change_load ON complaint_change (load_id);
+
+CREATE TABLE line_block (           -- lines of the stored version of the daily file, in its order
+    block INTEGER PRIMARY KEY,      -- number of the block
+    fingerprints BLOB NOT NULL      -- hashes of some hundred lines, 8 bytes each
+);
+
+CREATE TABLE line_outdated (        -- complaints that may differ from their line in line_block
+    complaint_id INTEGER PRIMARY KEY -- the complaint
+);
+
+-- Whatever program changes a complaint. INSERT OR IGNORE would not do here: within an upsert it
+-- becomes OR ABORT (https://www.sqlite.org/lang_createtrigger.html section 2).
+CREATE TRIGGER complaint_update AFTER UPDATE ON complaint BEGIN
+    INSERT INTO line_outdated SELECT OLD.complaint_id WHERE NOT EXISTS
+        (SELECT 1 FROM line_outdated WHERE complaint_id = OLD.complaint_id);
+END;
+
+CREATE TRIGGER complaint_delete AFTER DELETE ON complaint BEGIN
+    INSERT INTO line_outdated SELECT OLD.complaint_id WHERE NOT EXISTS
+        (SELECT 1 FROM line_outdated WHERE complaint_id = OLD.complaint_id);
+END;

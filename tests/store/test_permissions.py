@@ -1,0 +1,129 @@
+"""A file that cannot be written takes no load, and one that can be read is read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import PYTHONPATH
+from support.loads import INSERT, create_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AS_NOBODY = """
+import os, sqlite3, sys
+from pathlib import Path
+from cfpb_etl.store.errors import DatabaseError
+from cfpb_etl.store.loads import open_load
+from cfpb_etl.store.sqlite_file import open_for_reading
+from support.loads import Asked
+
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    if sys.argv[2] == "load":
+        with open_load(Path(sys.argv[1]), Asked()):
+            print("loaded")
+    else:
+        with open_for_reading(Path(sys.argv[1])) as connection:
+            print("read", *connection.execute("SELECT COUNT(*) FROM complaint").fetchone())
+except DatabaseError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture
+def nobodys_folder() -> Iterator[Path]:
+    """Return a folder that any user may use: pytest's own are closed to all but their user."""
+    folder = Path(tempfile.mkdtemp(prefix="cfpb-etl-"))
+    if os.getuid() == 0:
+        os.chown(folder, 65534, 65534)
+    yield folder
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def load_as_nobody(database: Path, what: str = "load") -> str:
+    """Load, or read, as a user for whom permissions count, and return what is said of it."""
+    outside = {name: value for name, value in os.environ.items() if "COV" not in name}
+    child = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, database, what],
+        env=outside | {"PYTHONPATH": PYTHONPATH},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return child.stdout
+
+
+def test_permissions_allow_a_load(nobodys_folder: Path) -> None:
+    """The user of the tests below may load where nothing is forbidden."""
+    assert load_as_nobody(nobodys_folder / "new.db") == "loaded\n"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_without_permission(nobodys_folder: Path, exists: bool) -> None:  # noqa: FBT001
+    """Where no file may be made there is no load, whether or not the database is there."""
+    database = nobodys_folder / "our.db"
+    if exists:
+        create_database(database)
+        database.chmod(0o666)
+    nobodys_folder.chmod(0o555)
+
+    assert load_as_nobody(database).startswith(f"NotWritableError {database} cannot be written")
+
+
+def test_a_read_only_file(nobodys_folder: Path) -> None:
+    """A file that may only be read takes no load, and no claim on it stays behind."""
+    database = nobodys_folder / "our.db"
+    create_database(database)
+    database.chmod(0o444)
+
+    said = load_as_nobody(database)
+
+    assert said.startswith("NotWritableError")
+    assert "readonly" in said
+    assert "Check its permissions" in said
+    assert not list(nobodys_folder.glob("*-loading*"))
+
+
+def test_a_file_in_a_read_only_folder_is_read(nobodys_folder: Path) -> None:
+    """Reading needs no permission to write."""
+    database = nobodys_folder / "our.db"
+    create_database(database)
+    database.chmod(0o444)
+    nobodys_folder.chmod(0o555)
+
+    assert load_as_nobody(database, "read") == "read 0\n"
+
+
+def test_a_link_to_a_file_under_load(nobodys_folder: Path) -> None:
+    """What was written since counts, though nobody may write beside the link."""
+    real, folder = nobodys_folder / "real.db", nobodys_folder / "links"
+    folder.mkdir()
+    (folder / "link.db").symlink_to(real)
+    create_database(real)
+    with closing(sqlite3.connect(real)) as connection:
+        connection.execute(INSERT)
+        connection.commit()
+        for each in nobodys_folder.glob("real.db*"):
+            each.chmod(0o666)
+        folder.chmod(0o555)
+
+        said = load_as_nobody(folder / "link.db", "read")
+    folder.chmod(0o700)
+
+    assert said == "read 1\n"
