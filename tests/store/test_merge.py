@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.complaint import Complaint
     from cfpb_etl.model.load_stats import LoadStats
-    from cfpb_etl.model.source import Watermark
+    from cfpb_etl.model.source import SourceKind, Watermark
 
 APRIL = "2026-04-30"
 
@@ -355,7 +355,7 @@ def test_the_archive_alone_is_kept(path: Path) -> None:
     assert stored(path) == dict.fromkeys(range(1, 202), TOLD)
 
 
-def added_since(path: Path, kind: str) -> bool:
+def added_since(path: Path, kind: SourceKind) -> bool:
     """Return whether a source of this kind is told that others have added complaints."""
     told: list[Watermark] = []
 
