@@ -1,4 +1,4 @@
-"""A file is written whole or not at all."""
+"""A file is written completely, or not at all."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_it_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
-    """Nothing else is left in the folder."""
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    """No other file is left in the folder."""
     path = tmp_path / "page.html"
     for content in (b"one", b"another"):
         write_atomically(path, content)
@@ -22,8 +22,8 @@ def test_it_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
         assert [*tmp_path.iterdir()] == [path]
 
 
-def test_a_link_stays(tmp_path: Path) -> None:
-    """What it leads to is written."""
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """The target of the link is written."""
     page, link = tmp_path / "page.html", tmp_path / "link.html"
     link.symlink_to(page)
 
@@ -33,8 +33,8 @@ def test_a_link_stays(tmp_path: Path) -> None:
     assert page.read_bytes() == b"one"
 
 
-def test_what_cannot_take_its_place_leaves_nothing(tmp_path: Path) -> None:
-    """A folder of the name stays, and so does what is in it."""
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A folder with the file's name cannot be replaced, and keeps its content."""
     path = tmp_path / "page.html"
     (path / "within").mkdir(parents=True)
 

@@ -1,4 +1,4 @@
-"""A query holds what the search API accepts, and nothing else."""
+"""A query has only values that the search API accepts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cfpb_etl.model.query import STATES, Query
 
 
 def test_an_empty_query_is_falsy() -> None:
-    """A query that narrows nothing down is falsy, which is how the newest are asked for."""
+    """Without a filter only the newest complaints are loaded, which the caller must know."""
     assert not Query()
     assert Query().parameters() == []
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "filters",
     [
         {"since": "2026-10-01"},
         {"until": "2026-10-01"},
@@ -30,14 +30,14 @@ def test_an_empty_query_is_falsy() -> None:
         {"search": "fees"},
     ],
 )
-def test_any_filter_makes_it_truthy(asked: dict[str, Any]) -> None:
-    """Each of the filters counts as one, and sends exactly one parameter."""
-    assert Query(**asked)
-    assert len(Query(**asked).parameters()) == 1
+def test_any_filter_makes_it_truthy(filters: dict[str, Any]) -> None:
+    """Each filter alone makes a query truthy, and becomes exactly one parameter."""
+    assert Query(**filters)
+    assert len(Query(**filters).parameters()) == 1
 
 
 @pytest.mark.parametrize(
-    ("asked", "narrows"),
+    ("filters", "expected"),
     [
         ({}, False),
         ({"since": "2026-10-01"}, False),
@@ -50,12 +50,12 @@ def test_any_filter_makes_it_truthy(asked: dict[str, Any]) -> None:
         ({"since": "2026-10-01", "state": ("CA",)}, True),
     ],
 )
-def test_days_alone_do_not_narrow(asked: dict[str, Any], *, narrows: bool) -> None:
-    """A query of days alone wants every complaint of them; any other filter leaves some out."""
-    assert Query(**asked).narrows is narrows
+def test_whether_a_query_filters_more_than_days(filters: dict[str, Any], *, expected: bool) -> None:
+    """A query of days alone matches every complaint of these days; other filters do not."""
+    assert Query(**filters).filters_more_than_days is expected
 
 
-WHOLE = Query(
+FULL = Query(
     since="2026-10-01",
     until="2026-10-07",
     state=("CA", "NY"),
@@ -68,23 +68,23 @@ WHOLE = Query(
 
 @pytest.mark.parametrize(
     "query",
-    [Query(), WHOLE, Query(since="2026-10-01"), Query(state=("CA",)), Query(search="Traveler’s")],
+    [Query(), FULL, Query(since="2026-10-01"), Query(state=("CA",)), Query(search="Traveler’s")],
 )
-def test_a_query_is_remembered_whole(query: Query) -> None:
-    """What the record of a load says of a query is all of it, also after a way through JSON."""
-    assert Query.from_dict(query.described()) == query
-    assert Query.from_dict(json.loads(json.dumps(query.described()))) == query
+def test_a_query_survives_a_round_trip(query: Query) -> None:
+    """The record of a load has every filter, also after a round trip through JSON."""
+    assert Query.from_dict(query.to_dict()) == query
+    assert Query.from_dict(json.loads(json.dumps(query.to_dict()))) == query
 
 
-def test_what_is_remembered_is_held_to_the_same() -> None:
-    """A record that was changed by hand is no way around what the API accepts."""
+def test_recorded_filters_are_checked() -> None:
+    """A record that was changed by hand cannot contain a value that the API rejects."""
     with pytest.raises(InvalidQueryError, match="state"):
         Query.from_dict({"state": ["ZZ"]})
 
 
 def test_parameters_repeat_the_key_of_a_list() -> None:
-    """Dates and words go once, lists as their key repeated, commas and bullets as they are."""
-    assert WHOLE.parameters() == [
+    """Each value of a list has its own parameter; commas and bullets are not changed."""
+    assert FULL.parameters() == [
         ("date_received_min", "2026-10-01"),
         ("date_received_max", "2026-10-07"),
         ("search_term", "late fees"),
@@ -95,11 +95,11 @@ def test_parameters_repeat_the_key_of_a_list() -> None:
         ("issue", "Fraud or scam"),
         ("company", "EQUIFAX, INC."),
     ]
-    assert "product=Mortgage%E2%80%A2FHA+mortgage&product=Debt" in urlencode(WHOLE.parameters())
+    assert "product=Mortgage%E2%80%A2FHA+mortgage&product=Debt" in urlencode(FULL.parameters())
 
 
 def test_the_states_are_the_59_of_the_api() -> None:
-    """The closed list has 50 states, DC, five territories and three military ones."""
+    """The API accepts 50 states, DC, five territories and three military codes."""
     assert len(STATES) == len(set(STATES)) == 59
     assert {"DC", "AS", "GU", "MP", "PR", "VI", "AA", "AE", "AP"} < set(STATES)
     assert Query(state=STATES).parameters() == [("state", code) for code in STATES]
@@ -108,8 +108,8 @@ def test_the_states_are_the_59_of_the_api() -> None:
 @pytest.mark.parametrize(
     "code", ["ZZ", "ca", "", " CA", "FM", "MH", "PW", "UNITED STATES MINOR OUTLYING ISLANDS"]
 )
-def test_a_state_that_the_api_refuses(code: str) -> None:
-    """Codes outside of the list are refused, even those that stand in the data."""
+def test_a_state_that_the_api_rejects(code: str) -> None:
+    """Other codes raise an error, even those that occur in the data."""
     with pytest.raises(InvalidQueryError) as caught:
         Query(state=("CA", code))
 
@@ -128,13 +128,13 @@ def test_a_state_that_the_api_refuses(code: str) -> None:
         "2026-W40-1",
         "2026-10-07T00:00:00",
         "2026-10-07\n",
-        "\uff12026-10-07",  # begins with a full-width 2
+        "\uff12026-10-07",  # starts with a full-width 2
         "yesterday",
         "",
     ],
 )
-def test_a_day_that_is_none(field: str, text: str) -> None:
-    """Only a day of the calendar, spelled as we spell days, is one."""
+def test_an_invalid_day(field: str, text: str) -> None:
+    """A day must be in the calendar, and have the format YYYY-MM-DD."""
     with pytest.raises(InvalidQueryError) as caught:
         Query(**{field: text})  # type: ignore[arg-type]
 
@@ -142,7 +142,7 @@ def test_a_day_that_is_none(field: str, text: str) -> None:
 
 
 def test_since_must_not_be_after_until() -> None:
-    """A range that holds no day is refused, one that holds a single day is not."""
+    """A range of a single day is valid, and an empty range is not."""
     assert Query(since="2026-10-07", until="2026-10-07")
     with pytest.raises(InvalidQueryError, match="after --until 2026-10-06") as caught:
         Query(since="2026-10-07", until="2026-10-06")
@@ -155,8 +155,8 @@ LISTS = ["product", "issue", "company"]
 
 @pytest.mark.parametrize("field", [*LISTS, "search"])
 @pytest.mark.parametrize("text", ["", "   ", "\t\n", "x" * 201, "a\0b", "\udcff"])
-def test_a_text_that_the_api_refuses(field: str, text: str) -> None:
-    """A blank text, one of 201 characters, and one that cannot be sent are refused."""
+def test_a_text_that_the_api_rejects(field: str, text: str) -> None:
+    """A text must not be blank, longer than 200 characters, or impossible to send."""
     with pytest.raises(InvalidQueryError) as caught:
         Query(**{field: text if field == "search" else ("Mortgage", text)})  # type: ignore[arg-type]
 
@@ -166,7 +166,7 @@ def test_a_text_that_the_api_refuses(field: str, text: str) -> None:
 @pytest.mark.parametrize("field", [*LISTS, "search"])
 @pytest.mark.parametrize("text", ["x", "é" * 200, "Traveler’s/Cashier’s checks", "a, b; c&d=e"])
 def test_a_text_that_the_api_accepts(field: str, text: str) -> None:
-    """Anything else of 1 to 200 characters is sent as it is."""
+    """Any other text of 1 to 200 characters is sent unchanged."""
     query = Query(**{field: text if field == "search" else (text,)})  # type: ignore[arg-type]
 
     assert [value for _, value in query.parameters()] == [text]
@@ -175,13 +175,19 @@ def test_a_text_that_the_api_accepts(field: str, text: str) -> None:
 @pytest.mark.parametrize("field", ["product", "issue"])
 @pytest.mark.parametrize("text", ["A•B•C", "A••B", "Mortgage•", "•FHA mortgage", "•", "A• "])
 def test_levels_that_match_nothing(field: str, text: str) -> None:
-    """A second bullet is refused by the API, an empty level would match nothing."""
+    """The API rejects a second bullet, and an empty level would match nothing."""
     with pytest.raises(InvalidQueryError, match="with one •") as caught:
         Query(**{field: (text,)})  # type: ignore[arg-type]
 
     assert caught.value.field == field
 
 
-def test_a_company_may_have_bullets() -> None:
+def test_a_company_can_have_bullets() -> None:
     """Only products and issues have levels."""
     assert Query(company=("A•B•C",)).parameters() == [("company", "A•B•C")]
+
+
+def test_a_query_in_words() -> None:
+    """The words name each filter that is set, and join the values of a list."""
+    assert str(Query()) == ""
+    assert str(Query(since="2026-10-01", state=("CA", "NY"))) == "since 2026-10-01, state CA or NY"
