@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, ValidationError
 
 from cfpb_etl import __version__
 from cfpb_etl.cli.options import (
@@ -149,10 +149,14 @@ def _in_one_line(error: Exception) -> str:
         return f"{option} {error.value!r} is not valid; {error.allowed}."
     if isinstance(error, UnusedCliTokensError):
         words = error.unused_tokens or [""]
-        similar = get_close_matches(words[0], _commands(), 1)
-        if similar and words[0] not in _commands():
+        if words[0] in _commands():
+            return f"The command {words[0]} must come before its options."
+        if similar := get_close_matches(words[0], _commands(), 1):
             return f"There is no command {words[0]!r}. Did you mean {similar[0]}?"
-        return f"{' '.join(words)!r} has no option; repeat the option for each value."
+        unexpected = f"Unexpected {' '.join(words)!r}."
+        return f"{unexpected} To give an option several values, repeat the option."
+    if isinstance(error, ValidationError) and error.argument:
+        return f"{error.argument.name} {error.exception_message}."
     text = " ".join(str(error).split())
     return text if text.endswith((".", "?")) else f"{text}."
 

@@ -36,33 +36,37 @@ class WrongCommandError(CfpbEtlError):
 # --- paths and addresses --------------------------------------------------------------------
 
 
+# A message of these follows the name of the option.
+
+
 def check_file_path(_type: object, path: Path | None) -> None:
     """Raise ValueError if a path is a folder, cannot be a path, or lies in no folder."""
     if path is None:
         return
+    name = str(path)
     try:
         str(path.resolve()).encode()
         is_folder = path.is_dir()
     except (OSError, RuntimeError, UnicodeError):  # too long, a loop of links, not text
-        raise ValueError("This is not the path of a file.") from None
+        raise ValueError(f"{name[:60]!r} is not the path of a file") from None
     if is_folder:
-        raise ValueError("This is a folder; give the path of a file.")
+        raise ValueError(f"{name!r} is a folder; give the path of a file")
     if not path.parent.is_dir():
-        raise ValueError("The folder does not exist; create it first.")
+        raise ValueError(f"{name!r} is in a folder that does not exist; create it first")
 
 
 def check_picture(type_: object, path: Path | None) -> None:
     """Raise ValueError unless a picture can be written to a path."""
     check_file_path(type_, path)
     if path is not None and path.suffix.lower() not in (".svg", ".png"):
-        raise ValueError("The file name must end in .svg or .png.")
+        raise ValueError(f"{str(path)!r} must end in .svg or .png")
 
 
 def check_page(type_: object, path: Path) -> None:
     """Raise ValueError unless a web page can be written to a path."""
     check_file_path(type_, path)
     if path.suffix.lower() != ".html":
-        raise ValueError("The file name must end in .html.")
+        raise ValueError(f"{str(path)!r} must end in .html")
 
 
 def check_database(type_: object, path: Path) -> None:
@@ -70,27 +74,25 @@ def check_database(type_: object, path: Path) -> None:
     check_file_path(type_, path)
     if not path.exists():
         sample = f", or use --database {SAMPLE}" if SAMPLE.exists() else ""
-        raise ValueError(f"The file does not exist; load complaints into it first{sample}.")
+        raise ValueError(f"{str(path)!r} does not exist; load complaints into it first{sample}")
     if not path.is_file():
-        raise ValueError("This is not a file.")
+        raise ValueError(f"{str(path)!r} is not a file")
 
 
 def check_url(_type: object, url: str | None) -> None:
     """Raise ValueError unless a request can be sent to a URL."""
     if url is not None and not is_valid_url(url):
-        raise ValueError("The address must be an http:// or https:// address without a password.")
+        raise ValueError(f"{url[:60]!r} must be an http:// or https:// address without a password")
 
 
 def _check_files(type_: object, files: tuple[str, ...]) -> None:
     for file in files:
         if "://" in file:
-            if not is_url(file):
-                raise ValueError(f"{file[:60]!r} must be an http:// or https:// address.")
             check_url(type_, file)
         else:
             check_file_path(type_, Path(file))
             if not Path(file).exists():
-                raise ValueError(f"{file!r} does not exist.")
+                raise ValueError(f"{file!r} does not exist")
 
 
 def refuse_same_file(option: str, path: Path, database: Path) -> None:
@@ -242,14 +244,16 @@ class LoadOptions:
                 refuse_same_file("--file", Path(file), self.database_path)
         if len(self.file) > 1:
             if self.source == "bulk":
-                raise WrongCommandError(option="--file", reason="can be given once with bulk")
+                raise WrongCommandError(
+                    option="--file", reason="can be given only once with --source bulk"
+                )
             for file in filter(_is_page, self.file):
                 reason = f"{file!r} is a page; give no other --file with it"
                 raise WrongCommandError(option="--file", reason=reason)
 
     def _is_set(self, name: str) -> bool:
         value: Any = getattr(self, name)
-        return value is not None and value not in ((), False)
+        return value is not None and value is not False and value != ()  # 0 is set, and invalid
 
 
 def _is_page(file: str) -> bool:
