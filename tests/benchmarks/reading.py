@@ -88,7 +88,7 @@ def ask(database: Path, pairs: int) -> None:
     with closing(sqlite3.connect(database)) as connection:
         found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall()
         asked = {name: f"SELECT * FROM {name} LIMIT 10000" for (name,) in found}  # noqa: S608
-        asked |= {each.words: each.sql for each in QUESTIONS}
+        asked |= {each.title: each.sql for each in QUESTIONS}
         asked["a search of Datasette's"] = SEARCH
         for name, question in asked.items():
             taken = []

@@ -41,7 +41,7 @@ def test_the_questions() -> None:
     text = (ROOT / "docs" / "reading.md").read_text("utf-8")
     asked = re.findall(r"^### (.*\?)$", text, re.MULTILINE)
 
-    assert asked == [each.words for each in QUESTIONS]
+    assert asked == [each.title for each in QUESTIONS]
     assert [blocks(f"question-{each.name}") for each in QUESTIONS] == [
         {each.sql} for each in QUESTIONS
     ]

@@ -23,7 +23,7 @@ from prefect.settings import PREFECT_API_URL
 
 from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
 from support import faults
-from support.browser import needs_browser, shown
+from support.browser import needs_browser, render
 from support.faults import Fault, Faulty
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def test_a_browser_shows_the_picture(tmp_path: Path) -> None:
     with serve(Emulator(COMPLAINTS[:100])) as url:
         assert run("--api-url", url).returncode == 0
 
-    text, console = shown(Path("complaints-flow.svg").absolute().as_uri(), tmp_path)
+    text, console = render(Path("complaints-flow.svg").absolute().as_uri(), tmp_path)
 
     assert console == []
     assert "parsererror" not in text

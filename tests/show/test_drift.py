@@ -1,4 +1,4 @@
-"""CFPB's own count, held against what the database holds."""
+"""CFPB's current count, beside the count in the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
-from cfpb_etl.show.drift import Drift, fetch_drift, known_count
+from cfpb_etl.show.drift import Drift, fetch_drift, read_drift
 from cfpb_etl.store.sqlite_file import connect
 from support.loads import JANUARY, MARCH, complaint, complaints, load, load_file, part
 
@@ -17,100 +17,104 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MADE = generate_complaints(500, era="deployed")
+SERVED = generate_complaints(500, era="deployed")
 NAMES = ("product", "sub_product", "issue", "sub_issue", "company", "state")
-HELD = [
+STORED = [
     complaint(
         int(each["complaint_id"]),
         date_received=each["date_received"][:10],
         **{name: each[name] for name in NAMES},
     )
-    for each in MADE
+    for each in SERVED
 ]
-FIRST, LAST = HELD[0].date_received, HELD[-1].date_received
-MIDDLE = HELD[250].date_received
+FIRST, LAST = STORED[0].date_received, STORED[-1].date_received
+MIDDLE = STORED[250].date_received
 
 
 @pytest.fixture(scope="module")
 def api_url() -> Iterator[str]:
-    """Serve 500 complaints as CFPB would."""
-    with serve(Emulator(MADE)) as url:
+    """Serve 500 complaints as CFPB does."""
+    with serve(Emulator(SERVED)) as url:
         yield url
 
 
 def drift_of(path: Path, url: str) -> Drift:
-    """Return how far a server has moved on."""
+    """Return how far a server is ahead of a database."""
     with closing(connect(path)) as connection:
-        _, known = known_count(connection)
-    assert known is not None
-    return fetch_drift(known, url)
+        drift = read_drift(connection)
+    assert drift is not None
+    return fetch_drift(drift, url)
 
 
 @pytest.mark.parametrize(
-    ("held", "words"),
+    ("stored", "text"),
     [
-        (499, "1 more than the 499 here that are not withdrawn"),
-        (500, "as many as here"),
-        (502, "2 fewer than the 502 here that are not withdrawn"),
+        (499, "1 more than this database (499 excluding withdrawn)"),
+        (500, "the same number as this database"),
+        (502, "2 fewer than this database (502 excluding withdrawn)"),
     ],
 )
-def test_all_that_cfpb_has(path: Path, api_url: str, held: int, words: str) -> None:
-    """A database of all complaints is held against CFPB's count of all, but for withdrawn ones."""
-    load_file(path, *complaints(*range(held + 1)), as_of=JANUARY)
-    load_file(path, *complaints(*range(held)), as_of=MARCH)
+def test_all_complaints(path: Path, api_url: str, stored: int, text: str) -> None:
+    """After a daily file, the complaints not withdrawn are compared with CFPB's count of all."""
+    load_file(path, *complaints(*range(stored + 1)), as_of=JANUARY)
+    load_file(path, *complaints(*range(stored)), as_of=MARCH)
 
     drift = drift_of(path, api_url)
 
-    assert (drift.counted, drift.known) == (500, held)
-    assert str(drift) == f"500 complaints, {words}"
+    assert (drift.current, drift.baseline) == (500, stored)
+    assert str(drift) == f"500 complaints, {text}"
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "filters",
     [
         {},
         {"since": MIDDLE},
         {"until": MIDDLE},
         {"since": FIRST, "until": LAST},
         {"state": ["CA", "TX"]},
-        {"company": [HELD[0].company, HELD[7].company]},
-        {"product": [HELD[0].product]},
-        {"product": [f"{HELD[0].product}•{HELD[0].sub_product}", "Mortgage"]},
-        {"product": [HELD[0].product, f"{HELD[0].product}•{HELD[0].sub_product}"]},
-        {"issue": [f"{HELD[1].issue}•{HELD[1].sub_issue}", HELD[2].issue]},
-        {"since": MIDDLE, "state": ["CA", "FL"], "product": [HELD[0].product]},
+        {"company": [STORED[0].company, STORED[7].company]},
+        {"product": [STORED[0].product]},
+        {"product": [f"{STORED[0].product}•{STORED[0].sub_product}", "Mortgage"]},
+        {"product": [STORED[0].product, f"{STORED[0].product}•{STORED[0].sub_product}"]},
+        {"issue": [f"{STORED[1].issue}•{STORED[1].sub_issue}", STORED[2].issue]},
+        {"since": MIDDLE, "state": ["CA", "FL"], "product": [STORED[0].product]},
     ],
     ids=str,
 )
-def test_a_partial_pull(path: Path, api_url: str, asked: dict[str, Any]) -> None:
-    """What is here is counted as CFPB does: of the same complaints both have as many."""
-    load(path, part(*HELD, matching=1), query=json.dumps(asked))
-    # An update asks for some days of it only, and is not what the database is of.
-    load(path, part(matching=1), query=json.dumps(asked | {"since": LAST}), updates=1)
+def test_a_query(path: Path, api_url: str, filters: dict[str, Any]) -> None:
+    """Stored complaints are counted as CFPB counts: both have the same number."""
+    load(path, part(*STORED, matching=1), query=json.dumps(filters))
+    # An update covers only its newest days, so the count is of the load that it updates.
+    load(path, part(matching=1), query=json.dumps(filters | {"since": LAST}), updates_load_id=1)
 
     drift = drift_of(path, api_url)
 
-    assert drift.query == asked
-    assert drift.counted == drift.known
-    assert drift.known > 0
-    assert str(drift).endswith(", as many as here")
+    assert json.loads(json.dumps(drift.query)) == filters
+    assert drift.current == drift.baseline
+    assert drift.baseline > 0
+    assert str(drift).endswith(", the same number as this database")
 
 
-@pytest.mark.parametrize("asked", [{"state": ["CA"], "limit": 1}, {"search": "theft"}])
-def test_what_cannot_be_counted_here(path: Path, api_url: str, asked: dict[str, Any]) -> None:
-    """What words match, or was beyond the newest, is held against what it was when asked."""
-    load(path, part(complaint(1), matching=1), query=json.dumps(asked))
+@pytest.mark.parametrize(
+    ("filters", "limit"), [({"state": ["CA"], "limit": 1}, 1), ({"search": "theft"}, None)]
+)
+def test_what_the_database_cannot_count(
+    path: Path, api_url: str, filters: dict[str, Any], limit: int | None
+) -> None:
+    """For search words and newest-N loads, CFPB's count is compared with its count in the load."""
+    load(path, part(complaint(1), matching=1), query=json.dumps(filters), limit=limit)
 
     drift = drift_of(path, api_url)
 
-    assert (drift.known, drift.load_id) == (1, 1)
+    assert (drift.baseline, drift.load_id) == (1, 1)
     assert "limit" not in drift.query
-    assert str(drift).endswith(" than when load 1 asked")
+    assert str(drift).endswith(" than in load 1")
 
 
-def test_nothing_to_hold_it_against(path: Path) -> None:
-    """Of the archive CFPB's API has no count."""
+def test_nothing_to_compare(path: Path) -> None:
+    """CFPB's API has no count of the archive."""
     load_file(path, complaint(1, complaint_what_happened="Why"), kind="archive")
 
     with closing(connect(path)) as connection:
-        assert known_count(connection)[1] is None
+        assert read_drift(connection) is None

@@ -1,4 +1,4 @@
-"""The page of charts: what it counts, that it is safe, and that a browser shows it alone."""
+"""The report: its numbers, its safety, and how a browser shows it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from cfpb_etl.cli.main import main
 from cfpb_etl.fetch.errors import NotWritableFileError
 from cfpb_etl.show.report import write_report
-from support.browser import needs_browser, shown
+from support.browser import needs_browser, render
 from support.loads import JANUARY, MARCH, complaint, complaints, load, load_file, part, query
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ MORTGAGE = {"product": "Mortgage", "company": "A", "state": "CA", "timely": "Yes
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """Return where a page may be written."""
+    """Return a path for the page."""
     return tmp_path / "report.html"
 
 
 @pytest.fixture
 def filled(path: Path) -> Path:
-    """Return a database of two loads, after which one complaint has changed and one is gone."""
+    """Return a database after two loads: one complaint has changed and one is withdrawn."""
     many = complaints(*range(2, 300), date_received="2026-01-03", **MORTGAGE)
     first = complaint(
         1, date_received="2025-12-31", company="B", timely="No", product="Payday loan"
@@ -42,20 +42,20 @@ def filled(path: Path) -> Path:
     return path
 
 
-def drawings(page: Path) -> dict[str, Any]:
-    """Return the charts of a page, each as it is told to Vega."""
+def specifications(page: Path) -> dict[str, Any]:
+    """Return the charts of a page as Vega-Lite specifications."""
     found = re.search(r'id="charts">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
     assert found
     return dict(json.loads(found[1]))
 
 
 def charts(page: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return what each chart of a page draws."""
-    return {name: chart["data"]["values"] for name, chart in drawings(page).items()}
+    """Return the values of each chart of a page."""
+    return {name: chart["data"]["values"] for name, chart in specifications(page).items()}
 
 
-def test_what_it_counts(filled: Path, page: Path) -> None:
-    """Every chart has the numbers of the database, products by the names of today."""
+def test_the_charts(filled: Path, page: Path) -> None:
+    """Every chart has the numbers of the database, and products have today's names."""
     write_report(filled, page)
 
     drawn = charts(page)
@@ -69,21 +69,21 @@ def test_what_it_counts(filled: Path, page: Path) -> None:
         {"name": "B", "complaints": 1, "label": "1 · 0.0 % timely"},
     ]
     assert drawn["states"] == [{"name": "CA", "complaints": 298, "label": "298 · 99.7 %"}]
-    assert drawn["answers"] == [
-        {"name": "Nothing told", "complaints": 298, "label": "298 · 99.7 %"},
+    assert drawn["responses"] == [
+        {"name": "No response recorded", "complaints": 298, "label": "298 · 99.7 %"},
         {"name": "Closed", "complaints": 1, "label": "1 · 0.3 %"},
     ]
 
 
-def test_what_it_says(filled: Path, page: Path) -> None:
-    """Days, totals, the caveat and what changed lately stand in the text."""
+def test_the_text(filled: Path, page: Path) -> None:
+    """The text has the days, totals, the caveat and recent changes."""
     write_report(filled, page)
 
     text = page.read_text("utf-8")
     assert f"Received 2025-12-31 to 2026-01-03, as of {MARCH}" in text
     assert "<dt>withdrawn by CFPB</dt><dd>1</dd>" in text
     assert "Unverified complaints, not scaled by size." in text
-    changes = text[text.index("What changed lately") :]
+    changes = text[text.index("Recent changes") :]
     assert "<tr><td>withdrawn by CFPB</td><td>no</td><td>yes</td>" in changes
     months = text[text.index("Complaints by month") : text.index("Companies with")]
     assert '<th class="number">Mortgage</th>' in months
@@ -92,25 +92,25 @@ def test_what_it_says(filled: Path, page: Path) -> None:
     assert "<tr><td>company_response</td><td></td><td>Closed</td>" in changes
 
 
-def test_small_products_are_one(path: Path, page: Path) -> None:
-    """The seven largest products have colours of their own, the others share one."""
-    filed = [
+def test_small_products_share_a_colour(path: Path, page: Path) -> None:
+    """The seven largest products have a colour each; all others share one."""
+    stored = [
         complaint(10 * product + number, date_received="2026-01-01", product=f"Product {product}")
         for product in range(10)
         for number in range(product + 1)
     ]
-    load_file(path, *filed)
+    load_file(path, *stored)
 
     write_report(path, page)
 
     months = {each["product"]: each["complaints"] for each in charts(page)["months"]}
     assert len(months) == 8
     assert months["All other products"] == 1 + 2 + 3
-    assert sum(months.values()) == len(filed)
+    assert sum(months.values()) == len(stored)
 
 
-def test_what_a_company_is_called_does_no_harm(path: Path, page: Path) -> None:
-    """No text of a complaint is taken for a part of the page."""
+def test_text_is_escaped(path: Path, page: Path) -> None:
+    """No text of a complaint becomes markup or script."""
     name = "</script><script>alert(1)</script>&<b>"
     load_file(path, complaint(1, company=name, state=name, product=name, company_response=name))
 
@@ -123,42 +123,42 @@ def test_what_a_company_is_called_does_no_harm(path: Path, page: Path) -> None:
     assert charts(page)["companies"][0]["name"] == name
 
 
-def test_sample_and_emptiness_are_told(path: Path, page: Path) -> None:
-    """Made-up complaints are called so, and a database without any has a page too."""
+def test_sample_and_empty_database(path: Path, page: Path) -> None:
+    """The sample is called made up, and a database without complaints has a page too."""
     load(path, part(), kind="sample")
     write_report(path, page)
-    assert "holds no complaints yet" in page.read_text("utf-8")
+    assert "contains no complaints yet" in page.read_text("utf-8")
     assert charts(page) == {}
 
     load(path, part(complaint(1, date_received="2026-01-01")), kind="sample")
     write_report(path, page)
     text = page.read_text("utf-8")
     assert "<h1>Made-up consumer complaints</h1>" in text
-    assert "Made-up complaints, for trying cfpb-etl out." in text
+    assert "Made-up complaints, for trying out cfpb-etl." in text
     assert "public domain" not in text
 
 
-def test_of_a_part_it_says_of_which(path: Path, page: Path) -> None:
-    """Who reads the numbers of a partial pull is told that they are of no more than that."""
+def test_a_partial_database(path: Path, page: Path) -> None:
+    """The report says that the database has only some complaints, and which."""
     load(path, part(complaint(1), as_of=JANUARY), query='{"state": ["CA"]}')
-    load(path, part(complaint(2), as_of=None), query='{"limit": 1000}')
+    load(path, part(complaint(2), as_of=None), query='{"limit": 1000}', limit=1000)
 
     write_report(path, page)
 
     text = page.read_text("utf-8")
-    assert "A part of CFPB&#x27;s complaints." in text
-    assert "what was asked for: the newest 1,000; state CA. Counts are of these." in text
-    assert f"<p>As of {JANUARY}</p>" in text  # no day is known of these complaints
+    assert "Only a selection of complaints." in text
+    assert "only these: the newest 1,000; state CA. Counts cover nothing else." in text
+    assert f"<p>As of {JANUARY}</p>" in text  # these complaints have no date
 
-    load(path, part(complaint(3, date_received="2026-01-01")), query='{"limit": 1000}')
+    load(path, part(complaint(3, date_received="2026-01-01")), query='{"limit": 1000}', limit=1000)
     write_report(path, page)
-    assert "Left out: 2 without a day." in page.read_text("utf-8")
+    assert "Not shown: 2 without a date." in page.read_text("utf-8")
 
 
-def test_timely_is_of_what_cfpb_tells(path: Path, page: Path) -> None:
-    """Of a complaint whose company's time CFPB does not tell, nothing is said."""
-    one = complaint(1, company="A", timely="Yes")
-    load_file(path, one, complaint(2, company="A"), complaint(3, company="B"))
+def test_timely_of_known_values(path: Path, page: Path) -> None:
+    """Complaints without the flag do not count for the share."""
+    first = complaint(1, company="A", timely="Yes")
+    load_file(path, first, complaint(2, company="A"), complaint(3, company="B"))
 
     write_report(path, page)
 
@@ -166,21 +166,21 @@ def test_timely_is_of_what_cfpb_tells(path: Path, page: Path) -> None:
     assert labels == {"A": "2 · 100.0 % timely", "B": "1"}
 
 
-def test_a_small_share_is_not_none(path: Path, page: Path) -> None:
-    """What is less than a tenth of a percent does not read as nothing."""
+def test_a_small_share(path: Path, page: Path) -> None:
+    """A share below a tenth of a percent is not shown as zero."""
     many = complaints(*range(2, 2_500), company_response="Closed")
     load_file(path, complaint(1, company_response="Untimely response"), *many)
 
     write_report(path, page)
 
-    assert [each["label"] for each in charts(page)["answers"]] == [
+    assert [each["label"] for each in charts(page)["responses"]] == [
         "2,498 · 100.0 %",
         "1 · < 0.1 %",
     ]
 
 
-def test_a_day_that_is_none(path: Path, page: Path) -> None:
-    """Written by hand, it is left out of the months, and told."""
+def test_an_invalid_date(path: Path, page: Path) -> None:
+    """A complaint with an invalid date is not in the chart, and the text says that."""
     load_file(path, complaint(1, date_received="2026-01-01"), complaint(2))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE complaint SET date_received = 'n/a' WHERE complaint_id = 2")
@@ -189,25 +189,25 @@ def test_a_day_that_is_none(path: Path, page: Path) -> None:
     write_report(path, page)
 
     assert [each["month"] for each in charts(page)["months"]] == ["2026-01"]
-    assert "Left out: 1 without a day." in page.read_text("utf-8")
+    assert "Not shown: 1 without a date." in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("months", [3, 30])
-def test_every_month_has_its_place(path: Path, page: Path, months: int) -> None:
-    """Also one without complaints; of many months the years are named."""
+def test_the_axis_has_every_month(path: Path, page: Path, months: int) -> None:
+    """Months without complaints have a place too; with many months, years are named."""
     last = f"{2024 + (months - 1) // 12}-{(months - 1) % 12 + 1:02}-15"
     load_file(path, complaint(1, date_received="2024-01-31"), complaint(2, date_received=last))
 
     write_report(path, page)
 
-    axis = drawings(page)["months"]["encoding"]["x"]
+    axis = specifications(page)["months"]["encoding"]["x"]
     assert len(axis["scale"]["domain"]) == months
     assert axis["scale"]["domain"][:2] == ["2024-01", "2024-02"]
     assert len(axis["axis"]["values"]) == 3
 
 
 def test_reading_changes_nothing(filled: Path, page: Path) -> None:
-    """The database is as it was."""
+    """The report does not change the database."""
     before = query(filled, "SELECT * FROM complaint"), query(filled, "SELECT * FROM load")
 
     write_report(filled, page)
@@ -216,7 +216,7 @@ def test_reading_changes_nothing(filled: Path, page: Path) -> None:
 
 
 def test_a_page_that_cannot_be_written(filled: Path, tmp_path: Path) -> None:
-    """That is told by name, and nothing of it is left behind."""
+    """An error of its own is raised, and no file is left behind."""
     before = set(tmp_path.iterdir())
 
     with pytest.raises(NotWritableFileError):
@@ -226,7 +226,7 @@ def test_a_page_that_cannot_be_written(filled: Path, tmp_path: Path) -> None:
 
 
 def test_the_page_is_not_the_database(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody loses a database to a report of it, by whatever name."""
+    """A report never overwrites its database, also by another name."""
     database = filled.rename(filled.with_suffix(".html"))
     alias = filled.with_name("alias.html")
     alias.symlink_to(database)
@@ -241,7 +241,7 @@ def test_the_page_is_not_the_database(filled: Path, capsys: pytest.CaptureFixtur
 
 
 def test_the_command(filled: Path, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It writes the page and prints where."""
+    """It writes the page and prints its path."""
     with pytest.raises(SystemExit, match="0"):
         main(["report", str(page), "--database", str(filled)])
 
@@ -254,7 +254,7 @@ def test_the_command(filled: Path, page: Path, capsys: pytest.CaptureFixture[str
     [("report", "altair"), ("report", "vl_convert"), ("browse", "datasette")],
 )
 def test_without_the_extra(filled: Path, command: str, package: str) -> None:
-    """Where the extra is not installed, one line says which it is."""
+    """Without the extra, one line says how to install it."""
     code = (
         f"import sys; sys.modules[{package!r}] = None; from cfpb_etl.cli.main import main;"
         f" main([{command!r}, '--database', {str(filled)!r}])"
@@ -270,15 +270,15 @@ def test_without_the_extra(filled: Path, command: str, package: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1000])
 def test_a_browser_shows_it(filled: Path, page: Path, tmp_path: Path, width: int) -> None:
-    """On a screen and on a phone every chart is drawn, and nothing is complained of."""
+    """On a screen and on a phone every chart is drawn, and the console is empty."""
     write_report(filled, page)
 
-    text, console = shown(page.as_uri(), tmp_path, width)
+    html, console = render(page.as_uri(), tmp_path, width)
 
     assert console == []
-    assert len(re.findall('<svg[^>]* class="marks"', text)) == 4
-    for words in ("298 · 100.0 % timely", "Dec 2025", "CA", "298 · 99.7 %"):
-        assert f">{words}</text>" in text
-    assert "</i>Mortgage</span>" in text
-    assert page.read_text("utf-8").count("Charts need a browser") == 4  # until they are drawn
-    assert "Charts need a browser" not in text
+    assert len(re.findall('<svg[^>]* class="marks"', html)) == 4
+    for text in ("298 · 100.0 % timely", "Dec 2025", "CA", "298 · 99.7 %"):
+        assert f">{text}</text>" in html
+    assert "</i>Mortgage</span>" in html
+    assert page.read_text("utf-8").count("Charts need JavaScript") == 4  # until they are drawn
+    assert "Charts need JavaScript" not in html

@@ -1,4 +1,4 @@
-"""A page as a browser has it: what it shows, and what it complains of."""
+"""A page in Chromium: its document after the scripts have run, and its console."""
 
 from __future__ import annotations
 
@@ -12,36 +12,50 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-needs_browser = pytest.mark.skipif(
-    not shutil.which("chromium"), reason="no chromium to look at the page with"
-)
+needs_browser = pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
 
 
-class Shown(NamedTuple):
-    """A page, when its scripts have run.
+class RenderedPage(NamedTuple):
+    """A page after its scripts have run.
 
     Attributes:
-        text: The document as it is then.
-        console: What was said on the console, an entry a line.
+        html: The document.
+        console: The lines of the browser's console.
     """
 
-    text: str
+    html: str
     console: list[str]
 
 
-def shown(url: str, folder: Path, width: int = 1000) -> Shown:
-    """Open a page in Chromium."""
+def render(url: str, folder: Path, width: int = 1000) -> RenderedPage:
+    """Open a page in Chromium.
+
+    Args:
+        url: The page.
+        folder: Where the browser may keep its profile.
+        width: The width of the window in pixels.
+    """
     browser = subprocess.run(
         [
-            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *("--virtual-time-budget=10000", "--enable-logging=stderr", "--v=0"),
-            *(f"--user-data-dir={folder / 'browser'}", f"--window-size={width},1200"),
-            *("--dump-dom", url),
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--virtual-time-budget=10000",
+            "--enable-logging=stderr",
+            "--v=0",
+            f"--user-data-dir={folder / 'browser'}",
+            f"--window-size={width},1200",
+            "--dump-dom",
+            url,
         ],
         capture_output=True,
         text=True,
         check=True,
         timeout=120,
     )
-    return Shown(browser.stdout, re.findall(r"CONSOLE.*", browser.stderr))
+    return RenderedPage(browser.stdout, re.findall(r"CONSOLE.*", browser.stderr))

@@ -72,7 +72,7 @@ def status(
     from cfpb_etl.show.status import get_status
 
     shown = get_status(database, api_url or os.environ.get("CFPB_ETL_API_URL") or None)
-    _print(shown.as_json() if as_json else str(shown))
+    _print(shown.to_json() if as_json else str(shown))
     return ExitCode.DONE
 
 

@@ -1,1 +1,1 @@
-"""What a database holds, for people."""
+"""Show: the contents of a database as text, charts and web pages."""

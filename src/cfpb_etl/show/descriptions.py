@@ -1,52 +1,42 @@
-"""What each table, view and column holds, as the comments of the schema itself say."""
+"""What each table, view and column contains, from the comments in the schema."""
 
 from __future__ import annotations
 
 import re
-import sqlite3
-from contextlib import closing
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from cfpb_etl.store.tables import MIGRATIONS
+if TYPE_CHECKING:
+    import sqlite3
 
-# Behind a column of a table, or in a view behind what is selected; and of a column added later.
-_COMMENTED = re.compile(r"^ *(?P<before>\S.*?) *-- *(?P<words>.+)$", re.MULTILINE)
-_ADDED = re.compile(r"(?P<name>\w+) [A-Z][^,/]*/\* (?P<words>.*?) \*/")
+_COMMENTED = re.compile(r"^ *(?P<code>\S.*?) *-- *(?P<comment>.+)$", re.MULTILINE)
 
 
 class Description(NamedTuple):
-    """What a table or a view holds.
+    """What a table or a view contains.
 
     Attributes:
-        words: What a row of it is.
-        columns: What each column holds, by its name.
+        text: What one row is.
+        columns: What each column contains, by its name.
     """
 
-    words: str
+    text: str
     columns: dict[str, str]
 
 
-def descriptions() -> dict[str, Description]:
-    """Return what the tables and views of the newest schema hold, by their names.
+def read_descriptions(connection: sqlite3.Connection) -> dict[str, Description]:
+    """Return what each commented table and view of a database contains, by its name.
 
-    The database that is read may be older: its comments are those of the version that made it.
+    SQLite keeps the comments within a statement. The first one describes the table; each further
+    one describes the column that its line defines: the first word in a table, the last in a view.
     """
-    with closing(sqlite3.connect(":memory:")) as connection:
-        for migrate in MIGRATIONS:
-            migrate(connection)
-        made = connection.execute(
-            "SELECT name, sql FROM sqlite_schema"
-            " WHERE type IN ('table', 'view') AND sql LIKE 'CREATE %' AND INSTR(sql, '--')"
-        ).fetchall()
-    return {name: _described(sql) for name, sql in made}
-
-
-def _described(sql: str) -> Description:
-    head, *rows = _COMMENTED.finditer(sql)
-    is_view = head["before"].startswith("CREATE VIEW")
-    columns = {}
-    for row in rows:
-        names = re.findall(r"\w+", row["before"])
-        columns[names[-1 if is_view else 0]] = row["words"]
-    columns |= {row["name"]: row["words"] for row in _ADDED.finditer(sql)}
-    return Description(head["words"], columns)
+    statements = connection.execute(
+        "SELECT name, sql, type = 'view' FROM sqlite_schema"
+        " WHERE type IN ('table', 'view') AND INSTR(sql, '--')"
+    )
+    descriptions = {}
+    for name, sql, is_view in statements:
+        lines = [(re.findall(r"\w+", code), text) for code, text in _COMMENTED.findall(sql)]
+        columns = {words[-1 if is_view else 0]: text for words, text in lines[1:] if words}
+        if lines:
+            descriptions[name] = Description(lines[0][1], columns)
+    return descriptions

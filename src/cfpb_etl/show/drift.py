@@ -1,4 +1,4 @@
-"""How far CFPB has moved on: its own count beside what the database holds."""
+"""How far CFPB is ahead: its current count beside the count in the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.search_api import SEARCH_URL, fetch_count
 from cfpb_etl.model.query import Query
-from cfpb_etl.store.merge import is_mirrored
+from cfpb_etl.store.merge import is_everything_loaded
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,66 +17,77 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drift:
-    """CFPB's own count, beside the database's.
+    """CFPB's current count of a query, beside an earlier count.
 
     Attributes:
-        query: What is counted, as a load records it; empty for all complaints.
-        known: How many the database holds that CFPB still has. Where it cannot tell, of a search
-            for words or of the newest only: how many CFPB counted when it was asked.
-        load_id: The load that asked then, or None.
-        counted: How many CFPB counts now, or None where it could not be asked.
-        failure: Why it could not, or None.
+        address: The search API.
+        query: The query as a load records it; empty for all complaints.
+        baseline: How many matching complaints the database has, without withdrawn ones. For search
+            words and newest-N loads, which the database cannot count: CFPB's count in that load.
+        load_id: That load, or None.
+        current: CFPB's current count, or None if CFPB could not be asked.
+        failure: Why CFPB could not be asked, or None.
     """
 
+    address: str
     query: dict[str, Any]
-    known: int
+    baseline: int
     load_id: int | None = None
-    counted: int | None = None
+    current: int | None = None
     failure: str | None = None
 
     def __str__(self) -> str:
-        if self.counted is None:
-            return f"unknown; {self.failure}"
-        query = str(Query.from_dict(self.query))
-        what = f"match {query}" if query else "complaints"
-        moved = self.counted - self.known
-        than = f"{abs(moved):,} {'more' if moved > 0 else 'fewer'} than" if moved else "as many as"
-        if self.load_id is not None:
-            where = f"when load {self.load_id} asked"
-        else:
-            where = f"the {self.known:,} here that are not withdrawn" if moved else "here"
-        return f"{self.counted:,} {what}, {than} {where}"
+        if self.current is None:
+            return f"unknown: {self.failure}"
+        query = Query.from_dict(self.query)
+        moved = self.current - self.baseline
+        difference = f"{abs(moved):,} {'more' if moved > 0 else 'fewer'} than"
+        other = f"in load {self.load_id}"
+        if self.load_id is None:
+            other = f"this database{f' ({self.baseline:,} excluding withdrawn)' if moved else ''}"
+        return (
+            f"{self.current:,} {f'match {query}' if query else 'complaints'},"
+            f" {difference if moved else 'the same number as'} {other}"
+        )
 
 
-def known_count(connection: sqlite3.Connection) -> tuple[str, Drift | None]:
-    """Return what CFPB can count that the database knows too, and where CFPB was asked.
+def read_drift(connection: sqlite3.Connection) -> Drift | None:
+    """Return what CFPB can count, with the count in the database; None if there is nothing.
 
-    That is all complaints where the daily file was loaded, else what the newest complete load of
-    the search API asked for that was no update.
+    That is all complaints if the daily file was loaded; otherwise the query of the newest complete
+    load from the search API that is not an update.
     """
-    if is_mirrored(connection):
-        return SEARCH_URL, Drift({}, _held(connection, Query()))
-    asked = connection.execute(
-        "SELECT load_id, address, query, matching FROM load WHERE source = 'api'"
-        " AND outcome = 'complete' AND matching IS NOT NULL AND updates IS NULL"
+    if is_everything_loaded(connection):
+        return Drift(SEARCH_URL, {}, _count_stored(connection, Query()))
+    load = connection.execute(
+        "SELECT load_id, address, query, row_limit, matching FROM load WHERE source = 'api'"
+        " AND outcome = 'complete' AND matching IS NOT NULL AND updates_load_id IS NULL"
         " ORDER BY load_id DESC LIMIT 1"
     ).fetchone()
-    if asked is None:
-        return SEARCH_URL, None
-    load_id, address, described, matching = asked
-    described = json.loads(described)
-    if described.pop("limit", None) is not None or "search" in described:
-        return address, Drift(described, matching, load_id)
-    return address, Drift(described, _held(connection, Query.from_dict(described)))
+    if load is None:
+        return None
+    load_id, address, query_json, limit, matching = load
+    query = parse_query(query_json)
+    if limit is not None or query.search is not None:
+        return Drift(address, query.to_dict(), matching, load_id)
+    return Drift(address, query.to_dict(), _count_stored(connection, query))
 
 
-def _held(connection: sqlite3.Connection, query: Query) -> int:
-    """Return how many complaints match a query, but for its words, and are not withdrawn."""
-    conditions, values = ["withdrawn_on IS NULL"], []
-    for day, compared in ((query.since, ">="), (query.until, "<=")):
-        if day is not None:
-            conditions.append(f"date_received {compared} ?")
-            values.append(day)
+def parse_query(query_json: str) -> Query:
+    """Return the query that a load records; a limit is in the column `row_limit` too."""
+    filters = json.loads(query_json)
+    filters.pop("limit", None)
+    return Query.from_dict(filters)
+
+
+def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
+    """Return how many stored complaints match a query without search words, and are not withdrawn.
+
+    Product and issue filters match as at CFPB (docs/facts.md, "Product and issue filters").
+    """
+    days = {"date_received >= ?": query.since, "date_received <= ?": query.until}
+    conditions = [condition for condition, day in days.items() if day is not None]
+    values = [day for day in days.values() if day is not None]
     for columns, wanted in (
         (("state",), query.state),
         (("company",), query.company),
@@ -86,28 +97,28 @@ def _held(connection: sqlite3.Connection, query: Query) -> int:
         matches = []
         for each in wanted:
             if any(other.startswith(f"{each}•") for other in wanted):
-                continue  # CFPB narrows to the part (CCDB_API.md section 3)
-            levels = each.split("•") if len(columns) > 1 else [each]
-            pairs = zip(columns, levels, strict=False)
-            matches.append(" AND ".join(f"{column} = ?" for column, _ in pairs))
-            values.extend(levels)
+                continue  # CFPB narrows the search to the sub-product
+            levels = each.split("•", len(columns) - 1)
+            values += levels
+            matches.append(" AND ".join(f"{column} = ?" for column in columns[: len(levels)]))
         if matches:
             conditions.append(f"({' OR '.join(matches)})")
-    if len(conditions) == 1:
-        # One end of an index each, where both in one would read every complaint.
+    if conditions:
+        conditions.append("withdrawn_on IS NULL")
+        sql = f"SELECT COUNT(*) FROM complaint WHERE {' AND '.join(conditions)}"  # noqa: S608 - fixed names
+    else:
+        # An index serves each of two counts; a single one would read every complaint.
         sql = (
             "SELECT (SELECT COUNT(*) FROM complaint)"
             " - (SELECT COUNT(*) FROM complaint WHERE withdrawn_on IS NOT NULL)"
         )
-    else:
-        sql = f"SELECT COUNT(*) FROM complaint WHERE {' AND '.join(conditions)}"  # noqa: S608 - names of ours
-    (held,) = connection.execute(sql, values).fetchone()
-    return int(held)
+    return int(connection.execute(sql, values).fetchone()[0])
 
 
-def fetch_drift(known: Drift, url: str) -> Drift:
-    """Ask CFPB for its count; that it cannot be asked is part of the answer, not an error."""
+def fetch_drift(drift: Drift, url: str | None = None) -> Drift:
+    """Ask CFPB for its current count; a failure is part of the result, not an error."""
+    drift = replace(drift, address=url or drift.address)
     try:
-        return replace(known, counted=fetch_count(Query.from_dict(known.query), url))
+        return replace(drift, current=fetch_count(Query.from_dict(drift.query), drift.address))
     except CfpbEtlError as error:
-        return replace(known, failure=error.brief)
+        return replace(drift, failure=error.brief)

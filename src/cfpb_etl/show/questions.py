@@ -1,4 +1,4 @@
-"""The questions that people ask first, each with its answer in SQL: the README's five."""
+"""The five questions that people ask first, each with its answer in SQL."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ class Question(NamedTuple):
     """A question and its answer.
 
     Attributes:
-        name: A short name, for an address.
-        words: The question.
-        sql: What answers it.
-        note: What else to know of the answer.
+        name: A short name, for addresses.
+        title: The question.
+        sql: The statement that answers it.
+        caveat: What a reader of the answer must know, or "".
     """
 
     name: str
-    words: str
+    title: str
     sql: str
-    note: str = ""
+    caveat: str = ""
 
 
 QUESTIONS = (
@@ -38,25 +38,26 @@ FROM timeliness_by_company LIMIT 5;""",
     ),
     Question(
         "newest-days",
-        "How many came on each of the newest days?",
+        "How many complaints were received on each of the newest days?",
         """\
 SELECT date_received, COUNT(*) AS complaints
 FROM complaint GROUP BY date_received ORDER BY date_received DESC LIMIT 5;""",
     ),
     Question(
         "identity-theft",
-        "Who writes of identity theft, and in what words?",
+        "Which complaints mention identity theft?",
         """\
 SELECT complaint_id, company, SNIPPET(narrative_search, 0, '', '', '…', 6) AS words
 FROM narrative_search JOIN narratives ON complaint_id = narrative_search.rowid
 WHERE narrative_search MATCH '"identity theft"'
 ORDER BY narrative_search.rowid DESC LIMIT 3;""",
-        "In narratives only. CFPB sends none since September 2026; its archive has earlier ones.",
+        "Only complaints with a narrative can match. CFPB stopped publishing narratives in"
+        " September 2026; its archive has the earlier ones.",
     ),
     Question(
         "loads",
-        "Where do these rows come from, and what became of each load?",
+        "Where did the data come from, and how did each load end?",
         """\
-SELECT load_id, source, as_of, outcome, parts, inserted, updated, unchanged FROM load;""",
+SELECT load_id, source, as_of, outcome, parts, new, changed, unchanged FROM load;""",
     ),
 )

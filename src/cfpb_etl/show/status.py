@@ -1,69 +1,74 @@
-"""What a database holds, how its last loads ended, and how far CFPB has moved on since."""
+"""The contents of a database, how its last loads ended, and how many complaints CFPB has now."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cfpb_etl.model.query import Query
-from cfpb_etl.show.drift import Drift, fetch_drift, known_count
+import humanize
+
+from cfpb_etl.model.load_stats import LoadStats
+from cfpb_etl.model.wording import counts
+from cfpb_etl.show.drift import Drift, fetch_drift, parse_query, read_drift
 from cfpb_etl.store.lock import is_locked
-from cfpb_etl.store.merge import MIRROR, is_mirrored
-from cfpb_etl.store.sqlite_file import opened_for_reading
+from cfpb_etl.store.merge import is_everything_loaded
+from cfpb_etl.store.sqlite_file import open_for_reading
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-_LATELY = timedelta(days=7)
-_MOST_ASKED = 3  # in the words for a person
-_FILES = {MIRROR: "CFPB's daily file", "archive": "CFPB's archive of narratives"}
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_RECENT = timedelta(days=7)
+_MAX_REQUESTS = 3  # of these the text shows; JSON has all
+_FILES = {"bulk": "CFPB's daily file", "archive": "CFPB's archive of narratives"}
 
 
-class Note(NamedTuple):
+class Caveat(NamedTuple):
     """What a reader of the numbers must know.
 
     Attributes:
-        headline: In a few words.
-        words: In a sentence.
+        headline: The caveat in a few words.
+        text: The caveat in a sentence.
     """
 
     headline: str
-    words: str
+    text: str
 
 
-_MADE_UP = Note(
-    "Made-up complaints, for trying cfpb-etl out.",
-    "None of this happened, whichever company it names.",
+_SAMPLE = Caveat(
+    "Made-up complaints, for trying out cfpb-etl.",
+    "None of this happened, even where a real company is named.",
 )
-_UNVERIFIED = Note(
+_UNVERIFIED = Caveat(
     "Unverified complaints, not scaled by size.",
-    "CFPB does not check what consumers tell, and large companies and states naturally have more"
+    "CFPB does not verify what consumers write, and large companies and states naturally have more"
     " complaints than small ones.",
 )
 
 
 @dataclass(frozen=True)
 class LastLoad:
-    """The newest load of one source.
+    """The newest load of one source. Each field is the column of the table `load` of that name.
 
     Attributes:
-        load_id: Its number.
+        load_id: The number of the load.
         source: `api`, `bulk`, `archive` or `sample`.
         outcome: `running`, `complete`, `failed` or `interrupted`.
-        as_of: The day of the source's data, or None where nothing came.
-        started_at: When it began, UTC.
-        ended_at: When it ended, UTC, or None.
-        complaints_read: Complaints that came.
-        inserted: Of these, not known before.
-        updated: Of these, known with other values.
-        unchanged: Of these, known just so.
-        withdrawn: Complaints that its source was first seen not to have any more.
-        failure: What went wrong, in words, or None.
+        as_of: The day of the data, or None if nothing was received.
+        started_at: The start, UTC.
+        ended_at: The end, UTC, or None.
+        failure: What went wrong, or None.
+        rows: Complaints read.
+        new: Complaints read that were not stored before.
+        changed: Complaints read that were stored with other values.
+        unchanged: Complaints read that were stored with equal values.
+        withdrawn: Stored complaints that the source no longer has.
+        skipped: Complaints read that were not stored, because the database is partial.
+        rejected: Rows of files that are not valid complaints.
+        not_applied: Complaints read that differ from the stored ones and were left as they are.
     """
 
     load_id: int
@@ -72,212 +77,203 @@ class LastLoad:
     as_of: str | None
     started_at: str
     ended_at: str | None
-    complaints_read: int
-    inserted: int
-    updated: int
+    failure: str | None
+    rows: int
+    new: int
+    changed: int
     unchanged: int
     withdrawn: int
-    failure: str | None
+    skipped: int
+    rejected: int
+    not_applied: int
+
+    def __str__(self) -> str:
+        """Return how the load ended, in words."""
+        time = (self.ended_at or self.started_at)[:16].replace("T", " ")
+        if not self.ended_at:
+            time = f"since {time}" if self.outcome == "running" else f"(started {time})"
+        text = f"{self.source}, {self.outcome} {time} UTC"
+        if self.as_of:
+            text += f", data of {self.as_of}"
+        if self.rows:
+            stats = LoadStats(
+                rows=self.rows,
+                new=self.new,
+                changed=self.changed,
+                withdrawn=self.withdrawn,
+                skipped=self.skipped,
+                rejected=self.rejected,
+                not_applied=self.not_applied,
+            )
+            text += f": {counts(stats)}"
+        return f"{text}; {' '.join(self.failure.split())}" if self.failure else text
 
 
 @dataclass(frozen=True)
 class Status:
-    """What a database holds.
+    """The contents of a database.
 
     Attributes:
         database: The file.
-        bytes: How large it is, with its log.
-        is_made_up: Whether they are the sample's.
-        as_of: The newest day of a source's data that came, or None.
-        is_everything: Whether it holds all that CFPB's daily file had.
-        asked: What was asked for, in words, the newest first.
-        complaints: How many it holds, withdrawn ones too.
+        bytes: The size of the file, with its write-ahead log.
+        is_sample: Whether the complaints are made up.
+        as_of: The newest day of the data of any load, or None.
+        is_everything_loaded: Whether the daily file of all complaints was loaded.
+        requests: What was loaded, in words, the newest first.
+        complaints: The number of complaints, withdrawn ones included.
         oldest: The first day received, `YYYY-MM-DD`, or None.
         newest: The last day received, or None.
-        narratives: How many have what the consumer wrote.
-        withdrawn: How many CFPB has no more.
-        updated_lately: How often a load of the last seven days changed one.
+        narratives: The number of complaints with a narrative.
+        withdrawn: The number of complaints that CFPB no longer has.
+        recently_changed: The number of changes by loads of the last seven days.
         loads: The newest load of each source, and its newest complete one, the newest first.
-        drift: CFPB's own count; None where it was not asked, or has none of what was loaded.
+        drift: How far CFPB is ahead. None if CFPB was not asked or cannot count what was loaded.
     """
 
     database: str
     bytes: int
-    is_made_up: bool
+    is_sample: bool
     as_of: str | None
-    is_everything: bool
-    asked: tuple[str, ...]
+    is_everything_loaded: bool
+    requests: tuple[str, ...]
     complaints: int
     oldest: str | None
     newest: str | None
     narratives: int
     withdrawn: int
-    updated_lately: int
+    recently_changed: int
     loads: tuple[LastLoad, ...]
     drift: Drift | None = None
 
-    def as_json(self) -> str:
-        """Return all of it for a program."""
+    def to_json(self) -> str:
+        """Return all fields as JSON, for programs."""
         return json.dumps(asdict(self), indent=2)
 
     @property
-    def asked_for(self) -> str:
-        """Return what was asked for, in words for a person."""
-        more = len(self.asked) - _MOST_ASKED
-        words = [*self.asked[:_MOST_ASKED], *([f"and {more:,} more"] if more > 0 else ())]
-        return "; ".join(words) + ", made up" * self.is_made_up
+    def request(self) -> str:
+        """Return the newest requests in one line."""
+        more = len(self.requests) - _MAX_REQUESTS
+        shown = [*self.requests[:_MAX_REQUESTS], *([f"and {more:,} more"] if more > 0 else [])]
+        return "; ".join(shown) + (" (made up)" if self.is_sample else "")
 
     @property
     def title(self) -> str:
-        """Return what its complaints are, in a few words."""
-        return f"{'Made-up' if self.is_made_up else 'CFPB'} consumer complaints"
+        """Return what the complaints are, in a few words."""
+        return f"{'Made-up' if self.is_sample else 'CFPB'} consumer complaints"
 
     @property
-    def notes(self) -> Iterator[Note]:
-        """Return what a reader of its numbers must know."""
-        if self.is_made_up:
-            yield _MADE_UP
-            return
-        yield _UNVERIFIED
-        if self.asked and not self.is_everything:
-            yield Note(
-                "A part of CFPB's complaints.",
-                f"The database holds what was asked for: {self.asked_for}. Counts are of these.",
-            )
+    def caveats(self) -> list[Caveat]:
+        """Return what a reader of the numbers must know."""
+        if self.is_sample:
+            return [_SAMPLE]
+        if self.is_everything_loaded or not self.requests:
+            return [_UNVERIFIED]
+        text = f"The database contains only these: {self.request}. Counts cover nothing else."
+        return [_UNVERIFIED, Caveat("Only a selection of complaints.", text)]
 
     def __str__(self) -> str:
-        return "\n".join(
-            f"{label:<11} {_printable(words)}".rstrip() for label, words in self._lines()
-        )
+        return "\n".join(f"{label:<11} {_printable(text)}".rstrip() for label, text in self._lines)
 
+    @property
     def _lines(self) -> Iterator[tuple[str, str]]:
-        yield "database", f"{self.database}, {_size(self.bytes)}"
-        if self.asked:
-            yield "asked for", self.asked_for
+        yield "database", f"{self.database}, {humanize.naturalsize(self.bytes)}"
+        if self.requests:
+            yield "requests", self.request
         days = f", received {self.oldest} to {self.newest}" if self.oldest else ""
         yield "complaints", f"{self.complaints:,}{days}"
         yield "narratives", f"{self.narratives:,}"
         yield "withdrawn", f"{self.withdrawn:,}"
-        yield "updated", f"{self.updated_lately:,} in the last {_LATELY.days} days"
+        yield "changed", f"{self.recently_changed:,} in the last {_RECENT.days} days"
         if self.drift is not None:
             yield "at CFPB", str(self.drift)
         for load in self.loads:
-            yield f"load {load.load_id}", _outcome(load)
+            yield f"load {load.load_id}", str(load)
 
 
-def _printable(words: str) -> str:
-    """Return words without what would steer a terminal: a server or a path may hold such."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
-
-
-def _size(count: float) -> str:
-    for unit in _UNITS[:-1]:
-        if count < 1_000:  # noqa: PLR2004 - of each unit in the next
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1_000
-    return f"{count:,.1f} {_UNITS[-1]}"
-
-
-def _outcome(load: LastLoad) -> str:
-    moment = (load.ended_at or load.started_at)[:16].replace("T", " ")
-    began = "" if load.ended_at else "since " if load.outcome == "running" else "after it began "
-    said = f"{load.source}, {load.outcome} {began}{moment} UTC"
-    if load.as_of:
-        said += f", data of {load.as_of}"
-    if load.complaints_read:
-        said += f": {load.new:,} inserted, {load.changed:,} updated, {load.unchanged:,} unchanged"
-        said += f", {load.withdrawn:,} withdrawn" if load.withdrawn else ""
-    return f"{said}; {' '.join(load.failure.split())}" if load.failure else said
+def _printable(text: str) -> str:
+    """Return a text with its control characters spelled out: they could steer a terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def get_status(database: Path, url: str | None = None) -> Status:
-    """Read what a database holds, and ask CFPB for its own count.
+    """Read the contents of a database, and ask CFPB for its current count.
 
-    That CFPB cannot be asked is part of the answer, not an error.
+    If CFPB cannot be reached, the status says that; it is not an error.
 
     Args:
         database: The SQLite file.
-        url: The search API, where it is not the one that the last load asked.
+        url: The search API to ask; by default the one that the last load asked.
 
     Raises:
-        DatabaseError: One of its subclasses, if the file cannot be read as one of ours.
+        DatabaseError: One of its subclasses, if the file cannot be read as a cfpb-etl database.
     """
-    with opened_for_reading(database) as connection:
-        connection.execute("BEGIN")  # one state, whatever a load does meanwhile
+    with open_for_reading(database) as connection:
+        connection.execute("BEGIN")  # one snapshot, whatever a load does at the same time
         status = read_status(connection, database)
-        address, known = known_count(connection)
-    return status if known is None else replace(status, drift=fetch_drift(known, url or address))
+        drift = read_drift(connection)
+    return status if drift is None else replace(status, drift=fetch_drift(drift, url))
 
 
 def read_status(connection: sqlite3.Connection, database: Path) -> Status:
-    """Read what a database holds."""
-    claimed = is_locked(database)
-    lately = (datetime.now(UTC) - _LATELY).isoformat(timespec="seconds")
-    (updated,) = connection.execute(
-        "SELECT COALESCE(SUM(updated), 0) FROM load WHERE COALESCE(ended_at, started_at) >= ?",
-        (lately,),
-    ).fetchone()
-    (made_up,) = connection.execute(
-        "SELECT EXISTS (SELECT 1 FROM load WHERE source = 'sample' AND complaints_read > 0)"
-    ).fetchone()
+    """Read the contents of a database."""
+
+    def value(sql: str, *parameters: str) -> Any:  # noqa: ANN401 - of the column's type
+        return connection.execute(f"SELECT {sql}", parameters).fetchone()[0]
+
     log = Path(f"{database.resolve()}-wal")
-    names = ", ".join(LastLoad.__dataclass_fields__)
-    loads = connection.execute(
-        f"SELECT {names} FROM load WHERE load_id IN"  # noqa: S608 - names of ours
-        " (SELECT MAX(load_id) FROM load GROUP BY source, outcome = 'complete')"
+    # One query for each figure: SQLite then reads one end of an index instead of all complaints.
+    return Status(
+        loads=_last_loads(connection, database),  # first: it looks at the lock before it reads
+        database=str(database),
+        bytes=sum(each.stat().st_size for each in (database, log) if each.exists()),
+        as_of=value("MAX(as_of) FROM load"),
+        is_sample=bool(value("EXISTS (SELECT 1 FROM load WHERE source = 'sample' AND rows > 0)")),
+        is_everything_loaded=is_everything_loaded(connection),
+        requests=_requests(connection),
+        complaints=value("COUNT(*) FROM complaint"),
+        oldest=value("MIN(date_received) FROM complaint"),
+        newest=value("MAX(date_received) FROM complaint"),
+        narratives=value("COUNT(*) FROM narrative_search_docsize"),
+        withdrawn=value("COUNT(*) FROM complaint WHERE withdrawn_on IS NOT NULL"),
+        recently_changed=value(
+            "COALESCE(SUM(changed), 0) FROM load WHERE COALESCE(ended_at, started_at) >= ?",
+            (datetime.now(UTC) - _RECENT).isoformat(timespec="seconds"),
+        ),
+    )
+
+
+def _last_loads(connection: sqlite3.Connection, database: Path) -> tuple[LastLoad, ...]:
+    was_locked = is_locked(database)
+    rows = connection.execute(
+        f"SELECT {', '.join(each.name for each in fields(LastLoad))} FROM load"  # noqa: S608 - fixed names
+        " WHERE load_id IN (SELECT MAX(load_id) FROM load GROUP BY source, outcome = 'complete')"
         " AND NOT EXISTS (SELECT 1 FROM load AS later WHERE later.source = load.source"
         " AND later.load_id > load.load_id AND later.outcome = 'complete')"
         " ORDER BY load_id DESC"
     )
-    return Status(
-        database=str(database),
-        bytes=sum(each.stat().st_size for each in (database, log) if each.exists()),
-        as_of=connection.execute("SELECT MAX(as_of) FROM load").fetchone()[0],
-        is_made_up=bool(made_up),
-        is_everything=is_mirrored(connection),
-        asked=_asked(connection),
-        **_counts(connection),
-        updated_lately=updated,
-        loads=tuple(_as_it_ended(LastLoad(*row), database, claimed=claimed) for row in loads),
-    )
-
-
-def _as_it_ended(load: LastLoad, database: Path, *, claimed: bool) -> LastLoad:
-    # One that was killed could not write that it ended; the next load will. One that ended, or
-    # began, while this was read had the database before or has it now.
-    if load.outcome == "running" and not claimed and not is_locked(database):
-        return replace(load, outcome="interrupted", failure="ended without a word")
-    return load
-
-
-def _counts(connection: sqlite3.Connection) -> dict[str, Any]:
-    # Each by itself: then SQLite reads one end of an index, and not the complaints.
-    asked = {
-        "complaints": "COUNT(*) FROM complaint",
-        "oldest": "MIN(date_received) FROM complaint",
-        "newest": "MAX(date_received) FROM complaint",
-        "narratives": "COUNT(*) FROM narrative_search_docsize",
-        "withdrawn": "COUNT(*) FROM complaint WHERE withdrawn_on IS NOT NULL",
-    }
-    return {
-        name: connection.execute(f"SELECT {question}").fetchone()[0]
-        for name, question in asked.items()
-    }
-
-
-def _asked(connection: sqlite3.Connection) -> tuple[str, ...]:
-    loads = connection.execute(
-        "SELECT source, query FROM load WHERE complaints_read > 0 AND updates IS NULL"
-        " GROUP BY source, query ORDER BY MAX(load_id) DESC"
-    )
+    loads = tuple(LastLoad(*row) for row in rows)
+    # A load that starts or ends between these lines holds the lock before or after them.
+    if was_locked or is_locked(database):
+        return loads
+    # A load that was killed cannot record its end; the next load does.
     return tuple(
-        dict.fromkeys(_query_in_words(source, json.loads(query)) for source, query in loads)
+        replace(each, outcome="interrupted", failure="the process died")
+        if each.outcome == "running"
+        else each
+        for each in loads
     )
 
 
-def _query_in_words(source: str, asked: dict[str, Any]) -> str:
+def _requests(connection: sqlite3.Connection) -> tuple[str, ...]:
+    loads = connection.execute(
+        "SELECT source, query, row_limit FROM load WHERE rows > 0 AND updates_load_id IS NULL"
+        " GROUP BY source, query, row_limit ORDER BY MAX(load_id) DESC"
+    )
+    return tuple(dict.fromkeys(_request_text(*load) for load in loads))
+
+
+def _request_text(source: str, query_json: str, limit: int | None) -> str:
     if source in _FILES:
         return _FILES[source]
-    limit = asked.pop("limit", None)
-    newest = () if limit is None else (f"the newest {limit:,}",)
-    return ", ".join((*newest, *filter(None, [str(Query.from_dict(asked))]))) or "everything"
+    newest = "" if limit is None else f"the newest {limit:,}"
+    return ", ".join(filter(None, (newest, str(parse_query(query_json))))) or "everything"
