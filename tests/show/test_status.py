@@ -147,7 +147,7 @@ def test_old_changes_are_not_recent(path: Path) -> None:
     assert get_status(path, NO_SERVER).recently_changed == 0
 
 
-# --- CFPB's own count -----------------------------------------------------------------------
+# --- CFPB's current count -------------------------------------------------------------------
 
 
 def test_cfpb_is_unreachable(path: Path) -> None:

@@ -82,7 +82,7 @@ def metadata(status: Status, descriptions: dict[str, Description]) -> dict[str, 
     )
     tables = {}
     for name, each in descriptions.items():
-        text = f"{each.text[:1].upper()}{each.text[1:]}. {hints.get(name, '')}"
+        text = f"{each.text[:1].upper()}{each.text[1:]}. {hints.get(name, '')}".rstrip()
         tables[name] = {"description": text, "columns": each.columns, **_TABLES.get(name, {})}
     queries = {
         each.name: {
