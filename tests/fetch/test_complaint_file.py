@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +17,12 @@ from cfpb_etl.fetch.complaint_file import (
     FilePart,
     downloads_beside,
     fetch_complaint_file,
-    is_address,
-    read_nothing,
+    is_url,
 )
 from cfpb_etl.fetch.errors import NotEnoughSpaceError, UnreadableFileError
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.part import Age, FileVersion
+from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.parse.errors import UnexpectedColumnsError
-from cfpb_etl.store.sqlite_file import connect, ensure_schema
 
 ADDRESS = "https://files.example/ccdb/complaints.csv.zip"
 HEADER = (
@@ -46,10 +44,12 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def as_of(path: Path, known_as_of: str | None = None) -> str:
-    """Return the day that a local file's data are taken to be of."""
+def age_of(path: Path, known_as_of: str | None = None) -> Age:
+    """Return the age of a local file, as it is known once the file is parsed."""
     part = FilePart(str(path), known_as_of)
-    return fetch_complaint_file(part, path.with_name("c.db"), None, {}).info.as_of
+    age = parse_part(fetch_complaint_file(part, path.with_name("c.db"), None, {})).info.age
+    assert age is not None
+    return age
 
 
 # --- parts ----------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def test_an_address_stays_as_it_is() -> None:
 )
 def test_what_is_an_address(place: str, is_one: bool) -> None:  # noqa: FBT001 - a case
     """Only http and https are downloaded."""
-    assert is_address(place) is is_one
+    assert is_url(place) is is_one
     assert FilePart(place).is_remote is is_one
 
 
@@ -136,11 +136,6 @@ def test_a_file_has_no_pages() -> None:
     assert part.first() == part
 
 
-def test_nothing_is_read_of_a_known_file() -> None:
-    """It has every column, and no complaint."""
-    assert [*read_nothing(None, "complaints.csv.zip").complaints] == []
-
-
 # --- the age of a local file ----------------------------------------------------------------
 
 
@@ -149,14 +144,14 @@ def test_a_zip_is_as_old_as_what_is_in_it(tmp_path: Path) -> None:
     path = write_bulk_file(tmp_path, generate_complaints(3), day=date(2025, 3, 14))
     os.utime(path)
 
-    assert as_of(path) == "2025-03-14"
+    assert age_of(path) == Age("2025-03-14", "date in the zip")
 
 
 def test_a_plain_file_is_as_old_as_its_newest_complaint(tmp_path: Path) -> None:
     """Wherever in the file that stands."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02", "2020-05-06", "2020-03-04")
 
-    assert as_of(path) == "2020-05-06"
+    assert age_of(path) == Age("2020-05-06", "newest day received")
 
 
 def test_a_plain_file_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
@@ -164,7 +159,7 @@ def test_a_plain_file_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02", "2999-01-01")
 
     before = today()
-    assert before.isoformat() <= as_of(path) <= today().isoformat()
+    assert before.isoformat() <= age_of(path).as_of <= today().isoformat()
 
 
 def test_a_zip_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
@@ -172,16 +167,17 @@ def test_a_zip_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
     path = write_bulk_file(tmp_path, generate_complaints(3), day=today() + timedelta(3))
 
     before = today()
-    assert before.isoformat() <= as_of(path) <= today().isoformat()
+    assert before.isoformat() <= age_of(path).as_of <= today().isoformat()
 
 
 @pytest.mark.parametrize("days", [(), ("",), ("soon",)])
 def test_a_plain_file_that_tells_no_day_is_of_today(days: tuple[str, ...], tmp_path: Path) -> None:
     """It was made at some time until now."""
     before = today()
-    found = as_of(write_csv(tmp_path / "complaints.csv", *days))
+    found = age_of(write_csv(tmp_path / "complaints.csv", *days))
 
-    assert before.isoformat() <= found <= today().isoformat()
+    assert before.isoformat() <= found.as_of <= today().isoformat()
+    assert found.evidence == "today"
 
 
 def test_a_zip_whose_day_is_none_is_of_today(tmp_path: Path) -> None:
@@ -197,14 +193,14 @@ def test_a_zip_whose_day_is_none_is_of_today(tmp_path: Path) -> None:
     path.write_bytes(content)
 
     before = today()
-    assert before.isoformat() <= as_of(path) <= today().isoformat()
+    assert before.isoformat() <= age_of(path).as_of <= today().isoformat()
 
 
 def test_the_day_that_a_source_knows_counts(tmp_path: Path) -> None:
     """The archive's files are told their day."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
 
-    assert as_of(path, "2019-12-31") == "2019-12-31"
+    assert age_of(path, "2019-12-31") == Age("2019-12-31", "the archive's last month")
 
 
 # --- what comes -----------------------------------------------------------------------------
@@ -216,32 +212,28 @@ def test_a_local_file_is_named_with_its_size_and_day(tmp_path: Path) -> None:
 
     raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, {})
 
-    assert str(raw) == "complaints.csv, 0.0 MB of complaints as of 2020-01-02"
-    assert (raw.rows, raw.info.version, raw.following) == (None, FileVersion(), ())
+    assert str(raw) == f"complaints.csv, {path.stat().st_size} Bytes of complaints"
+    assert (raw.rows, raw.info.version, raw.next_parts) == (None, FileVersion(), ())
+    parsed = parse_part(raw)
+    assert str(parsed) == f"{raw} as of 2020-01-02"
 
 
 def test_what_its_source_knows_goes_with_it(tmp_path: Path) -> None:
     """By the names of `PartInfo`."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
-    info = {"fills_gaps_only": True, "most_withdrawn": 0.5}
+    info = {"fills_gaps_only": True, "max_withdrawn": 0.5}
 
     raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, info)
 
-    assert (raw.info.fills_gaps_only, raw.info.most_withdrawn) == (True, 0.5)
+    assert (raw.info.fills_gaps_only, raw.info.max_withdrawn) == (True, 0.5)
 
 
 def test_a_local_file_stays_when_it_is_stored(tmp_path: Path) -> None:
     """It is the user's."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
-    with closing(connect(tmp_path / "c.db", make=True)) as connection:
-        ensure_schema(connection, tmp_path / "c.db")
     raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, {})
 
-    parsed = raw.parsed()
-    assert [each.complaint_id for each in parsed.complaints()] == [1]
-    parsed.release()
-
-    assert path.exists()
+    assert raw.on_stored is None
 
 
 @pytest.mark.parametrize(
@@ -263,7 +255,7 @@ def test_a_local_file_that_is_none(
         path.write_text(content, "utf-8")
 
     with pytest.raises(error):
-        as_of(path)
+        age_of(path)
 
 
 # --- room -----------------------------------------------------------------------------------
@@ -286,9 +278,9 @@ def test_room_is_needed_for_what_is_to_come_and_twice_the_csv(
     tmp_path: Path, asked: list[Path]
 ) -> None:
     """The database grows by the CSV, and its log by as much."""
-    complaint_file._ensure_room_for(tmp_path / "c.db", 400, 300)
+    complaint_file._ensure_space_for(tmp_path / "c.db", 400, 300)
     with pytest.raises(NotEnoughSpaceError) as caught:
-        complaint_file._ensure_room_for(tmp_path / "c.db", 401, 300)
+        complaint_file._ensure_space_for(tmp_path / "c.db", 401, 300)
 
     assert (caught.value.needed, caught.value.free) == (1_001, 1_000)
     assert asked == [tmp_path, tmp_path]
@@ -299,10 +291,10 @@ def test_what_the_database_has_needs_no_room(tmp_path: Path, asked: list[Path]) 
     database = tmp_path / "c.db"
     database.write_bytes(bytes(5_000))
 
-    complaint_file._ensure_room_for(database, 0, 5_500)
-    complaint_file._ensure_room_for(database, 1_000, 10)
+    complaint_file._ensure_space_for(database, 0, 5_500)
+    complaint_file._ensure_space_for(database, 1_000, 10)
     with pytest.raises(NotEnoughSpaceError):
-        complaint_file._ensure_room_for(database, 0, 5_501)
+        complaint_file._ensure_space_for(database, 0, 5_501)
 
 
 def test_the_room_is_that_of_the_databases_disk(
@@ -311,7 +303,7 @@ def test_the_room_is_that_of_the_databases_disk(
     """Of a database in the current folder too."""
     monkeypatch.chdir(tmp_path)
 
-    complaint_file._ensure_room_for(Path("c.db"), 0, 0)
+    complaint_file._ensure_space_for(Path("c.db"), 0, 0)
 
     assert asked == [tmp_path]
 
@@ -328,7 +320,7 @@ def test_a_zip_to_come_unzips_to_more(
     part = FilePart(f"https://files.example/{name}")
 
     with pytest.raises(NotEnoughSpaceError) as caught:
-        complaint_file._ensure_room(tmp_path / "c.db", part, 100, 50)
+        complaint_file._ensure_space(tmp_path / "c.db", part, 100, 50)
 
     assert caught.value.needed == needed
 
@@ -338,7 +330,7 @@ def test_a_local_file_needs_room_too(tmp_path: Path, asked: list[Path]) -> None:
     path = write_csv(tmp_path / "complaints.csv", *["2020-01-02"] * 100)
 
     with pytest.raises(NotEnoughSpaceError):
-        as_of(path)
+        age_of(path)
 
 
 # --- beside the database --------------------------------------------------------------------
@@ -360,7 +352,7 @@ def test_a_download_lies_beside_the_database(address: str, tmp_path: Path) -> No
     """Whatever its address says, it has a sound name there."""
     database = tmp_path / "complaints.db"
 
-    path = complaint_file._download_of(FilePart(address), database)
+    path = complaint_file._download_path(FilePart(address), database)
 
     path.with_name(f"{path.name}.json.new").write_text("{}")
     assert path.parent == tmp_path
@@ -371,7 +363,7 @@ def test_a_download_lies_beside_the_database(address: str, tmp_path: Path) -> No
 def test_files_of_one_name_lie_apart(tmp_path: Path) -> None:
     """Each address has a place of its own, and always the same."""
     places = [
-        complaint_file._download_of(FilePart(f"https://{host}/x.zip"), tmp_path / "c.db")
+        complaint_file._download_path(FilePart(f"https://{host}/x.zip"), tmp_path / "c.db")
         for host in ("one.example", "two.example", "one.example")
     ]
 
@@ -382,7 +374,7 @@ def test_downloads_are_found_by_their_notes(tmp_path: Path) -> None:
     """Those of another database are another's."""
     database, other = tmp_path / "c.db", tmp_path / "c.db2"
     for one in (database, other):
-        path = complaint_file._download_of(FilePart(ADDRESS), one)
+        path = complaint_file._download_path(FilePart(ADDRESS), one)
         path.with_name(f"{path.name}.json").write_text("{}")
         path.with_name(f"{path.name}.part").write_text("PK")
 
@@ -395,7 +387,7 @@ def test_downloads_are_found_by_their_notes(tmp_path: Path) -> None:
 def test_downloads_beside_a_database_of_an_odd_name(tmp_path: Path) -> None:
     """What a pattern would take for its own is a name here."""
     database = tmp_path / "c[1]*.db"
-    path = complaint_file._download_of(FilePart(ADDRESS), database)
+    path = complaint_file._download_path(FilePart(ADDRESS), database)
     note = path.with_name(f"{path.name}.json")
     note.write_text("{}")
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cfpb_etl.fetch import csv_file as zipped_csv
-from cfpb_etl.fetch.csv_file import is_zip, opened, unzipped_size, verify, zipped_on
+from cfpb_etl.fetch import csv_file
+from cfpb_etl.fetch.csv_file import is_zip, open_csv, unzipped_size, verify, zipped_on
 from cfpb_etl.fetch.errors import FileError, UnreadableFileError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ READERS: list[Callable[[Path], object]] = [zipped_on, unzipped_size, verify]
 
 def text_in(path: Path) -> str:
     """Return all text of a file's CSV."""
-    with opened(path) as (lines, _, _):
+    with open_csv(path) as (lines, _, _):
         return "".join(lines)
 
 
@@ -113,16 +113,16 @@ def test_lines_keep_their_ends(path: Path) -> None:
     """Each line comes with the end that it has, whichever that is."""
     path.write_bytes(b"a\r\nb\nc\rd")
 
-    with opened(path) as (lines, _, _):
+    with open_csv(path) as (lines, _, _):
         assert [*lines] == ["a\r\n", "b\n", "c\r", "d"]
 
 
 def test_a_line_without_an_end_comes_in_pieces(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is one line does not come into memory whole."""
-    monkeypatch.setattr(zipped_csv, "_LONGEST_LINE", 10)
+    monkeypatch.setattr(csv_file, "_MAX_LINE", 10)
     path.write_bytes(b"x" * 25 + b"\ny")
 
-    with opened(path) as (lines, _, _):
+    with open_csv(path) as (lines, _, _):
         assert [*lines] == ["x" * 10, "x" * 10, "xxxxx\n", "y"]
 
 
@@ -147,7 +147,7 @@ def test_the_file_tells_how_far_it_is_read(path: Path, *, zipped: bool) -> None:
     text = b"\n".join(noise[at : at + 80] for at in range(0, len(noise), 80))
     path.write_bytes(zip_of({NAME: text}) if zipped else text)
 
-    with opened(path) as (lines, file, size):
+    with open_csv(path) as (lines, file, size):
         assert size == path.stat().st_size
         next(lines)
         first = file.tell()
@@ -160,7 +160,7 @@ def test_the_file_is_closed_where_nobody_reads_on(path: Path) -> None:
     """Whoever leaves half way leaves no open file."""
     path.write_bytes(zip_of({NAME: TEXT}))
 
-    with opened(path) as (lines, file, _):
+    with open_csv(path) as (lines, file, _):
         next(lines)
 
     assert file.closed
@@ -200,7 +200,7 @@ def test_a_day_that_is_none(path: Path) -> None:
 
 def test_several_files_are_refused(path: Path) -> None:
     """Nobody can know which of two files is meant."""
-    assert refused(path, zip_of({NAME: TEXT, "b.csv": TEXT})).startswith("it holds 2 files")
+    assert refused(path, zip_of({NAME: TEXT, "b.csv": TEXT})).startswith("it contains 2 files")
 
 
 @pytest.mark.parametrize("members", [{}, {"folder/": ""}])
@@ -208,7 +208,7 @@ def test_a_zip_of_no_file_is_refused(path: Path, members: dict[str, str | bytes]
     """An empty zip is one, and has no complaints."""
     content = zip_of(members)
 
-    assert refused(path, content) == "it holds 0 files where one CSV was due"
+    assert refused(path, content) == "it contains 0 files where one CSV was expected"
     assert is_zip(path)
 
 
@@ -217,7 +217,7 @@ def test_another_kind_of_file_is_refused(path: Path, name: str) -> None:
     """What is no CSV by its name is named, without what it could do to a screen."""
     detail = refused(path, zip_of({name: TEXT}))
 
-    assert detail == f"it holds {name!r}, which is no CSV"
+    assert detail == f"it contains {name!r}, which is not a CSV"
     assert detail.isprintable()
 
 
@@ -227,14 +227,14 @@ def test_a_file_without_a_name_is_refused(path: Path) -> None:
         warnings.simplefilter("ignore")
         content = zip_of({"\0": TEXT})
 
-    assert refused(path, content) == "it holds '', which is no CSV"
+    assert refused(path, content) == "it contains '', which is not a CSV"
 
 
 def test_a_name_that_is_no_text_is_refused(path: Path) -> None:
     """A name that says to be UTF-8, and is not, is damage."""
     content = zip_of({"Beschwerden’.csv": TEXT})
 
-    assert "no known kind" in refused(path, content.replace("’".encode(), b"\xff\xff\xff"))
+    assert "of an unknown type" in refused(path, content.replace("’".encode(), b"\xff\xff\xff"))
 
 
 def test_what_unzips_to_far_too_much_is_refused(path: Path) -> None:
@@ -242,7 +242,7 @@ def test_what_unzips_to_far_too_much_is_refused(path: Path) -> None:
     content = zip_of({NAME: b"a" * 2_000_000})
 
     assert refused(path, content) == (
-        "it claims to unzip to 2,000,000 bytes, which no CSV of CFPB's can"
+        "it declares 2,000,000 unzipped bytes, too many for a CSV from CFPB"
     )
 
 
@@ -250,13 +250,13 @@ def test_the_largest_csv(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However large a zip is, what comes out of it has a limit."""
     content = zip_of({NAME: TEXT})
     size = len(TEXT.encode())
-    monkeypatch.setattr(zipped_csv, "LARGEST_CSV", size)
+    monkeypatch.setattr(csv_file, "MAX_CSV", size)
     path.write_bytes(content)
     assert text_in(path) == TEXT
 
-    monkeypatch.setattr(zipped_csv, "LARGEST_CSV", size - 1)
+    monkeypatch.setattr(csv_file, "MAX_CSV", size - 1)
 
-    assert "claims to unzip to" in refused(path, content)
+    assert "unzipped bytes, too many for a CSV" in refused(path, content)
 
 
 def test_a_zip_that_claims_less_than_it_holds(path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_zip_that_claims_less_than_it_holds(path: Path) -> None:
     path.write_bytes(patched(zip_of({NAME: b"a\n" * 50_000}), CENTRAL, 24, "<I", 10))
     came: list[str] = []
 
-    with pytest.raises(UnreadableFileError, match="Bad CRC-32"), opened(path) as (lines, _, _):
+    with pytest.raises(UnreadableFileError, match="Bad CRC-32"), open_csv(path) as (lines, _, _):
         came.extend(lines)
 
     assert len("".join(came)) <= 10
@@ -319,7 +319,7 @@ def test_flags_that_python_does_not_know_are_refused(path: Path, flag: int) -> N
     """A zip of patches, or of another encryption, is of no known kind."""
     content = patched(zip_of({NAME: TEXT}), CENTRAL, 8, "<H", flag)
 
-    assert "of no known kind" in refused(path, patched(content, LOCAL, 6, "<H", flag))
+    assert "of an unknown type" in refused(path, patched(content, LOCAL, 6, "<H", flag))
 
 
 @pytest.mark.parametrize(("signature", "at"), [(END, 16), (END, 12), (CENTRAL, 42)])
@@ -341,7 +341,7 @@ def test_a_flipped_byte_is_found_at_the_end(path: Path) -> None:
     content = zip_of({NAME: TEXT}, zipfile.ZIP_STORED)
     path.write_bytes(content.replace(b"2024-11-06", b"2024-11-07"))
 
-    with pytest.raises(UnreadableFileError, match="Bad CRC-32"), opened(path) as (lines, _, _):
+    with pytest.raises(UnreadableFileError, match="Bad CRC-32"), open_csv(path) as (lines, _, _):
         for _ in lines:
             pass
     with pytest.raises(UnreadableFileError, match="Bad CRC-32"):
@@ -414,5 +414,5 @@ def test_errors_of_who_reads_stay_what_they_are(path: Path) -> None:
     path.write_bytes(zip_of({NAME: TEXT}))
 
     for kind in (BrokenPipeError, RuntimeError, ValueError):
-        with pytest.raises(kind), opened(path):
+        with pytest.raises(kind), open_csv(path):
             raise kind

@@ -120,10 +120,10 @@ def test_pieces_cover_the_rest_of_the_days_once(
     reached: datetime, before: int | None, days: int, size: int, left: int, into: int
 ) -> None:
     """Pieces follow each other day by day from the cursor to the end, and are of like length."""
-    day = watermark.date()
+    day = reached.date()
     since = None if before is None else (day - timedelta(before)).isoformat()
     until = (day + (days - 1) * ONE_DAY).isoformat()
-    after = round(watermark.replace(tzinfo=UTC).timestamp() * 1000), "7"
+    after = round(reached.replace(tzinfo=UTC).timestamp() * 1000), "7"
     page = Page(size, since, until, 4, after, 3 * size, left)
 
     first, *others = pieces = page.split(into)

@@ -17,18 +17,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.responses import RedirectResponse, Response
 
-from cfpb_etl import __version__, errors
+from cfpb_etl import __version__
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
-from cfpb_etl.fetch.http import client as transport
+from cfpb_etl.fetch import errors
+from cfpb_etl.fetch.http import client
 from cfpb_etl.fetch.http import errors as server_errors
 from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.fetch.pages import Page
-from cfpb_etl.fetch.search_api import MAX_CONCURRENCY, SEARCH_URL, SearchApi, read_page
+from cfpb_etl.fetch.search_api import MAX_CONCURRENCY, SEARCH_URL, SearchApi
 from cfpb_etl.model import errors as model_errors
-from cfpb_etl.model.part import PartInfo, RawPart
+from cfpb_etl.model.part import Age, PartInfo, RawPart
 from cfpb_etl.model.query import Query
 from cfpb_etl.model.source import Watermark
 from cfpb_etl.parse import errors as parse_errors
+from cfpb_etl.parse.dispatch import parse_part
 from support import faults
 from support.faults import Delayed, Faulty
 from support.soak import soak
@@ -55,8 +57,8 @@ def walked(source: SearchApi) -> Iterator[RawPart]:
     waiting = deque[Any](source.parts())
     while waiting:
         raw = source.fetch(waiting.popleft())
-        raw.following = source.split(raw, len(waiting))
-        waiting.extendleft(reversed(raw.following))
+        raw.next_parts = source.split(raw, len(waiting))
+        waiting.extendleft(reversed(raw.next_parts))
         yield raw
 
 
@@ -68,7 +70,12 @@ def walk(app: ASGIApp, **asked: Any) -> list[RawPart]:
 
 def ids(pages: list[RawPart]) -> list[int]:
     """Return the ids on pages, in their order."""
-    return [complaint.complaint_id for raw in pages for complaint in raw.parsed().complaints()]
+    return [
+        complaint.complaint_id
+        for raw in pages
+        for batch in parse_part(raw).take_batches()
+        for complaint in batch.complaints
+    ]
 
 
 # --- what is asked --------------------------------------------------------------------------
@@ -142,8 +149,8 @@ def test_a_query_that_matches_nothing_is_an_empty_page(emulator: Emulator) -> No
     (page,) = walk(emulator, query=Query(until="2011-01-01"))
 
     assert (page.rows, page.info.matching, page.info.expected) == (0, 0, 0)
-    assert tuple(page.following) == ()
-    assert page.info.as_of == "2024-11-06"
+    assert tuple(page.next_parts) == ()
+    assert page.info.age == Age("2024-11-06", "_meta.last_indexed", NEWEST_DAY)
 
 
 def test_a_page_says_what_it_is(emulator: Emulator) -> None:
@@ -152,12 +159,12 @@ def test_a_page_says_what_it_is(emulator: Emulator) -> None:
 
     assert str(first) == first.info.name == "…2024-11-05, page 1, 1,000 complaints"
     assert (first.rows, first.info.matching, first.info.expected) == (1_000, 2_500, 2_500)
-    assert (first.info.as_of, first.info.days) == ("2024-11-06", (None, NEWEST_DAY))
+    assert first.info.days == (None, NEWEST_DAY)
     assert first.info.part == Page(1_000, until=NEWEST_DAY)
-    parsed = first.parsed()
+    parsed = parse_part(first)
     assert "complaint_what_happened" in parsed.columns
     assert "consumer_disputed" not in parsed.columns
-    assert parsed.unknown == set()
+    assert parsed.unknown_columns == set()
 
 
 def test_a_page_says_how_far_it_is(emulator: Emulator) -> None:
@@ -165,7 +172,7 @@ def test_a_page_says_how_far_it_is(emulator: Emulator) -> None:
     places = [
         (page.number, page.before_it, page.left)
         for raw in walk(emulator, page_size=500)
-        for page in raw.following
+        for page in raw.next_parts
         if isinstance(page, Page)
     ]
 
@@ -191,7 +198,7 @@ def test_a_page_says_how_long_the_server_took(emulator: Emulator) -> None:
     with serve(emulator) as url:
         source = SearchApi(url=url, limit=10, rate_limit=None)
         began = time.monotonic()
-        source.pace.hold(0.5)
+        source.rate_limiter.pause(0.5)
         seconds = source.fetch(source.parts()[0]).info.seconds
         assert time.monotonic() - began - seconds >= 0.5
 
@@ -328,8 +335,8 @@ def test_the_newest_have_no_last_day(emulator: Emulator) -> None:
 def came(seconds: float, *following: Page) -> RawPart:
     """Make a page that took the server so long."""
     part = Page(100)
-    info = PartInfo(part, "page 1", 0, 0, 0, "", (None, None), proves_absence=True, seconds=seconds)
-    return RawPart([], read_page, info, following)
+    info = PartInfo(part, "page 1", 0, 0, 0, None, proves_absence=True, seconds=seconds)
+    return RawPart([], info, following)
 
 
 LONG_WAY = Page(100, "2024-10-01", "2024-10-31", 2, (1_727_784_000_000, "7"), 100, 9_000)
@@ -378,7 +385,7 @@ def test_what_needs_one_lane_is_not_divided(asked: dict[str, Any]) -> None:
     """The newest are walked back in one window, and a server that does not count is kept to one."""
     raw = came(80, LONG_WAY)
 
-    assert SearchApi(**asked).split(raw, 0) is raw.following
+    assert SearchApi(**asked).split(raw, 0) is raw.next_parts
 
 
 def test_after_the_last_page_there_is_nothing_to_divide() -> None:
@@ -396,7 +403,7 @@ def test_a_walk_goes_on_from_what_is_remembered(emulator: Emulator) -> None:
     with serve(emulator) as url:
         source = SearchApi(url=url, page_size=900, rate_limit=None)
         first, *others = walked(source)
-        (following,) = first.following
+        (following,) = first.next_parts
         again = source.part_from_json(following.to_json())
 
         assert again == following
@@ -417,7 +424,7 @@ FILTERS = Query(
 
 def reached(query: Query, until: str | None = NEWEST_DAY) -> Watermark:
     """Say that load 7 asked this, and how far the database has come since."""
-    return Watermark(7, SearchApi(query).described(), until)
+    return Watermark(7, SearchApi(query).query_json(), until)
 
 
 def test_an_update_repeats_what_was_asked_for_the_newest_days() -> None:
@@ -427,7 +434,7 @@ def test_an_update_repeats_what_was_asked_for_the_newest_days() -> None:
     given_this = source.resume_from(reached(FILTERS))
 
     query = replace(FILTERS, since="2024-09-06")
-    assert given_this == replace(source, query=query, lookback=None, updates=7)
+    assert given_this == replace(source, query=query, lookback=None, updates_load_id=7)
     assert [*given_this.parts()] == [Page(77, "2024-09-06")]
 
 
@@ -487,7 +494,7 @@ def test_what_is_no_update_stays_what_it_is(covered: Watermark) -> None:
     source = SearchApi(Query(state=("CA",)), page_size=77)
 
     assert source.resume_from(covered) is source
-    assert source.updates is None
+    assert source.updates_load_id is None
 
 
 @pytest.mark.parametrize(
@@ -548,7 +555,7 @@ def test_an_odd_retry_after_is_the_whole_window(
     """A Retry-After that is no whole number of seconds waits for the whole window."""
     held: list[float] = []
     monkeypatch.setattr(
-        "cfpb_etl.fetch.http.rate_limit.RateLimiter.hold", lambda _self, wait: held.append(wait)
+        "cfpb_etl.fetch.http.rate_limit.RateLimiter.pause", lambda _self, wait: held.append(wait)
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -586,7 +593,7 @@ SITUATIONS = [
     (faults.server_error(), server_errors.ServerFailureError, 500, "problem"),
     (faults.unavailable_html(), server_errors.ServerFailureError, 503, "503 Service Unavailable"),
     (faults.forbidden_html(), server_errors.AccessDeniedError, 403, "Access Denied"),
-    (faults.html_page(), server_errors.NotJsonError, 200, "<!DOCTYPE html>"),
+    (faults.html_page(), server_errors.WrongContentError, 200, "<!DOCTYPE html>"),
     (faults.invalid_json(), server_errors.UnexpectedBodyError, None, '{"took":'),
     (faults.wrong_shape(), server_errors.UnexpectedBodyError, None, ""),
     (faults.wrong_shape({"timed_out": True}), server_errors.PartialAnswerError, None, ""),
@@ -606,7 +613,7 @@ def test_each_situation_has_its_error(
 ) -> None:
     """Every way to fail has its class, with URL, status and the beginning of the body."""
     monkeypatch.setattr(
-        "cfpb_etl.fetch.http.rate_limit.RateLimiter.hold", lambda _self, _wait: None
+        "cfpb_etl.fetch.http.rate_limit.RateLimiter.pause", lambda _self, _wait: None
     )
 
     with pytest.raises(error) as failed:
@@ -691,7 +698,7 @@ def test_only_json_is_json(kind: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(b"{}", headers={"Content-Type": kind})(scope, receive, send)
 
-    with pytest.raises(server_errors.NotJsonError):
+    with pytest.raises(server_errors.WrongContentError):
         walk(app)
 
 
@@ -699,7 +706,7 @@ def test_a_wrong_address_sends_the_website(emulator: Emulator) -> None:
     """Without its trailing slash the address sends a web page, and the error says so."""
     with (
         serve(emulator) as url,
-        pytest.raises(server_errors.NotJsonError, match="last slash included"),
+        pytest.raises(server_errors.WrongContentError, match="last slash included"),
     ):
         list(walked(SearchApi(url=url.rstrip("/"), rate_limit=None)))
 
@@ -734,13 +741,13 @@ def test_a_redirect_is_not_followed() -> None:
     async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
         await RedirectResponse("/elsewhere")(scope, receive, send)
 
-    with pytest.raises(server_errors.UnexpectedStatusError, match="307 /elsewhere"):
+    with pytest.raises(server_errors.UnexpectedStatusError, match="307: /elsewhere"):
         walk(elsewhere)
 
 
 def test_an_answer_that_never_comes(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent server is given up after the read timeout."""
-    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(client, "READ_TIMEOUT", 0.05)
 
     with pytest.raises(server_errors.UnreachableError, match=r"within 0\.05 s"):
         walk(Faulty(emulator, otherwise=faults.stalled()))
@@ -748,15 +755,15 @@ def test_an_answer_that_never_comes(emulator: Emulator, monkeypatch: pytest.Monk
 
 def test_an_answer_that_trickles(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that keeps coming without an end is given up as well."""
-    monkeypatch.setattr(transport, "LONGEST_ANSWER", 0.2)
+    monkeypatch.setattr(client, "MAX_ANSWER_SECONDS", 0.2)
 
-    with pytest.raises(server_errors.UnreachableError, match=r"no end within 0\.2 s"):
+    with pytest.raises(server_errors.UnreachableError, match=r"not complete within 0\.2 s"):
         walk(Faulty(emulator, otherwise=faults.trickling()))
 
 
 def test_a_body_without_bounds(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body beyond what a page can be is refused while it comes."""
-    monkeypatch.setattr(transport, "LARGEST_BODY", 100_000)
+    monkeypatch.setattr(client, "MAX_BODY", 100_000)
 
     with pytest.raises(server_errors.TooLargeError) as refused:
         walk(emulator)
@@ -789,7 +796,7 @@ def test_a_hit_that_is_no_complaint_is_named(
     (page,) = walk(Faulty(emulator, otherwise=fault), limit=10)
 
     with pytest.raises(parse_errors.InvalidHitError) as invalid:
-        page.parsed()
+        parse_part(page)
 
     assert (invalid.value.hit, invalid.value.field) == (1, field)
     assert invalid.value.part == "page 1, 10 complaints"
@@ -800,7 +807,7 @@ def test_a_field_that_nobody_knows_is_told() -> None:
     newer = [{**complaint, "event_tag": "storm"} for complaint in COMPLAINTS[:3]]
     (page,) = walk(Emulator(newer))
 
-    assert page.parsed().unknown == {"event_tag"}
+    assert parse_part(page).unknown_columns == {"event_tag"}
 
 
 # --- what it remembers ----------------------------------------------------------------------
@@ -808,15 +815,15 @@ def test_a_field_that_nobody_knows_is_told() -> None:
 
 def test_what_is_asked_is_told_as_json() -> None:
     """The record of a load says what was asked, and nothing that was not."""
-    assert SearchApi(Query(state=("CA",), search="fee"), 5).described() == (
+    assert SearchApi(Query(state=("CA",), search="fee"), 5).query_json() == (
         '{"state": ["CA"], "search": "fee", "limit": 5}'
     )
-    assert SearchApi().described() == "{}"
+    assert SearchApi().query_json() == "{}"
 
 
 def test_an_update_is_told_as_what_it_asks() -> None:
     """The record of an update has the days that it asked for, which an interrupted one repeats."""
-    told = SearchApi(lookback=60).resume_from(reached(FILTERS)).described()
+    told = SearchApi(lookback=60).resume_from(reached(FILTERS)).query_json()
 
     query = replace(FILTERS, since="2024-09-06")
     assert Query.from_dict(json.loads(told)) == query
@@ -835,9 +842,10 @@ def test_a_server_is_asked_at_one_pace() -> None:
     """Whatever is asked of a server goes through one gate, that of its host and port."""
     one = SearchApi(url="http://127.0.0.1:1/a/")
 
-    assert one.pace is SearchApi(Query(state=("CA",)), url="http://127.0.0.1:1/b/").pace
-    assert one.pace is not SearchApi(url="http://127.0.0.1:2/a/").pace
-    assert one.pace.rate_limit == one.rate_limit
+    other = SearchApi(Query(state=("CA",)), url="http://127.0.0.1:1/b/")
+    assert one.rate_limiter is other.rate_limiter
+    assert one.rate_limiter is not SearchApi(url="http://127.0.0.1:2/a/").rate_limiter
+    assert one.rate_limiter.rate_limit == one.rate_limit
 
 
 @pytest.mark.parametrize(

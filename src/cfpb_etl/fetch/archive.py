@@ -1,7 +1,7 @@
-"""CFPB's archive of narratives as a source: what it published until August 2026, in some zips.
+"""CFPB's archive of narratives as a source: zips of what it published until August 2026.
 
-The archive's page is the first part: it tells the files, whose names follow no rule that lasts
-(DATA.md section 1).
+The archive's page is the first part. It has the links to the files, whose names follow no fixed
+rule (docs/facts.md, "Archive of narratives").
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from cfpb_etl.fetch.complaint_file import FilePart, fetch_complaint_file, read_nothing
+from cfpb_etl.fetch.complaint_file import FilePart, FileSource, age_of, fetch_complaint_file
 from cfpb_etl.fetch.errors import NoArchiveError
 from cfpb_etl.fetch.http.client import get_page
 from cfpb_etl.fetch.http.errors import ARCHIVE_PAGE
@@ -26,11 +26,10 @@ from cfpb_etl.model.part import FileVersion, PartInfo, RawPart
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cfpb_etl.fetch.http.rate_limit import RateLimiter
     from cfpb_etl.model.part import Part
-    from cfpb_etl.model.source import Watermark
+    from cfpb_etl.model.source import SourceKind, Watermark
 
-ARCHIVE_URL = (  # DATA.md section 1
+ARCHIVE_URL = (  # docs/facts.md, "Archive of narratives"
     "https://www.consumerfinance.gov/foia-requests/foia-electronic-reading-room/"
     "cfpb-consumer-complaint-database-narratives-archive/"
 )
@@ -40,7 +39,7 @@ _MONTH = re.compile(rf"({'|'.join(_MONTHS)})[_ -]?(20\d\d)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ArchivePage:
-    """The page that tells where the archive's files are."""
+    """The page with the links to the archive's files."""
 
     address: str
     key: ClassVar[str] = ""
@@ -53,31 +52,28 @@ class ArchivePage:
         return json.dumps({"page": self.address})
 
     def first(self) -> ArchivePage:
-        """Return this: there is one."""
+        """Return this: there is only one page."""
         return self
 
 
 @dataclass(frozen=True)
-class Archive:
-    """CFPB's archive of narratives, which adds what newer sources no longer have.
+class Archive(FileSource):
+    """CFPB's archive of narratives, which fills gaps that newer sources leave.
 
     Attributes:
-        files: Its files, addresses or paths; none to look for them on its page.
-        database: The SQLite file, beside which they are downloaded.
+        files: Its files, as addresses or paths; empty to find them on its page.
+        database: The SQLite file; downloads are saved beside it.
         page: The address of its page.
-        known: The version of each file that the database holds, when these have been found.
+        stored_versions: The version of each file that is stored, once these have been found.
     """
 
     files: tuple[str, ...] = ()
     database: Path = Path("complaints.db")
     page: str = ARCHIVE_URL
-    known: Mapping[str, FileVersion] = field(default_factory=dict)
+    stored_versions: Mapping[str, FileVersion] = field(default_factory=dict)
 
-    kind: ClassVar[str] = "archive"
-    pace: ClassVar[RateLimiter | None] = None
-    max_concurrency: ClassVar[int] = 1
-    limit: ClassVar[int | None] = None
-    updates: ClassVar[int | None] = None
+    kind: ClassVar[SourceKind] = "archive"
+    is_partial: ClassVar[bool] = True
     proves_absence: ClassVar[bool] = False
 
     @property
@@ -85,70 +81,66 @@ class Archive:
         """Return where it is, for the record."""
         return "local files" if self.files else self.page
 
-    def described(self) -> str:
-        """Return which files are asked for, as JSON; a path says little without its folder."""
+    def query_json(self) -> str:
+        """Return the files as JSON, with absolute paths."""
         files = [FilePart.at(file).address for file in self.files]
         return json.dumps({"files": files} if files else {})
 
     def resume_from(self, watermark: Watermark) -> Archive:
-        """Return this, and the versions that need not be read again.
+        """Return this with the versions that are stored and need not be read again.
 
-        A file has something to add to complaints that came since it was stored.
+        A stored file is read again if complaints were added since, because it may fill their gaps.
         """
-        return replace(self, known={} if watermark.added_since else watermark.versions)
+        stored = {} if watermark.added_since else watermark.versions
+        return replace(self, stored_versions=stored)
 
     def parts(self) -> Sequence[Part]:
-        """Return the page, or the files where these are known."""
+        """Return the page, or the files if they are given."""
         return _dated(self.files) if self.files else [ArchivePage(self.page)]
 
-    def part_from_json(self, progress: str) -> Part:
-        """Return the part that `to_json` told of."""
-        told = json.loads(progress)
-        return ArchivePage(told["page"]) if "page" in told else FilePart(**told)
+    def part_from_json(self, text: str) -> Part:
+        """Return the part that `to_json` wrote."""
+        values = json.loads(text)
+        return ArchivePage(values["page"]) if "page" in values else FilePart(**values)
 
     def fetch(self, part: ArchivePage | FilePart) -> RawPart:
-        """Bring one file here, or find out where they are.
+        """Download one file, or find the files on the page.
 
         Raises:
-            ServerError: One of its subclasses, for every way in which that can fail.
-            FileError: One of its subclasses, if a file cannot be used or there is no room for it.
-            NoArchiveError: If the page tells no files.
+            ServerError: One of its subclasses, for each way in which that can fail.
+            FileError: One of its subclasses, if a file cannot be used or the disk is too full.
+            NoArchiveError: If the page has no link to a file.
         """
         if isinstance(part, ArchivePage):
-            return _files_of(part)
+            return _fetch_page(part)
         return fetch_complaint_file(
-            part, self.database, self.known.get(part.key), {"fills_gaps_only": True}
+            part, self.database, self.stored_versions.get(part.key), {"fills_gaps_only": True}
         )
 
-    def split(self, raw: RawPart, under_way: int) -> Sequence[Part]:  # noqa: ARG002
-        """Return what follows a part."""
-        return raw.following
 
-
-def _files_of(page: ArchivePage) -> RawPart:
-    links = _Links()
-    links.feed(get_page(page.address, ARCHIVE_PAGE))
-    files = _dated(filter(None, (_zip_at(page.address, link) for link in links.found)))
+def _fetch_page(page: ArchivePage) -> RawPart:
+    parser = _LinkParser()
+    parser.feed(get_page(page.address, ARCHIVE_PAGE))
+    files = _dated(filter(None, (_zip_url(page.address, link) for link in parser.links)))
     if not files:
-        raise NoArchiveError(page.address)
+        raise NoArchiveError(url=page.address)
     name = f"archive page, {len(files)} files"
-    info = PartInfo(page, name, None, None, None, files[0].as_of or date.max.isoformat())
-    return RawPart(None, read_nothing, info, files)
+    return RawPart(None, PartInfo(page, name, None, None, None, age_of(files[0])), files)
 
 
-def _zip_at(page: str, link: str) -> str | None:
-    """Return the address of the zip that a page links to, or None if it is another link."""
+def _zip_url(page: str, link: str) -> str | None:
+    """Return the address of the zip that a page links to, or None for another link."""
     try:
         address = urldefrag(urljoin(page, link.strip())).url
         parts = urlsplit(address)
-    except ValueError:  # of a host that cannot be one
+    except ValueError:  # an invalid host name
         return None
     is_zip = parts.scheme in ("http", "https") and parts.path.lower().endswith(".zip")
     return address if is_zip else None
 
 
 def _dated(addresses: Iterable[str]) -> list[FilePart]:
-    """Return the files, each of the archive's last month: it was made then, of all its years."""
+    """Return the files, all as of the archive's last month, in which CFPB made all of them."""
     files = [*dict.fromkeys(map(FilePart.at, addresses))]
     months = [
         (int(year), _MONTHS[month.title()])
@@ -162,11 +154,11 @@ def _dated(addresses: Iterable[str]) -> list[FilePart]:
     return [replace(file, as_of=last_day) for file in files]
 
 
-class _Links(HTMLParser):
+class _LinkParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
-            self.found += [link for name, link in attrs if name == "href" and link]
+            self.links += [link for name, link in attrs if name == "href" and link]

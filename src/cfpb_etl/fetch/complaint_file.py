@@ -1,9 +1,8 @@
-"""A file of complaints as a part to load: brought here, its room and its age looked after."""
+"""A file of complaints as a part: downloaded beside the database, or found on the disk."""
 
 from __future__ import annotations
 
 import json
-import logging
 import re
 import shutil
 import time
@@ -12,41 +11,59 @@ from datetime import UTC, datetime
 from functools import partial
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote, urlsplit
 from zlib import crc32
 
-from cfpb_etl.fetch.csv_file import is_zip, opened, unzipped_size, verify, zipped_on
+from humanize import naturalsize
+
+from cfpb_etl.fetch.csv_file import is_zip, unzipped_size, verify, zipped_on
 from cfpb_etl.fetch.errors import DamagedDownloadError, NotEnoughSpaceError, UnreadableFileError
 from cfpb_etl.fetch.http.download import discard, fetch_file
-from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import FileVersion, ParsedContent, PartInfo, RawPart, ReadStats
-from cfpb_etl.parse.csv_process import read_file
-from cfpb_etl.parse.csv_rows import newest_day
+from cfpb_etl.model.events import Progress, emit
+from cfpb_etl.model.part import Age, CsvFile, FileVersion, PartInfo, RawPart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-_TIMES_LARGER = 16  # than its zip is the CSV, until the zip is here and tells
+    from cfpb_etl.fetch.http.download import Download
+    from cfpb_etl.model.part import Part
+
+_UNZIPPED_RATIO = 16  # of a CSV to its zip, until the zip is here and has the exact size
 _DOWNLOAD = "-download-"  # between the names of the database and of the file
-_LONGEST_NAME = 100  # characters of a download's name; a file system's own limit is 255 bytes
-_GIGABYTE = 10**9
-
-log = logging.getLogger(__name__)
+_MAX_NAME = 100  # characters of a download's name; file systems allow 255 bytes
 
 
-def is_address(place: str) -> bool:
-    """Say whether a file is at an http address, rather than at a path."""
+def is_url(place: str) -> bool:
+    """Say whether a file is at an http address, not at a path."""
     return place.lower().startswith(("http://", "https://"))
+
+
+class FileSource:
+    """What all sources of files have in common: their parts are fetched one by one, and whole."""
+
+    part_noun: ClassVar[str] = "file"
+    max_concurrency: ClassVar[int] = 1
+    limit: ClassVar[int | None] = None
+    is_update: ClassVar[bool] = False
+    updates_load_id: ClassVar[int | None] = None
+
+    def rate_limit_use(self) -> str:
+        """Return "": file servers have no rate limit."""
+        return ""
+
+    def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:  # noqa: ARG002
+        """Return the parts that follow a fetched one."""
+        return raw.next_parts
 
 
 @dataclass(frozen=True)
 class FilePart:
-    """A file to read, whole.
+    """A file to read as a whole.
 
     Attributes:
         address: Where it is: a path, or an http address.
-        as_of: The day of its data, `YYYY-MM-DD`, where its source knows; None if it tells itself.
+        as_of: The day of its data, `YYYY-MM-DD`, if its source knows that.
     """
 
     address: str
@@ -57,24 +74,24 @@ class FilePart:
 
     @classmethod
     def at(cls, place: str) -> FilePart:
-        """Return the file at an address or a path, which is made absolute for the record."""
+        """Return the file at an address, or at a path, which becomes absolute."""
         part = cls(place)
         return part if part.is_remote else cls(str(Path(place).absolute()))
 
     @property
     def name(self) -> str:
-        """Return the file's own name, fit to be shown."""
+        """Return the file's own name, without characters that control a terminal."""
         path = unquote(urlsplit(self.address).path) if self.is_remote else self.address
         return "".join(each if each.isprintable() else "?" for each in Path(path).name)
 
     @property
     def is_remote(self) -> bool:
         """Say whether it has to be downloaded."""
-        return is_address(self.address)
+        return is_url(self.address)
 
     @property
     def key(self) -> str:
-        """Return what its progress is known by."""
+        """Return its address: each file is a window of its own."""
         return self.address
 
     def to_json(self) -> str:
@@ -82,142 +99,141 @@ class FilePart:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, progress: str) -> FilePart:
-        """Return the file that `to_json` told of."""
-        return cls(**json.loads(progress))
+    def from_json(cls, text: str) -> FilePart:
+        """Return the file that `to_json` wrote."""
+        return cls(**json.loads(text))
 
     def first(self) -> FilePart:
         """Return this: a file has no pages."""
         return self
 
 
-def read_nothing(_content: object, _name: str) -> ParsedContent:
-    """Return no complaints: of a part that brings none."""
-    return ParsedContent([], Complaint._fields, frozenset(), ReadStats())
-
-
 def fetch_complaint_file(
-    part: FilePart, database: Path, known: FileVersion | None, info: Mapping[str, Any]
+    part: FilePart, database: Path, stored: FileVersion | None, info: Mapping[str, Any]
 ) -> RawPart:
-    """Bring a file here, beside the database, or find it where it is.
+    """Download a file beside the database, or find it on the disk.
 
     Args:
         part: The file.
-        database: The SQLite file that its complaints are for.
-        known: The version of it that the database holds, and that is not wanted again.
-        info: What its source knows of it, by the names of `PartInfo`.
+        database: The SQLite file for its complaints.
+        stored: The version of it that is stored and need not be sent again.
+        info: Further fields of `PartInfo`.
 
     Raises:
-        ServerError: One of its subclasses, for every way in which a download can fail.
-        FileError: One of its subclasses, if the file cannot be used or there is no room for it.
+        ServerError: One of its subclasses, for each way in which a download can fail.
+        FileError: One of its subclasses, if the file cannot be used or the disk is too full.
     """
-    began = time.monotonic()
+    started = time.monotonic()
+    path, version, on_stored = Path(part.address), FileVersion(), None
     if part.is_remote:
-        path = _download_of(part, database)
-        came = fetch_file(
-            part.address,
-            path,
-            known,
-            ensure_room=partial(_ensure_room, database, part),
-            verify=partial(_verify, part),
-            tell=_tell,
-        )
-        if came is None:
-            return _known(part, known, info)
-        version, stored = came.version, partial(discard, path)
-    else:
-        path, version, stored = Path(part.address), FileVersion(), None
+        download = _download(part, database, stored)
+        if download is None:
+            name = f"{part.name}, unchanged"
+            age = age_of(part, stored)
+            unchanged = PartInfo(
+                part, name, None, None, None, age, version=stored, is_unchanged=True, **info
+            )
+            return RawPart(None, unchanged)
+        path, version = download.path, download.version
+        on_stored = partial(discard, path)
     size = unzipped_size(path)
-    _ensure_room_for(database, 0, size)
-    as_of = part.as_of or version.day or _day_of(path)
-    name = f"{part.name}, {_bytes(size)} of complaints as of {as_of}"
-    every = PartInfo(
+    _ensure_space_for(database, 0, size)
+    age = age_of(part, version, path)
+    as_of = f" as of {age.as_of}" if age else ""
+    raw_info = PartInfo(
         part=part,
-        name=name,
+        name=f"{part.name}, {naturalsize(size)} of complaints{as_of}",
         rows=None,
         matching=None,
         expected=None,
-        as_of=as_of,
-        seconds=time.monotonic() - began,
+        age=age,
+        seconds=time.monotonic() - started,
         version=version,
         **info,
     )
-    read = read_file if every.fills_gaps_only else partial(read_file, database=database)
-    return RawPart(path, read, every, stored=stored)
+    content = CsvFile(path, None if raw_info.fills_gaps_only else database)
+    return RawPart(content, raw_info, on_stored=on_stored)
+
+
+def age_of(
+    part: FilePart, version: FileVersion | None = None, path: Path | None = None
+) -> Age | None:
+    """Return how old a file's data are; None if only its rows show that, as in a plain CSV.
+
+    A plain CSV may have been copied, so its own time shows nothing. A zip keeps the time at which
+    CFPB wrote its CSV; a day in the future is taken for today.
+
+    Args:
+        part: The file.
+        version: The version that its server sent.
+        path: Where it lies.
+    """
+    today = datetime.now(UTC).date().isoformat()
+    if part.as_of is not None:
+        return Age(part.as_of, "the archive's last month")
+    if version is not None and version.day is not None:
+        return Age(version.day, "Last-Modified")
+    if path is None:
+        return Age(today, "today")
+    if not is_zip(path):
+        return None
+    day = zipped_on(path)
+    return Age(today, "today") if day is None else Age(min(day, today), "date in the zip")
 
 
 def downloads_beside(database: Path) -> list[Path]:
-    """Return the files that lie beside a database, whole or in part, and are not stored yet."""
+    """Return the downloads beside a database, complete or not, that are not stored yet."""
     return [*database.parent.glob(f"{escape(database.name)}{_DOWNLOAD}*.json")]
 
 
-def _verify(part: FilePart, path: Path) -> None:
-    try:
-        verify(path)
-    except UnreadableFileError as error:
-        raise DamagedDownloadError(Path(part.name), error.detail) from error
+def _download(part: FilePart, database: Path, stored: FileVersion | None) -> Download | None:
+    def verify_part(path: Path) -> None:
+        try:
+            verify(path)
+        except UnreadableFileError as error:
+            raise DamagedDownloadError(path=Path(part.name), detail=error.detail) from error
+
+    return fetch_file(
+        part.address,
+        _download_path(part, database),
+        stored,
+        ensure_space=partial(_ensure_space, database, part),
+        verify=verify_part,
+        on_progress=_emit_progress,
+    )
 
 
-def _known(part: FilePart, known: FileVersion | None, info: Mapping[str, Any]) -> RawPart:
-    as_of = part.as_of or (known and known.day) or _today()
-    name = f"{part.name}, unchanged"
-    every = PartInfo(part, name, None, None, None, as_of, version=known, is_known=True, **info)
-    return RawPart(None, read_nothing, every)
+def _download_path(part: FilePart, database: Path) -> Path:
+    """Return where a file is downloaded to.
 
-
-def _download_of(part: FilePart, database: Path) -> Path:
-    """Return where a file is downloaded to, for files of one name another place for each address.
-
-    While one is stored, the next one comes.
+    Files of the same name at several addresses get several paths, because the next one is
+    downloaded while one is stored.
     """
-    name = re.sub(r"[^\w.-]", "_", part.name, flags=re.ASCII)[-_LONGEST_NAME:]
+    name = re.sub(r"[^\w.-]", "_", part.name, flags=re.ASCII)[-_MAX_NAME:]
     address = f"{crc32(part.address.encode()):08x}"
     return database.with_name(f"{database.name}{_DOWNLOAD}{address}-{name}")
 
 
-def _ensure_room(database: Path, part: FilePart, length: int, to_come: int) -> None:
-    """Raise an error if the disk cannot hold a file of this length, and what it will add."""
+def _ensure_space(database: Path, part: FilePart, length: int, missing: int) -> None:
+    """Raise an error if the disk is too full for a file of this length and for its complaints."""
     is_plain = part.name.lower().endswith(".csv")
-    _ensure_room_for(database, to_come, length * (1 if is_plain else _TIMES_LARGER))
+    _ensure_space_for(database, missing, length * (1 if is_plain else _UNZIPPED_RATIO))
 
 
-def _ensure_room_for(database: Path, to_come: int, unzipped: int) -> None:
-    """Raise an error if the disk cannot hold what is to come of a file, and what it adds.
+def _ensure_space_for(database: Path, missing: int, unzipped: int) -> None:
+    """Raise an error if the disk is too full for the rest of a file and for its complaints.
 
-    The database grows to about the size of the CSV, and its log, which holds a load until it is
-    whole, by as much again.
+    The database grows to about the size of the CSV, and so does its write-ahead log, which holds
+    the load until it is committed.
     """
-    has = database.stat().st_size if database.exists() else 0
-    needed = to_come + 2 * max(0, unzipped - has)
+    size = database.stat().st_size if database.exists() else 0
+    needed = missing + 2 * max(0, unzipped - size)
     free = shutil.disk_usage(database.absolute().parent).free
     if needed > free:
         raise NotEnoughSpaceError(database, needed, free)
 
 
-def _day_of(path: Path) -> str:
-    """Return the day of a local file's data, as far as it tells; never one to come.
-
-    A zip remembers when CFPB wrote what is in it. A plain file may have been copied since, so that
-    the newest complaint in it is the better witness.
-    """
-    if is_zip(path):
-        day = zipped_on(path)
-    else:
-        with opened(path) as (lines, _, _):
-            day = newest_day(lines, path)
-    return min(day or _today(), _today())
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
-
-
-def _tell(done: int, total: int | None) -> None:
-    of_all = f" of {_bytes(total)}" if total else ""
-    log.info(
-        "Downloading", extra={"so_far": f"{_bytes(done)}{of_all}", "share": total and done / total}
-    )
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count < _GIGABYTE else f"{count / 1e9:,.2f} GB"
+def _emit_progress(done: int, total: int | None) -> None:
+    of_total = f" of {naturalsize(total)}" if total else ""
+    share = done / total if total else None
+    emit(Progress("Downloading", f"{naturalsize(done)}{of_total}", share))

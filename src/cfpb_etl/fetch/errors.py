@@ -1,4 +1,4 @@
-"""What can be wrong with a file of complaints, a class for each situation."""
+"""What can go wrong with a file of complaints, and with finding what to fetch."""
 
 from __future__ import annotations
 
@@ -10,96 +10,76 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class NothingToUpdateError(CfpbEtlError):
+    """Raised when a database has no complete load that an update could repeat."""
+
+    problem = (
+        "There is nothing to update: the database has no complete load that --update can repeat"
+    )
+    remedy = (
+        "Load with a filter or a date first, such as --since, or everything with --source bulk;"
+        " loading only the newest N does not count."
+    )
+
+
 class NoArchiveError(CfpbEtlError):
-    """Raised when the archive's page tells of no zip.
+    """Raised when the archive's page has no link to a zip."""
 
-    Attributes:
-        url: The page.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        super().__init__(
-            f"The page {url} links to no zip. CFPB may have moved its archive: look for it in a"
-            " browser, and give --file the address of the page, or the zips that you downloaded."
-        )
+    url: str
+    problem = "The page {url} has no link to a zip"
+    remedy = (
+        "CFPB may have moved its archive: look for it in a browser, and give --file the address of"
+        " the page, or the zips that you downloaded."
+    )
 
 
 class FileError(CfpbEtlError):
-    """Raised when a file of complaints cannot be used; each subclass is one reason.
+    """Raised when a file of complaints cannot be used; each subclass is one reason."""
 
-    Attributes:
-        path: The file.
-    """
-
-    def __init__(self, path: Path, message: str) -> None:
-        self.path = path
-        super().__init__(f"{path} {message}")
+    path: Path
 
 
 class UnreadableFileError(FileError):
-    """Raised when a file is not there, damaged, or none that CFPB publishes.
+    """Raised when a file is missing, damaged, or not one that CFPB publishes."""
 
-    Attributes:
-        detail: What is wrong with it.
-    """
-
-    def __init__(self, path: Path, detail: str) -> None:
-        self.detail = detail
-        super().__init__(
-            path,
-            f"cannot be read: {detail}. Nothing of it was stored. Check --file, or download it"
-            " again.",
-        )
+    detail: str
+    problem = "{path} cannot be read: {detail}"
+    remedy = "Nothing of it was stored. Check --file, or download the file again."
 
 
 class NotEnoughSpaceError(FileError):
-    """Raised when a disk has no room for a file.
+    """Raised when a disk has too little space for a file.
 
     Attributes:
-        needed: The bytes that are still to be written.
-        free: The bytes that the disk has left.
+        needed: How many bytes still have to be written.
+        free: How many bytes the disk has left.
     """
 
+    needed: int
+    free: int
+    problem = "{path} needs {needed_gb:,.2f} GB, and its disk has {free_gb:,.2f} GB free"
+    remedy = "Free some space, or put --database on another disk, and run the same command again."
+
     def __init__(self, path: Path, needed: int, free: int) -> None:
-        self.needed = needed
-        self.free = free
-        # Rounded apart, so that the two never read the same.
-        up, down = -(-needed // 10**7) / 100, free // 10**7 / 100
-        super().__init__(
-            path,
-            f"needs {up:,.2f} GB, and its disk has {down:,.2f} GB free. Make room, or put"
-            " --database on another disk, and run the same command again.",
-        )
+        # One is rounded up and the other down, so that the two never look equal.
+        needed_gb, free_gb = -(-needed // 10**7) / 100, free // 10**7 / 100
+        super().__init__(path=path, needed=needed, free=free, needed_gb=needed_gb, free_gb=free_gb)
 
 
 class NotWritableFileError(FileError):
-    """Raised when a file cannot be written, for want of anything but room.
+    """Raised when a file cannot be written for another reason than a full disk."""
 
-    Attributes:
-        detail: What the system says.
-    """
-
-    def __init__(self, path: Path, detail: str) -> None:
-        self.detail = detail
-        super().__init__(
-            path,
-            f"cannot be written: {detail}. See who may write there, or choose another place,"
-            " and run the same command again.",
-        )
+    detail: str
+    problem = "{path} cannot be written: {detail}"
+    remedy = "Check the permissions, or choose another place, and run the same command again."
 
 
 class DamagedDownloadError(FileError):
-    """Raised when all bytes of a file came, and are not those that were zipped.
+    """Raised when a file was downloaded to its end and its checksum is wrong."""
 
-    Attributes:
-        detail: What is wrong with them.
-    """
-
-    def __init__(self, path: Path, detail: str) -> None:
-        self.detail = detail
-        super().__init__(
-            path,
-            f"was damaged on its way: {detail}. The download was removed. Run again to have it"
-            " anew; if it persists, CFPB's file is at fault, or --file is none of complaints.",
-        )
+    detail: str
+    problem = "{path} was damaged during the download: {detail}"
+    remedy = (
+        "The download was removed; run again to repeat it. If this happens again, CFPB's file is"
+        " damaged, or --file is not a file of complaints."
+    )

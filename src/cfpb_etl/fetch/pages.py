@@ -1,27 +1,39 @@
-"""Where a walk through matching complaints stands: windows of days, each page by page."""
+"""Pages of search hits: where the next page starts, when paging ends, how a window is split."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from cfpb_etl.fetch.http.client import decode_json
+from cfpb_etl.fetch.http.errors import NoAdvanceError, UnexpectedBodyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import msgspec
 
 Cursor = tuple[int, str]
-"""The sort value of a complaint: milliseconds since 1970, and its id, which is ordered as text."""
+"""The sort value of a hit: milliseconds since 1970, and its id, which is sorted as text."""
+
+_MAX_MILLISECONDS = 253_402_300_800_000  # the end of the year 9999
 
 
 @dataclass(frozen=True)
 class Page:
-    """The page to ask for next in a window of days.
+    """A page of a date window, to be fetched.
 
     Attributes:
-        size: Complaints to ask for.
-        since: First day of the window, or None for the source's first.
-        until: Last day of the window, or None for the newest; the first answer settles it.
-        number: From 1, within the window.
-        after: The cursor: the sort value of the last complaint before it, None at the start.
-        before_it: How many complaints the pages before it held.
-        left: How many are still to come, by the window's last count; None at the start.
+        size: How many complaints to ask for.
+        since: First day of the window; None for the source's first.
+        until: Last day of the window; None for the newest, which the first answer replaces.
+        number: Its number in the window, from 1.
+        after: The cursor: the sort value of the last complaint before it; None for the first page.
+        before_it: How many complaints the pages before it had.
+        left: How many complaints are left in the window; None for the first page.
     """
 
     size: int
@@ -37,18 +49,18 @@ class Page:
 
     @property
     def _days(self) -> str:
-        """Return the window for a person, such as `2026-10-01…07, `; nothing for all days."""
+        """Return the window as text, such as `2026-10-01…07, `; "" for all days."""
         if not self.since and not self.until:
             return ""
         since, until = self.since or "", self.until or ""
         if since == until:
             return f"{since}, "
-        alike = 8 if since[:8] == until[:8] else 5 if since[:5] == until[:5] else 0
-        return f"{since}…{until[alike:]}, "
+        shared = 8 if since[:8] == until[:8] else 5 if since[:5] == until[:5] else 0
+        return f"{since}…{until[shared:]}, "
 
     @property
     def key(self) -> str:
-        """Return what a window is known by however it is divided: its first day."""
+        """Return the window's first day, which stays the same when the window is split."""
         return self.since or ""
 
     def to_json(self) -> str:
@@ -58,21 +70,26 @@ class Page:
         )
 
     @classmethod
-    def from_json(cls, progress: str) -> Page:
-        """Return the page that `to_json` told of."""
-        told = json.loads(progress)
-        if "after" in told:
-            told["after"] = tuple(told["after"])
-        return cls(**told)
+    def from_json(cls, text: str) -> Page:
+        """Return the page that `to_json` wrote."""
+        values = json.loads(text)
+        if "after" in values:
+            values["after"] = tuple(values["after"])
+        return cls(**values)
 
     def first(self) -> Page:
         """Return the first page of its window."""
         return Page(self.size, self.since, self.until)
 
-    def split(self, into: int) -> tuple[Page, ...]:
-        """Divide what is left of the window by days, so that so many can be walked side by side.
+    def size_within(self, limit: int | None) -> int:
+        """Return how many complaints to ask for, without exceeding a limit of the query."""
+        return self.size if limit is None else min(self.size, limit - self.before_it)
 
-        The first keeps the cursor and the window's beginning; the others begin anew.
+    def split(self, count: int) -> tuple[Page, ...]:
+        """Split the rest of the window by days into at most `count` windows.
+
+        The first one keeps the cursor and the beginning of the window; the others start at their
+        first page.
         """
         pages_left = -(-(self.left or 0) // self.size)
         if self.after is None or self.until is None:
@@ -80,15 +97,61 @@ class Page:
         cursor = datetime.fromtimestamp(self.after[0] / 1000, UTC).date()
         reached = max(cursor, date.fromisoformat(self.since or "0001-01-01"))
         days = (date.fromisoformat(self.until) - reached).days + 1
-        pieces = min(into, pages_left, days)
+        pieces = min(count, pages_left, days)
         if pieces < 2:  # noqa: PLR2004 - one piece is the page itself
             return (self,)
-        begins = [reached + timedelta(days * piece // pieces) for piece in range(1, pieces)]
-        ends = [(begin - timedelta(1)).isoformat() for begin in begins]
+        starts = [reached + timedelta(days * piece // pieces) for piece in range(1, pieces)]
+        ends = [(start - timedelta(1)).isoformat() for start in starts]
         return (
             replace(self, until=ends[0], left=None),
             *(
-                Page(self.size, begin.isoformat(), end)
-                for begin, end in zip(begins, [*ends[1:], self.until], strict=True)
+                Page(self.size, start.isoformat(), end)
+                for start, end in zip(starts, [*ends[1:], self.until], strict=True)
             ),
         )
+
+
+def next_page(
+    page: Page, hits: Sequence[msgspec.Raw], matching: int, limit: int | None, url: str
+) -> Page | None:
+    """Return the page after a fetched one, or None if its window ends with it.
+
+    A window ends with an empty page, with a page of fewer hits than requested, or at the limit
+    (docs/facts.md, "Paging").
+
+    Args:
+        page: The fetched page.
+        hits: Its hits.
+        matching: How many complaints match in the window.
+        limit: How many complaints to fetch, the newest first; None for all, the oldest first.
+        url: Its address, for the error.
+
+    Raises:
+        NoAdvanceError: If the hits do not lie beyond the page's cursor. A server that ignores the
+            cursor sends the first page without end (docs/facts.md, "Cursor without sort").
+        UnexpectedBodyError: If a hit has no sort value.
+    """
+    if not hits:
+        return None
+    last = _cursor_of(hits[-1], url)
+    cursors = [page.after, _cursor_of(hits[0], url), last if len(hits) > 1 else None]
+    for earlier, later in pairwise(filter(None, cursors)):
+        if earlier == later or (earlier < later) != (limit is None):
+            raise NoAdvanceError(url, detail=f"{later} came after {earlier}")
+    fetched = page.before_it + len(hits)
+    if len(hits) < page.size_within(limit) or fetched == limit:
+        return None
+    return replace(
+        page,
+        number=page.number + 1,
+        after=last,
+        before_it=fetched,
+        left=max(matching - fetched, 0),
+    )
+
+
+def _cursor_of(hit: msgspec.Raw, url: str) -> Cursor:
+    match decoded := decode_json(hit, url, Any):
+        case {"sort": [int(milliseconds), str(number)]} if 0 <= milliseconds < _MAX_MILLISECONDS:
+            return milliseconds, number
+    raise UnexpectedBodyError(url, detail=f"a hit without a sort value: {decoded!r:.80}")

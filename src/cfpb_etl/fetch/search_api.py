@@ -1,7 +1,6 @@
-"""CFPB's search API as a source: what may be asked, and one page a request.
+"""CFPB's search API as a source: one request for each page (docs/facts.md, "The search API").
 
-CCDB_API.md is the contract. The limits that CFPB has moved before, and may move again, stand at the
-top.
+The limits that CFPB has changed before, and may change again, are at the top.
 """
 
 from __future__ import annotations
@@ -10,28 +9,26 @@ import json
 import time
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
-import requests
 
-from cfpb_etl.errors import NothingToUpdateError
-from cfpb_etl.fetch.http.client import get_json, is_sound_address, start_of
+from cfpb_etl.fetch.errors import NothingToUpdateError
+from cfpb_etl.fetch.http.client import decode_json, get_json, is_valid_url, start_of, url_with
 from cfpb_etl.fetch.http.errors import (
-    NoAdvanceError,
     PartialAnswerError,
     SearchBackendError,
     ThrottledError,
     UnexpectedBodyError,
 )
 from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, RateLimit, rate_limiter_for
-from cfpb_etl.fetch.pages import Page
+from cfpb_etl.fetch.pages import Page, next_page
 from cfpb_etl.model.dates import parse_date
 from cfpb_etl.model.errors import InvalidQueryError
-from cfpb_etl.model.part import ParsedContent, PartInfo, RawPart, ReadStats
+from cfpb_etl.model.part import Age, PartInfo, RawPart
 from cfpb_etl.model.query import Query
-from cfpb_etl.parse.search_hits import parse_page
+from cfpb_etl.model.source import SourceKind  # noqa: TC001 - Prefect reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,247 +38,211 @@ if TYPE_CHECKING:
     from cfpb_etl.model.source import Watermark
 
 SEARCH_URL = "https://www.consumerfinance.gov/data-research/consumer-complaints/search/api/v1/"
-PAGE_SIZE = 10_000  # the most that one answer was seen to hold (CCDB_API.md section 4)
-SMALL_PAGE_SIZE = 1_000  # after a 424 on a first page: the window may have shrunk
-MAX_CONCURRENCY = 6  # windows side by side: enough for answers of 14 s at CFPB's pace
+PAGE_SIZE = 10_000  # the largest that one answer holds (docs/facts.md, "Page size")
+SMALL_PAGE_SIZE = 1_000  # after a 424 on a first page: CFPB may have lowered the limit
+MAX_CONCURRENCY = 6  # windows in parallel: enough for answers of 14 s at CFPB's rate limit
 
-_END_OF_TIME = 253_402_300_800_000  # milliseconds to the year 10000, the calendar's last
-_MOST_COMPLAINTS = 2**40  # 18 million as this is written; anything like this is no count
-_LONGEST_LOOKBACK = 36_500  # days
-
-T = TypeVar("T")
+_MAX_COMPLAINTS = 2**40  # CFPB has 18 million; a larger number is not a count of complaints
+_MAX_LOOKBACK = 36_500  # days
+_NO_EXTRAS = [("no_aggs", "true"), ("no_highlight", "true")]
 
 
 @dataclass(frozen=True)
 class SearchApi:
-    """The search API, asked one query.
+    """The search API with one query.
 
     Attributes:
         query: Which complaints.
-        limit: How many at most, the newest first; None for all that match, oldest first, which is
-            the safer order while complaints arrive (CCDB_API.md section 4).
-        url: Where it is.
+        limit: How many at most, the newest first. None for all that match, the oldest first, which
+            is safer while complaints are added (docs/facts.md, "Paging").
+        url: Its address.
         kind: `api`, or `sample` for made-up complaints.
-        rate_limit: What the server allows, or None for one that does not count.
-        page_size: Complaints a request.
-        lookback: For an update: over how many days, before the last that the database covers. The
-            query is then that of the database's last complete load.
-        updates: The load that this brings up to date, when it has been found.
+        rate_limit: What the server allows; None for a server without a limit.
+        page_size: Complaints for each request.
+        lookback: For an update: how many days before the newest stored day to fetch again. The
+            query is then the one of the database's last complete load.
+        updates_load_id: The load that this updates, once that has been found.
 
     Raises:
-        InvalidQueryError: If the limit, the lookback or the address cannot be.
+        InvalidQueryError: If the limit, the lookback or the address is not valid.
     """
 
     query: Query = field(default_factory=Query)
     limit: int | None = None
     url: str = SEARCH_URL
-    kind: str = "api"
+    kind: SourceKind = "api"
     rate_limit: RateLimit | None = CFPB_RATE_LIMIT
     page_size: int = PAGE_SIZE
     lookback: int | None = None
-    updates: int | None = None
+    updates_load_id: int | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise InvalidQueryError("limit", self.limit, "give a number of complaints from 1")
-        if self.lookback is not None and not 1 <= self.lookback <= _LONGEST_LOOKBACK:
-            allowed = f"give a number of days from 1 to {_LONGEST_LOOKBACK:,}"
-            raise InvalidQueryError("lookback", self.lookback, allowed)
-        if not is_sound_address(self.url):
-            allowed = "give an address that begins with https:// or http://, without a password"
-            raise InvalidQueryError("api_url", self.url, allowed)
+            allowed = "give a number of complaints from 1"
+            raise InvalidQueryError(field="limit", value=self.limit, allowed=allowed)
+        if self.lookback is not None and not 1 <= self.lookback <= _MAX_LOOKBACK:
+            allowed = f"give a number of days from 1 to {_MAX_LOOKBACK:,}"
+            raise InvalidQueryError(field="lookback", value=self.lookback, allowed=allowed)
+        if not is_valid_url(self.url):
+            allowed = "give an http:// or https:// address without a password"
+            raise InvalidQueryError(field="api_url", value=self.url, allowed=allowed)
 
     @property
     def address(self) -> str:
-        """Return where it is, for the record; the sample's port is another each time."""
+        """Return where it is, for the record; the sample has another port each time."""
         return "local emulator" if self.kind == "sample" else self.url
 
     @property
+    def part_noun(self) -> str:
+        """Return `page`."""
+        return "page"
+
+    @property
     def max_concurrency(self) -> int:
-        """Return how many windows may be walked side by side; with a limit there is one."""
+        """Return how many windows may be fetched in parallel; with a limit there is only one."""
         return MAX_CONCURRENCY if self.limit is None else 1
 
     @property
-    def proves_absence(self) -> bool:
-        """Say whether it asks for all complaints of some days."""
-        return self.limit is None and not self.query.narrows
+    def is_update(self) -> bool:
+        """Say whether it repeats an earlier load."""
+        return self.lookback is not None or self.updates_load_id is not None
 
-    def described(self) -> str:
-        """Return what is asked for as JSON, leaving out what is not."""
-        return json.dumps(
-            self.query.described() | ({} if self.limit is None else {"limit": self.limit})
-        )
+    @property
+    def is_partial(self) -> bool:
+        """Say whether it asks for a part of CFPB's complaints only."""
+        return self.limit is not None or bool(self.query)
+
+    @property
+    def proves_absence(self) -> bool:
+        """Say whether it asks for all complaints of its days."""
+        return self.limit is None and not self.query.filters_more_than_days
+
+    @property
+    def rate_limiter(self) -> RateLimiter:
+        """Return the rate limiter of all requests to its server."""
+        return rate_limiter_for(urlsplit(self.url).netloc, self.rate_limit)
+
+    def rate_limit_use(self) -> str:
+        """Return how much of the rate limit is in use, in words; "" without a limit."""
+        limit = self.rate_limit
+        if limit is None:
+            return ""
+        return f"{self.rate_limiter.used()} of {limit.requests} searches in {limit.seconds:g} s"
+
+    def query_json(self) -> str:
+        """Return the query and the limit as JSON."""
+        limit = {} if self.limit is None else {"limit": self.limit}
+        return json.dumps(self.query.to_dict() | limit)
 
     def resume_from(self, watermark: Watermark) -> SearchApi:
-        """Return this, or for an update: what the database's last complete load asked for.
+        """Return this; for an update, the query of the database's last complete load.
 
-        An update looks back from the last day that the database covers, not from today: the days in
-        between would be left out for ever.
+        An update looks back from the newest stored day. Counted from today, the days since the
+        last load could be skipped for ever.
 
         Raises:
             NothingToUpdateError: If there is no such load.
         """
         if self.lookback is None:
             return self
-        if watermark.until is None:
+        if watermark.covers_until is None:
             raise NothingToUpdateError
         query = Query.from_dict(json.loads(watermark.query))
-        back = date.fromisoformat(watermark.until) - timedelta(self.lookback)
-        since = max(filter(None, (query.since, back.isoformat())))
-        return replace(
-            self, query=replace(query, since=since), lookback=None, updates=watermark.load_id
-        )
+        start = date.fromisoformat(watermark.covers_until) - timedelta(self.lookback)
+        query = replace(query, since=max(filter(None, (query.since, start.isoformat()))))
+        return replace(self, query=query, lookback=None, updates_load_id=watermark.load_id)
 
     def parts(self) -> Sequence[Page]:
-        """Return the first page, of one window: how many complaints it has, its answer tells."""
+        """Return the first page of one window, whose size its answer will show."""
         return [Page(self.page_size, self.query.since, self.query.until)]
 
-    def part_from_json(self, progress: str) -> Page:
-        """Return the page that `to_json` told of."""
-        return Page.from_json(progress)
+    def part_from_json(self, text: str) -> Page:
+        """Return the page that `to_json` wrote."""
+        return Page.from_json(text)
 
-    def split(self, raw: RawPart, under_way: int) -> Sequence[Part]:
-        """Divide what is left of a window, if that many max_concurrency are needed to use the rate_limit.
+    def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
+        """Return the next page, its window split if the rate limit allows more in parallel.
 
-        Requests a second times the seconds of an answer is how many must be under way (Little's
-        law), and a quarter more, since answers take unequal time. A window more costs about half a
-        request: its last page is not full.
+        Requests per second times the seconds of an answer is how many have to be in flight
+        (Little's law), and a quarter more, because answers take unequal time. Each further window
+        costs about half a request, because its last page is not full.
         """
-        if self.limit is not None or self.rate_limit is None or not raw.following:
-            return raw.following
+        if self.limit is not None or self.rate_limit is None or not raw.next_parts:
+            return raw.next_parts
         rate = self.rate_limit.requests / self.rate_limit.seconds
         wanted = min(self.max_concurrency, 1 + int(1.25 * rate * raw.info.seconds))
-        return cast("Page", raw.following[0]).split(wanted - under_way)
-
-    @property
-    def pace(self) -> RateLimiter:
-        """Return the gate that every request to its server goes through."""
-        return rate_limiter_for(urlsplit(self.url).netloc, self.rate_limit)
+        return cast("Page", raw.next_parts[0]).split(wanted - in_flight)
 
     def fetch(self, part: Page) -> RawPart:
-        """Fetch one page, at the server's pace.
+        """Fetch one page, within the rate limit.
 
         Raises:
-            ServerError: One of its subclasses, for every way in which that can fail.
+            ServerError: One of its subclasses, for each way in which that can fail.
         """
         try:
             return self._fetch(part)
         except SearchBackendError:
-            if part.number > 1 or self._size(part) <= SMALL_PAGE_SIZE:
+            if part.number > 1 or part.size_within(self.limit) <= SMALL_PAGE_SIZE:
                 raise
             return self._fetch(replace(part, size=SMALL_PAGE_SIZE))
 
     def _fetch(self, part: Page) -> RawPart:
-        request = requests.Request("GET", self.url, params=self._parameters(part))
-        url = str(request.prepare().url)
-        self.pace.wait()
-        began = time.monotonic()
+        url = self._page_url(part)
+        self.rate_limiter.wait()
+        started = time.monotonic()
         try:
             body = get_json(url)
         except ThrottledError as error:
-            self.pace.hold(error.retry_after)
+            self.rate_limiter.pause(error.retry_after)
             raise
-        seconds = time.monotonic() - began
-        answer = _Answer.of(body, url)
-        if len(answer.hits) > self._size(part):
-            raise UnexpectedBodyError(
-                url, detail=f"{len(answer.hits):,} hits where {self._size(part):,} were asked for"
-            )
+        seconds = time.monotonic() - started
+        answer = _read_answer(body, url)
+        requested = part.size_within(self.limit)
+        if len(answer.hits) > requested:
+            detail = f"{len(answer.hits):,} hits where {requested:,} were requested"
+            raise UnexpectedBodyError(url, detail=detail)
         if self.limit is None:
-            # The last day is settled by the first answer: what comes later belongs to another load.
+            # The first answer fixes the last day: later complaints belong to another load.
             newest = max(answer.newest_day, part.since or "")
             part = replace(part, until=min(filter(None, (part.until, newest))))
-        following = self._following(part, answer, url)
+        following = next_page(part, answer.hits, answer.matching, self.limit, url)
         info = PartInfo(
             part=part,
             name=f"{part}, {len(answer.hits):,} complaints",
             rows=len(answer.hits),
             matching=answer.matching,
             expected=min(answer.matching, self.limit or answer.matching),
-            as_of=answer.as_of,
+            age=Age(answer.indexed_day, "_meta.last_indexed", earliest=answer.newest_day),
             days=(part.since, part.until),
             proves_absence=self.proves_absence,
             seconds=seconds,
+            source_total=answer.source_total,
         )
-        return RawPart(answer.hits, read_page, info, () if following is None else (following,))
+        return RawPart(answer.hits, info, () if following is None else (following,))
 
-    def _parameters(self, part: Page) -> list[tuple[str, str]]:
+    def _page_url(self, part: Page) -> str:
         parameters = [
             *replace(self.query, since=part.since, until=part.until).parameters(),
-            ("size", str(self._size(part))),
-            ("sort", self._sort),
-            ("no_aggs", "true"),
-            ("no_highlight", "true"),
+            ("size", str(part.size_within(self.limit))),
+            ("sort", "created_date_asc" if self.limit is None else "created_date_desc"),
+            *_NO_EXTRAS,
         ]
         if part.after is not None:
             parameters.append(("search_after", f"{part.after[0]}_{part.after[1]}"))
-        return parameters
-
-    def _size(self, part: Page) -> int:
-        """Return how many complaints to ask for: no more than the limit leaves."""
-        return part.size if self.limit is None else min(part.size, self.limit - part.before_it)
-
-    @property
-    def _sort(self) -> str:
-        return "created_date_asc" if self.limit is None else "created_date_desc"
-
-    def _following(self, part: Page, answer: _Answer, url: str) -> Page | None:
-        """Return the page after this one, or None if the window ends here.
-
-        Raises:
-            NoAdvanceError: If the page does not lie beyond its cursor: a server that overlooks the
-                cursor sends the first page for ever (CCDB_API.md section 4).
-        """
-        hits = answer.hits
-        if not hits:
-            return None
-        first, last = _sort_value(hits[0], url), _sort_value(hits[-1], url)
-        steps = [(part.after, first)] if part.after else []
-        steps += [(first, last)] if len(hits) > 1 else []
-        for earlier, later in steps:
-            if earlier == later or (earlier < later) != (self.limit is None):
-                raise NoAdvanceError(url, detail=f"{later} came after {earlier}")
-        walked = part.before_it + len(hits)
-        if len(hits) < self._size(part) or walked == self.limit:
-            return None
-        return replace(
-            part,
-            number=part.number + 1,
-            after=last,
-            before_it=walked,
-            left=max(answer.matching - walked, 0),
-        )
+        return url_with(self.url, parameters)
 
 
 def fetch_count(query: Query, url: str = SEARCH_URL) -> int:
-    """Return how many complaints match by the server's own count, by a search for none of them.
+    """Return how many complaints the server counts for a query; no complaint is fetched.
 
     Raises:
         ServerError: One of its subclasses.
     """
-    none = [("size", "0"), ("no_aggs", "true"), ("no_highlight", "true")]
-    request = requests.Request("GET", url, params=[*query.parameters(), *none])
-    url = str(request.prepare().url)
-    return _Answer.of(get_json(url), url).matching
+    url = url_with(url, [*query.parameters(), ("size", "0"), *_NO_EXTRAS])
+    return _read_answer(get_json(url), url).matching
 
 
-def read_page(hits: list[msgspec.Raw], name: str) -> ParsedContent:
-    """Return the complaints of a page, which are all here.
-
-    Raises:
-        InvalidHitError: If a hit cannot be a complaint.
-    """
-    complaints, columns, unknown = parse_page(hits, name)
-    return ParsedContent(complaints, columns, unknown, ReadStats(rows=len(complaints)))
-
-
-def _sort_value(raw: msgspec.Raw, url: str) -> tuple[int, str]:
-    """Return a hit's sort value; the id in it is text, and is ordered as text."""
-    hit = _decoded(raw, url, Any)
-    match hit:
-        case {"sort": [int(milliseconds), str(identity)]} if 0 <= milliseconds < _END_OF_TIME:
-            return milliseconds, identity
-    raise UnexpectedBodyError(url, detail=f"a hit without a sort value: {hit!r:.80}")
+# --- the answer -----------------------------------------------------------------------------
 
 
 class _Hits(msgspec.Struct):
@@ -296,46 +257,39 @@ class _Body(msgspec.Struct):
     timed_out: Any = None
 
 
-def _decoded(text: bytearray | msgspec.Raw, url: str, type_: type[T]) -> T:
-    try:
-        return msgspec.json.decode(text, type=type_)
-    # These three are all that it raises: https://github.com/msgspec/msgspec/issues/714
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnexpectedBodyError(
-            url, body_start=start_of(bytes(text)), detail=f"no JSON of a search: {error}"
-        ) from None
-
-
 @dataclass(frozen=True)
 class _Answer:
     hits: list[msgspec.Raw]
     matching: int
-    as_of: str
+    indexed_day: str
     newest_day: str
+    source_total: int | None
 
-    @classmethod
-    def of(cls, body: bytearray, url: str) -> _Answer:
-        """Check a body against the contract (CCDB_API.md section 2), but for the hits themselves.
 
-        Raises:
-            UnexpectedBodyError: If it is not so.
-            PartialAnswerError: If the index says that it has not looked everywhere.
-        """
-        match _decoded(body, url, _Body):
-            case _Body(timed_out=True):
-                raise PartialAnswerError(url, detail="it ran out of time")
-            case _Body(shards={"failed": int(failed)}) if failed:
-                raise PartialAnswerError(url, detail=f"{failed} of its shards failed")
-            case _Body(
-                hits=_Hits(total={"value": int(matching)}, hits=list(hits)),
-                meta={"last_indexed": str(indexed), "last_updated": str(newest)},
-            ) if len(hits) <= matching < _MOST_COMPLAINTS:
-                try:
-                    return cls(hits, matching, parse_date(indexed), parse_date(newest))
-                except ValueError as error:
-                    raise UnexpectedBodyError(url, detail=f"a date in _meta is {error}") from None
-        raise UnexpectedBodyError(
-            url,
-            body_start=start_of(body),
-            detail="hits.hits, hits.total.value or a date in _meta is missing or cannot be",
-        )
+def _read_answer(body: bytearray, url: str) -> _Answer:
+    """Check a body (docs/facts.md, "Shape of a response"), but not the hits themselves.
+
+    Raises:
+        UnexpectedBodyError: If it has another shape.
+        PartialAnswerError: If it says that only a part of the index was searched.
+    """
+    match decode_json(body, url, _Body):
+        case _Body(timed_out=True):
+            raise PartialAnswerError(url, detail="the search timed out")
+        case _Body(shards={"failed": int(failed)}) if failed:
+            raise PartialAnswerError(url, detail=f"{failed} of its shards failed")
+        case _Body(
+            hits=_Hits(total={"value": int(matching)}, hits=list(hits)),
+            meta={"last_indexed": str(indexed), "last_updated": str(newest), **others},
+        ) if len(hits) <= matching < _MAX_COMPLAINTS:
+            total = others.get("total_record_count")
+            total = total if type(total) is int and 0 <= total < _MAX_COMPLAINTS else None
+            try:
+                return _Answer(hits, matching, parse_date(indexed), parse_date(newest), total)
+            except ValueError as error:
+                raise UnexpectedBodyError(url, detail=f"a date in _meta is {error}") from None
+    raise UnexpectedBodyError(
+        url,
+        body_start=start_of(body),
+        detail="hits.hits, hits.total.value or a date in _meta is missing or not valid",
+    )

@@ -22,10 +22,11 @@ from starlette.staticfiles import StaticFiles
 from cfpb_etl import __version__
 from cfpb_etl.emulator import serve
 from cfpb_etl.fetch import errors as file_errors
-from cfpb_etl.fetch.http import client as transport
-from cfpb_etl.fetch.http import download
+from cfpb_etl.fetch.http import client
 from cfpb_etl.fetch.http import errors as server_errors
 from cfpb_etl.fetch.http.download import discard, fetch_file
+from cfpb_etl.fetch.http.local_file import LocalFile
+from cfpb_etl.model.events import Event, Warned, listening
 from cfpb_etl.model.part import FileVersion
 from support.soak import soak
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from cfpb_etl.fetch.http.download import Download
+    from cfpb_etl.fetch.http.local_file import Origin
 
     Fault = Callable[[ASGIApp], ASGIApp]
 
@@ -204,7 +206,7 @@ def nothing(*_: object) -> None:
 
 def fetch(files: Files, path: Path, known: FileVersion | None = None, **meanwhile: Any) -> Any:
     """Fetch the file, with nothing to do meanwhile unless told."""
-    doing = {"ensure_room": nothing, "verify": nothing, "tell": nothing, **meanwhile}
+    doing = {"ensure_space": nothing, "verify": nothing, "on_progress": nothing, **meanwhile}
     return fetch_file(files.url, path, known, **doing)
 
 
@@ -277,9 +279,9 @@ def test_the_caller_does_its_part(files: Files, path: Path) -> None:
     fetch(
         files,
         path,
-        ensure_room=lambda *room: seen.append(("room", *room, beside(path))),
+        ensure_space=lambda *room: seen.append(("room", *room, beside(path))),
         verify=lambda part: seen.append(("verify", part.name, part.read_bytes() == BODY)),
-        tell=lambda *told: seen.append(told),
+        on_progress=lambda *told: seen.append(told),
     )
 
     assert seen == [
@@ -303,7 +305,10 @@ def test_a_length_may_be_unannounced(files: Files, path: Path) -> None:
     seen: list[Any] = []
 
     got = fetch(
-        files, path, ensure_room=lambda *room: seen.append(room), tell=lambda *t: seen.append(t)
+        files,
+        path,
+        ensure_space=lambda *room: seen.append(room),
+        on_progress=lambda *t: seen.append(t),
     )
 
     assert path.read_bytes() == BODY
@@ -392,8 +397,8 @@ def test_a_download_goes_on_where_it_broke_off(files: Files, path: Path) -> None
     got = fetch(
         files,
         path,
-        ensure_room=lambda *room: seen.append(("room", *room)),
-        tell=lambda *told: seen.append(told),
+        ensure_space=lambda *room: seen.append(("room", *room)),
+        on_progress=lambda *told: seen.append(told),
     )
 
     assert files.conditions == [{"range": f"bytes={2 * PIECE}-", "if-range": version.etag}]
@@ -415,7 +420,7 @@ def test_a_killed_process_leaves_what_came(files: Files, path: Path) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        fetch(files, path, tell=kill)
+        fetch(files, path, on_progress=kill)
     with part(path).open("ab") as file:
         file.write(BODY[2 * PIECE : 2 * PIECE + 77])
     fetch(files, path)
@@ -624,7 +629,7 @@ def test_a_file_that_is_here_is_asked_about(files: Files, path: Path) -> None:
     got = fetched(files, path)
     told: list[Any] = []
 
-    assert fetch(files, path, tell=lambda *t: told.append(t)) == got
+    assert fetch(files, path, on_progress=lambda *t: told.append(t)) == got
     assert told == []
     assert files.conditions == [{"if-none-match": got.version.etag, "if-modified-since": HTTP_DATE}]
 
@@ -657,32 +662,35 @@ def test_an_old_file_never_passes_for_the_new(files: Files, path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [408, 429, 500, 503])
-def test_a_file_that_is_here_needs_no_network(
-    files: Files, path: Path, code: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    """When the server has no answer, the file is used, and the log says so."""
+def test_a_file_that_is_here_needs_no_network(files: Files, path: Path, code: int) -> None:
+    """When the server has no answer, the file is used, with a warning."""
     got = fetched(files, path)
     files.faults.append(status(code))
+    events: list[Event] = []
 
-    assert fetch(files, path) == got
-    (record,) = caplog.records
-    assert (record.name, record.levelname) == ("cfpb_etl.fetch.http.download", "WARNING")
-    assert record.getMessage().endswith(f"going on with {path}, which came earlier")
+    with listening(events.append):
+        assert fetch(files, path) == got
+
+    (warning,) = events
+    assert isinstance(warning, Warned)
+    assert warning.text.endswith(f"; using {path}, which was downloaded earlier")
 
 
-def test_a_file_that_is_here_when_nobody_listens(
-    files: Files, path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_is_here_when_nobody_listens(files: Files, path: Path) -> None:
     """No connection at all is no obstacle either."""
     fetched(files, path)
     change_note(path, url="http://127.0.0.1:1/")
     away = replace(files, url="http://127.0.0.1:1/")
 
-    assert fetch(away, path).path == path
-    assert caplog.messages == [
+    events: list[Event] = []
+    with listening(events.append):
+        assert fetch(away, path).path == path
+
+    text = (
         "CFPB's file server could not be reached: Connection refused;"
-        f" going on with {path}, which came earlier"
-    ]
+        f" using {path}, which was downloaded earlier"
+    )
+    assert events == [Warned(text)]
 
 
 def test_a_file_that_is_gone_from_the_server_is_told(files: Files, path: Path) -> None:
@@ -740,27 +748,32 @@ def test_what_is_discarded_is_gone(files: Files, path: Path) -> None:
             status(408),
             server_errors.ServerFailureError,
             408,
-            "CFPB's file server failed on its side",
+            "CFPB's file server failed (408)",
         ),
         (
             status(500),
             server_errors.ServerFailureError,
             500,
-            "CFPB's file server failed on its side",
+            "CFPB's file server failed (500)",
         ),
         (status(503), server_errors.ServerFailureError, 503, "The answer began: 'so it is'"),
-        (status(429), server_errors.ThrottledError, 429, "CFPB's file server asks"),
+        (
+            status(429),
+            server_errors.ThrottledError,
+            429,
+            "CFPB's file server received too many requests (429): retry in",
+        ),
         (
             answering(HTMLResponse("<!DOCTYPE html><title>Log in</title>")),
-            server_errors.NotAFileError,
+            server_errors.WrongContentError,
             200,
-            "A web page came where a file was due. Check --file",
+            "Expected a file but got a web page. Check --file",
         ),
         (
             answering(RedirectResponse("/elsewhere")),
             server_errors.UnexpectedStatusError,
             307,
-            "307 /elsewhere. Check --file.",
+            "307: /elsewhere. Check --file.",
         ),
     ],
 )
@@ -816,7 +829,7 @@ def test_a_server_that_falls_silent(
     files: Files, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body that does not go on is given up after the read timeout, and what came is kept."""
-    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(client, "READ_TIMEOUT", 0.2)
 
     async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-length", str(len(BODY)).encode()), (b"etag", b'"1"')]
@@ -850,7 +863,7 @@ def test_a_piece_that_is_too_long_is_refused(files: Files, path: Path) -> None:
     broken_off(files, path)
     files.faults.append(piece(2 * PIECE, BODY[2 * PIECE :] + b"more", len(BODY)))
 
-    with pytest.raises(server_errors.OverlongFileError, match="of 1,000,000"):
+    with pytest.raises(server_errors.TooLargeError, match="where 1,000,000 were announced"):
         fetch(files, path)
 
     assert beside(path) == []
@@ -860,7 +873,7 @@ def test_a_file_that_is_not_what_it_should_be_is_removed(files: Files, path: Pat
     """A retry would go on with a part that is corrupt; so nothing of it stays."""
 
     def refuse(part: Path) -> None:
-        raise file_errors.UnreadableFileError(part, "its bytes are wrong")
+        raise file_errors.UnreadableFileError(path=part, detail="its bytes are wrong")
 
     with pytest.raises(file_errors.UnreadableFileError):
         fetch(files, path, verify=refuse)
@@ -874,17 +887,12 @@ def test_a_file_that_is_not_what_it_should_be_is_removed(files: Files, path: Pat
 
 
 @pytest.mark.parametrize("fault", [altered(), unannounced()])
-def test_a_file_without_bounds(
-    files: Files, path: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_without_bounds(files: Files, path: Path, fault: Fault) -> None:
     """A file beyond all that CFPB publishes is refused, as soon as that is seen."""
-    monkeypatch.setattr(download, "LARGEST_FILE", 2 * PIECE)
     files.faults.append(fault)
 
-    with pytest.raises(
-        server_errors.FileTooLargeError, match=r"where 524,288 are the most.*--file"
-    ):
-        fetch(files, path)
+    with pytest.raises(server_errors.TooLargeError, match=r"where 524,288 is the maximum.*--file"):
+        fetch(files, path, max_bytes=2 * PIECE)
 
     assert beside(path) == []
 
@@ -900,7 +908,7 @@ def test_without_room_nothing_is_written(files: Files, path: Path, *, begun: boo
         raise file_errors.NotEnoughSpaceError(path, to_come, length)
 
     with pytest.raises(file_errors.NotEnoughSpaceError) as full:
-        fetch(files, path, ensure_room=refuse)
+        fetch(files, path, ensure_space=refuse)
 
     assert full.value.needed == len(BODY) - (2 * PIECE if begun else 0)
     assert beside(path) == before
@@ -912,14 +920,14 @@ def test_a_disk_that_is_full(
     files: Files, path: Path, monkeypatch: pytest.MonkeyPatch, *, announced: bool
 ) -> None:
     """A disk that fills up meanwhile says how much is missing."""
-    prepare = download._prepare
+    start = LocalFile.start
 
-    def fill(*arguments: Any) -> None:
-        prepare(*arguments)
-        part(path).unlink()
-        part(path).symlink_to("/dev/full")
+    def start_full(file: LocalFile, origin: Origin) -> None:
+        start(file, origin)
+        file.part.unlink()
+        file.part.symlink_to("/dev/full")
 
-    monkeypatch.setattr(download, "_prepare", fill)
+    monkeypatch.setattr(LocalFile, "start", start_full)
     if not announced:
         files.faults.append(unannounced())
 
@@ -945,7 +953,7 @@ def test_the_room_that_is_missing_is_told() -> None:
     """The numbers never read as if there were enough."""
     error = file_errors.NotEnoughSpaceError(Path(NAME), 350_000_001, 350_000_000)
 
-    assert "needs 0.36 GB, and its disk has 0.35 GB free. Make room" in str(error)
+    assert "needs 0.36 GB, and its disk has 0.35 GB free. Free some space" in str(error)
     assert (error.needed, error.free) == (350_000_001, 350_000_000)
 
 
@@ -986,7 +994,7 @@ def test_whatever_happens_meanwhile_the_file_is_the_servers(
         elif event == "foreign":
             note(path).write_text("{}")
         with suppress(server_errors.RetriableError, Killed):
-            fetch(files, path, tell=kill if event == "kill" else nothing)
+            fetch(files, path, on_progress=kill if event == "kill" else nothing)
         files.faults.clear()
     fetch(files, path)
 

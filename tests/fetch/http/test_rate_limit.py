@@ -1,4 +1,4 @@
-"""The pace lets through what the server allows, and nobody while it asked for time."""
+"""The limiter_ lets through what the server allows, and nobody while it asked for time."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, RateLimit, RateLimit
 TICK = 0.005  # a limiter's clock counts milliseconds
 
 
-def passed(pace: RateLimiter, requests: int) -> list[float]:
+def passed(limiter_: RateLimiter, requests: int) -> list[float]:
     """Go through the gate so many times, and return when each was through."""
 
     def go() -> float:
-        pace.wait()
+        limiter_.wait()
         return time.monotonic()
 
     return [go() for _ in range(requests)]
 
 
-def passed_by_threads(pace: RateLimiter, threads: int, requests: int) -> list[float]:
+def passed_by_threads(limiter_: RateLimiter, threads: int, requests: int) -> list[float]:
     """Let threads go through so many times each, and return when, in order."""
     with ThreadPoolExecutor(threads) as pool:
-        moments = [*pool.map(lambda _: passed(pace, requests), range(threads))]
+        moments = [*pool.map(lambda _: passed(limiter_, requests), range(threads))]
     return sorted(chain.from_iterable(moments))
 
 
@@ -68,42 +68,42 @@ def test_a_hold_stops_everybody(
     rate_limit: RateLimit | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a Retry-After no thread is through before it has passed, and then all are."""
-    pace = RateLimiter(rate_limit)
+    limiter_ = RateLimiter(rate_limit)
     began = time.monotonic()
-    pace.hold(0.1)
+    limiter_.pause(0.1)
 
-    assert passed_by_threads(pace, 3, 1)[0] - began >= 0.1
+    assert passed_by_threads(limiter_, 3, 1)[0] - began >= 0.1
 
     monkeypatch.setattr(time, "sleep", pytest.fail)
-    assert passed(pace, 1)
+    assert passed(limiter_, 1)
 
 
 def test_a_shorter_hold_does_not_shorten_a_longer_one() -> None:
     """Of two words of the server the one that reaches further counts."""
-    pace = RateLimiter(None)
+    limiter_ = RateLimiter(None)
     began = time.monotonic()
-    pace.hold(0.1)
-    pace.hold(0.01)
+    limiter_.pause(0.1)
+    limiter_.pause(0.01)
 
-    assert passed(pace, 1)[0] - began >= 0.1
+    assert passed(limiter_, 1)[0] - began >= 0.1
 
 
 def test_a_hold_that_comes_while_waiting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who already waits when another thread is told to slow down waits for that too."""
-    pace = RateLimiter(None)
+    limiter_ = RateLimiter(None)
     sleep, held = time.sleep, threading.Event()
 
     def meanwhile(seconds: float) -> None:
         if not held.is_set():
             held.set()
-            pace.hold(0.15)
+            limiter_.pause(0.15)
         sleep(seconds)
 
     monkeypatch.setattr(time, "sleep", meanwhile)
     began = time.monotonic()
-    pace.hold(0.02)
+    limiter_.pause(0.02)
 
-    assert passed(pace, 1)[0] - began >= 0.15
+    assert passed(limiter_, 1)[0] - began >= 0.15
 
 
 class Clock:
@@ -130,48 +130,48 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_the_pace_tells_how_much_is_in_use(clock: Clock) -> None:
+def test_the_limiter__tells_how_much_is_in_use(clock: Clock) -> None:
     """Each request counts from when it leaves until its window has passed, and is then free."""
-    pace = RateLimiter(CFPB_RATE_LIMIT)
+    limiter_ = RateLimiter(CFPB_RATE_LIMIT)
 
-    assert pace.used() == 0
-    passed(pace, 3)
+    assert limiter_.used() == 0
+    passed(limiter_, 3)
     clock.move(10)
-    passed(pace, 2)
-    assert pace.used() == 5
+    passed(limiter_, 2)
+    assert limiter_.used() == 5
     clock.move(50.5)
-    assert pace.used() == 5, "the window has a margin"
+    assert limiter_.used() == 5, "the window has a margin"
     clock.move(1)
-    assert pace.used() == 2
+    assert limiter_.used() == 2
     clock.move(10)
-    assert pace.used() == 0
+    assert limiter_.used() == 0
 
 
 def test_asking_what_is_in_use_frees_nothing(clock: Clock) -> None:
     """However often that is asked, no window holds more than is allowed."""
-    pace = RateLimiter(RateLimit(requests=2, seconds=60))
+    limiter_ = RateLimiter(RateLimit(requests=2, seconds=60))
     began = clock.seconds
-    passed(pace, 2)
+    passed(limiter_, 2)
 
-    assert [pace.used() for _ in range(9)] == [2] * 9
-    passed(pace, 1)
+    assert [limiter_.used() for _ in range(9)] == [2] * 9
+    passed(limiter_, 1)
     assert clock.seconds - began >= 60
 
 
 def test_a_server_that_does_not_count_has_nothing_in_use() -> None:
     """Without an rate_limit nothing of it is in use."""
-    pace = RateLimiter(None)
-    passed(pace, 3)
+    limiter_ = RateLimiter(None)
+    passed(limiter_, 3)
 
-    assert (pace.used(), pace.rate_limit) == (0, None)
+    assert (limiter_.used(), limiter_.rate_limit) == (0, None)
 
 
-def test_a_pace_tells_its_allowance() -> None:
+def test_a_limiter__tells_its_allowance() -> None:
     """The screen shows what is in use of how much."""
     assert RateLimiter(CFPB_RATE_LIMIT).rate_limit is CFPB_RATE_LIMIT
 
 
-def test_a_server_has_one_pace() -> None:
+def test_a_server_has_one_limiter_() -> None:
     """All that asks one server goes through one gate, and each server has its own."""
     rate_limit = RateLimit(requests=20, seconds=60)
 

@@ -1,4 +1,7 @@
-"""One answer from a server of CFPB's: its body, or what went wrong by name."""
+"""HTTP requests to CFPB's servers: the body of an answer, or an error by its situation.
+
+All requests of the package are made here.
+"""
 
 from __future__ import annotations
 
@@ -6,56 +9,54 @@ import re
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import requests
 
 from cfpb_etl import __version__
 from cfpb_etl.fetch.http.errors import (
     SEARCH_API,
-    AccessDeniedError,
     CutBodyError,
-    NotFoundError,
-    NotJsonError,
-    RefusedQueryError,
-    SearchBackendError,
-    ServerFailureError,
     ThrottledError,
     TooLargeError,
     UnexpectedBodyError,
-    UnexpectedStatusError,
     UnreachableError,
+    WrongContentError,
+    status_error,
 )
 from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from cfpb_etl.fetch.http.errors import Server, ServerError
+    from cfpb_etl.fetch.http.errors import Server
 
-LARGEST_BODY = 256 * 2**20  # bytes; 10,000 complaints of today are 6.6 MB
-CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; 10,000 complaints were seen to take 11.6 s
-LONGEST_ANSWER = 300  # seconds for a whole body, however steadily it trickles
+MAX_BODY = 256 * 2**20  # bytes; 10,000 complaints have 6.6 MB (docs/facts.md, "Page size")
+CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; 10,000 complaints took 11.6 s
+MAX_ANSWER_SECONDS = 300  # for a whole body, however slowly it arrives
 
 _CHUNK = 2**18  # bytes
 _USER_AGENT = f"cfpb-etl/{__version__} (open-source ETL to SQLite; python-requests)"
 
+T = TypeVar("T")
+
 
 def get_json(url: str) -> bytearray:
-    """Return the body of an answer that says it is JSON.
+    """Return the body of an answer whose content type is JSON.
 
     Raises:
         ServerError: One of its subclasses.
     """
-    response, body = _whole_answer(url, SEARCH_API)
-    status, start = response.status_code, start_of(body)
-    if status in _OF_A_SEARCH:
-        raise _OF_A_SEARCH[status](url, status=status, body_start=start)
-    raise_unless_ok(response, start, url, SEARCH_API)
+    response, body = _get(url, SEARCH_API)
     if media_type(response) != "application/json":
-        kind = response.headers.get("Content-Type", "no Content-Type")
-        raise NotJsonError(url, status=status, body_start=start, detail=kind)
+        raise WrongContentError(
+            url,
+            status=response.status_code,
+            body_start=start_of(body),
+            detail=response.headers.get("Content-Type", "no Content-Type"),
+        )
     return body
 
 
@@ -65,40 +66,59 @@ def get_page(url: str, server: Server) -> str:
     Raises:
         ServerError: One of its subclasses.
     """
-    response, body = _whole_answer(url, server)
-    raise_unless_ok(response, start_of(body), url, server)
+    _, body = _get(url, server)
     return body.decode("utf-8", "replace")
 
 
-def _whole_answer(url: str, server: Server) -> tuple[requests.Response, bytearray]:
-    deadline = time.monotonic() + LONGEST_ANSWER
+def decode_json(text: bytearray | msgspec.Raw, url: str, type_: type[T]) -> T:
+    """Return JSON that was received, decoded as a type.
+
+    Raises:
+        UnexpectedBodyError: If it is not JSON of this type.
+    """
+    try:
+        return msgspec.json.decode(text, type=type_)
+    # msgspec raises these three (https://github.com/msgspec/msgspec/issues/714).
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnexpectedBodyError(
+            url, body_start=start_of(bytes(text)), detail=f"not the expected JSON: {error}"
+        ) from None
+
+
+def _get(url: str, server: Server) -> tuple[requests.Response, bytearray]:
+    deadline = time.monotonic() + MAX_ANSWER_SECONDS
     body = bytearray()
-    with answer_of(url, server) as response, _cut_off(response, LONGEST_ANSWER):
+    with open_response(url, server) as response, _time_limit(response, MAX_ANSWER_SECONDS):
         try:
             for chunk in chunks_of(response, url, server):
                 body += chunk
-                if len(body) > LARGEST_BODY:
-                    raise TooLargeError(url, status=response.status_code, server=server)
+                if len(body) > MAX_BODY:
+                    detail = f"it has more than {MAX_BODY:,} bytes"
+                    raise TooLargeError(
+                        url, status=response.status_code, detail=detail, server=server
+                    )
                 if time.monotonic() >= deadline:
                     break
         except CutBodyError:
             if time.monotonic() < deadline:
                 raise
     if time.monotonic() >= deadline:
-        raise UnreachableError(url, detail=f"no end within {LONGEST_ANSWER} s", server=server)
+        detail = f"the answer was not complete within {MAX_ANSWER_SECONDS} s"
+        raise UnreachableError(url, detail=detail, server=server)
+    raise_unless_ok(response, start_of(body), url, server)
     return response, body
 
 
 @contextmanager
-def _cut_off(response: requests.Response, seconds: float) -> Iterator[None]:
-    """End an answer that takes longer: a read waits for all of a chunk, however it trickles."""
+def _time_limit(response: requests.Response, seconds: float) -> Iterator[None]:
+    """End an answer that takes longer: one read waits for a whole chunk, however slow it is."""
 
-    def shut() -> None:
-        # It has come to its end meanwhile; while it is closed, there is nothing to call.
+    def shut_down() -> None:
+        # The answer may have ended meanwhile; while it is being closed, its parts are None.
         with suppress(RuntimeError, ValueError, TypeError, OSError):
             response.raw.shutdown()
 
-    timer = threading.Timer(seconds, shut)
+    timer = threading.Timer(seconds, shut_down)
     timer.daemon = True
     timer.start()
     try:
@@ -108,23 +128,23 @@ def _cut_off(response: requests.Response, seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def answer_of(
+def open_response(
     url: str, server: Server, headers: Mapping[str, str] | None = None
 ) -> Iterator[requests.Response]:
-    """Ask a server once, and yield its answer with the body still to come, whatever its status.
+    """Make one request, and yield its answer of any status, before the body is received.
 
     Raises:
-        ServerError: One of its subclasses, when no answer came.
+        ServerError: One of its subclasses, if there is no answer.
     """
-    # A session for each request: at 20 a minute a kept connection is as often a dead one.
+    # A session for each request: at 20 requests a minute, a kept connection is often dead.
     with requests.Session() as session:
-        with _named(url, server):
+        with _named_errors(url, server):
             response = session.get(
                 url,
                 headers={"User-Agent": _USER_AGENT, **(headers or {})},
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 stream=True,
-                # Before it follows one, requests reads a redirect's body whole, however long.
+                # Before it follows a redirect, requests reads its whole body, of any length.
                 allow_redirects=False,
             )
         with response:
@@ -132,96 +152,81 @@ def answer_of(
 
 
 def chunks_of(response: requests.Response, url: str, server: Server) -> Iterator[bytes]:
-    """Yield the body of an answer while it comes.
+    """Yield the body of an answer while it is received.
 
     Raises:
-        ServerError: One of its subclasses, when it does not come to its end.
+        ServerError: One of its subclasses, if the body is not complete.
     """
-    came = 0
-    with _named(url, server):
+    received = 0
+    with _named_errors(url, server):
         try:
             for chunk in response.iter_content(_CHUNK):
-                came += len(chunk)
+                received += len(chunk)
                 yield chunk
         except requests.exceptions.ChunkedEncodingError as error:
-            raise CutBodyError(url, detail=f"after {came:,} bytes", server=server) from error
+            raise CutBodyError(url, detail=f"after {received:,} bytes", server=server) from error
 
 
 @contextmanager
-def _named(url: str, server: Server) -> Iterator[None]:
-    """Give what requests raises the name of its situation."""
+def _named_errors(url: str, server: Server) -> Iterator[None]:
+    """Turn the errors of requests and urllib3 into ours."""
     try:
         yield
     except requests.Timeout as error:
-        silent = f"no answer within {READ_TIMEOUT} s"
-        raise UnreachableError(url, detail=silent, server=server) from error
+        detail = f"no answer within {READ_TIMEOUT} s"
+        raise UnreachableError(url, detail=detail, server=server) from error
     except requests.ConnectionError as error:
         raise UnreachableError(url, detail=_reason(error), server=server) from error
     except requests.RequestException as error:
         raise UnexpectedBodyError(url, detail=str(error), server=server) from error
-    except ValueError as error:  # urllib3's, of a host name that cannot be one
+    except ValueError as error:  # urllib3's, for an invalid host name
         raise UnreachableError(url, detail=str(error), server=server) from error
 
 
 def _reason(error: BaseException) -> str:
-    """Return what the system said at the bottom of a chain of exceptions, without the chain."""
-    said = str(error)
+    """Return the operating system's message at the bottom of a chain of exceptions."""
+    reason = str(error)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError):
-            said = cause.strerror or str(cause)
+            reason = cause.strerror or str(cause)
         cause = cause.__cause__ or cause.__context__
-    return said
+    return reason
 
 
-_OF_A_SEARCH: Mapping[int, type[ServerError]] = {
-    400: RefusedQueryError,
-    424: SearchBackendError,
-}
-_OF_ANY: Mapping[int, type[ServerError]] = {
-    403: AccessDeniedError,
-    404: NotFoundError,
-}
-
-
-def raise_unless_ok(response: requests.Response, start: str, url: str, server: Server) -> None:
-    """Give a status other than 200 its name.
-
-    Args:
-        response: The answer.
-        start: The beginning of its body, as `start_of` tells it.
-        url: What was asked for.
-        server: Who was asked.
+def raise_unless_ok(response: requests.Response, body_start: str, url: str, server: Server) -> None:
+    """Raise the error for the status of an answer, unless it is 200.
 
     Raises:
         ServerError: One of its subclasses.
     """
     status = response.status_code
-    if status == requests.codes.too_many_requests:
+    if status == requests.codes.ok:
+        return
+    kind = status_error(status, server)
+    if kind is ThrottledError:
         wait = _retry_after(response)
-        raise ThrottledError(url, retry_after=wait, body_start=start, server=server)
-    if status >= requests.codes.internal_server_error or status == requests.codes.request_timeout:
-        raise ServerFailureError(
-            url, status=status, body_start=start, detail=str(status), server=server
+        raise ThrottledError(
+            url,
+            status=status,
+            body_start=body_start,
+            detail=f"retry in {wait:g} s",
+            server=server,
+            retry_after=wait,
         )
-    if status in _OF_ANY:
-        raise _OF_ANY[status](url, status=status, body_start=start, server=server)
-    if status != requests.codes.ok:
-        elsewhere = f"{status} {response.headers.get('Location', '')[:200]}".rstrip()
-        raise UnexpectedStatusError(
-            url, status=status, body_start=start, detail=elsewhere, server=server
-        )
+    location = response.headers.get("Location", "")[:200]
+    raise kind(url, status=status, body_start=body_start, detail=location, server=server)
 
 
 def media_type(response: requests.Response) -> str:
-    """Return what an answer says that it is, such as `application/json`, or ""."""
+    """Return the content type of an answer, such as `application/json`, or ""."""
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Return the seconds of Retry-After: CFPB sends a whole number (CCDB_API.md section 6).
+    """Return the seconds of Retry-After: CFPB sends whole ones (docs/facts.md, "Rate limit").
 
-    Anything else, or more than an hour, is taken as the whole window.
+    Anything else counts as the whole window of the rate limit, and more than an hour as an hour.
     """
     text = response.headers.get("Retry-After", "")
     seconds = int(text) if re.fullmatch(r"\d{1,4}", text, re.ASCII) else CFPB_RATE_LIMIT.seconds
@@ -233,11 +238,16 @@ def start_of(body: bytes | bytearray) -> str:
     return " ".join(body[:400].decode("utf-8", "replace").split())[:120]
 
 
-def is_sound_address(url: str) -> bool:
-    """Say whether a request can be made of an address, and tells nobody a password."""
+def url_with(url: str, parameters: Sequence[tuple[str, str]]) -> str:
+    """Return an address with request parameters."""
+    return str(requests.Request("GET", url, params=parameters).prepare().url)
+
+
+def is_valid_url(url: str) -> bool:
+    """Say whether a request can be made to an address, and it contains no password."""
     try:
         parts = urlsplit(url)
         requests.Request("GET", url).prepare()
-    except ValueError:  # requests' own and urllib3's are such
+    except ValueError:  # the base of requests' and urllib3's errors
         return False
     return parts.scheme in ("http", "https") and parts.username is None

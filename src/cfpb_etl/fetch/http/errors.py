@@ -1,46 +1,68 @@
-"""What can be wrong with an answer of CFPB's servers, a class for each situation.
+"""What can go wrong with a server's answer, and which error each HTTP status is.
 
-What is worth another attempt is a `RetriableError`: the class decides it, not the code that
-catches it.
+An error that is worth a retry is a `RetriableError`: the class decides, not the code that catches
+it.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cfpb_etl.errors import CfpbEtlError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class Server(NamedTuple):
-    """A server of CFPB's, in the words of the messages about it.
+    """A server, in the words of the messages about it.
 
     Attributes:
         name: What it is called.
-        offers: What should be at the address that is asked.
-        option: The option that names the address.
+        offers: What should be at its address.
+        expected: What it should send.
+        option: The option that sets its address.
+        hint: What a correct address looks like.
     """
 
     name: str
     offers: str
+    expected: str
     option: str
+    hint: str = ""
 
 
-SEARCH_API = Server("The search API", "search API", "--api-url")
-FILE_SERVER = Server("CFPB's file server", "file", "--file")
-ARCHIVE_PAGE = Server("The archive's page", "page of CFPB's archive", "--file")
+SEARCH_API = Server(
+    "The search API",
+    "search API",
+    "JSON",
+    "--api-url",
+    ", which should end in /search/api/v1/, the last slash included",
+)
+FILE_SERVER = Server("CFPB's file server", "file", "a file", "--file")
+ARCHIVE_PAGE = Server("The archive's page", "archive page", "a page", "--file")
 
 
 class ServerError(CfpbEtlError):
-    """Raised when CFPB's server gave no usable answer; each subclass is one way of that.
+    """Raised when a server gave no usable answer; each subclass is one way.
 
     Attributes:
-        url: The address that was asked, with its parameters, which the message leaves out.
-        status: The HTTP status, or None when no answer came.
+        url: The address with its parameters, which the message leaves out.
+        status: The HTTP status, or None when there was no answer.
         body_start: The first characters of the body, or "".
-        server: Whose address it is.
+        detail: What exactly went wrong, or "".
+        server: The server.
+        attempts_made: How many times the part was fetched in vain.
     """
 
-    situation = "{server.name} gave no usable answer"
+    url: str
+    status: int | None
+    body_start: str
+    detail: str
+    server: Server
+    attempts_made = 1
+
+    problem = "{server.name} gave no usable answer"
     remedy = "Try again later."
 
     def __init__(
@@ -51,181 +73,156 @@ class ServerError(CfpbEtlError):
         body_start: str = "",
         detail: str = "",
         server: Server = SEARCH_API,
+        **fields: Any,  # noqa: ANN401 - a subclass's own
     ) -> None:
-        self.url = url
-        self.status = status
-        self.body_start = body_start
-        self.detail = detail
-        self.server = server
-        where = url.partition("?")[0]
-        remedy = self.remedy.format(server=server)
+        text = self.problem.format(server=server, status=status, detail=detail)
+        if detail and "{detail}" not in self.problem:
+            text += f": {detail}"
+        fields |= {"status": status, "body_start": body_start, "detail": detail, "server": server}
+        super().__init__(text, url=url, **fields)
         quoted = f" The answer began: {body_start!r}." if body_start else ""
-        super().__init__(f"{self.brief}. {remedy} Address: {where}.{quoted}")
-
-    @property
-    def brief(self) -> str:
-        """Return what happened, without the remedy and the address."""
-        situation = self.situation.format(server=self.server)
-        return f"{situation}: {self.detail}" if self.detail else situation
+        self.args = (f"{self} Address: {url.partition('?')[0]}.{quoted}",)
 
 
 class RetriableError(ServerError):
-    """Raised when the same request may well succeed a little later.
+    """Raised when the same request may succeed a little later.
 
     Attributes:
-        attempts: How many requests such an error is worth in all.
+        attempts: How many attempts such an error is worth in all.
     """
 
     attempts = 5
 
 
 class UnreachableError(RetriableError):
-    """Raised when no connection could be made, or nothing came within the timeout."""
+    """Raised when there is no connection, or no answer within the timeout."""
 
-    situation = "{server.name} could not be reached"
+    problem = "{server.name} could not be reached"
     remedy = "Check the network; --source sample runs offline, on made-up complaints."
 
 
 class CutBodyError(RetriableError):
-    """Raised when the connection ended before the announced body did."""
+    """Raised when the connection ended before the body was complete."""
 
-    situation = "{server.name}'s answer broke off half way"
-    remedy = "Try again; a proxy in between may be cutting long answers."
+    problem = "{server.name} closed the connection before its answer was complete"
+    remedy = "Try again; a proxy may be cutting long answers."
 
 
 class ThrottledError(RetriableError):
-    """Raised on 429: more requests than the server allows (CCDB_API.md section 6).
+    """Raised on 429: too many requests (docs/facts.md, "Rate limit").
 
     Attributes:
-        retry_after: Seconds until the server will listen again.
+        retry_after: How many seconds the server wants to wait.
     """
 
-    situation = "{server.name} asks for a slower pace (429)"
-    remedy = "Another program behind this address may be using the same rate_limit; try later."
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        retry_after: float,
-        body_start: str = "",
-        server: Server = SEARCH_API,
-    ) -> None:
-        self.retry_after = retry_after
-        super().__init__(
-            url,
-            status=429,
-            body_start=body_start,
-            detail=f"again in {retry_after:g} s",
-            server=server,
-        )
+    retry_after: float
+    problem = "{server.name} received too many requests ({status})"
+    remedy = "Another program with the same IP address may be using up the limit; try again later."
 
 
 class ServerFailureError(RetriableError):
-    """Raised on any 5xx."""
+    """Raised on any 5xx, and on 408."""
 
-    situation = "{server.name} failed on its side"
+    problem = "{server.name} failed ({status})"
 
 
 class SearchBackendError(RetriableError):
-    """Raised on 424: the server's index did not answer, or refused the query.
+    """Raised on 424: the search index did not answer, or refused the query.
 
-    The two cannot be told apart (CCDB_API.md section 7), so it is worth few attempts.
+    The two cannot be told apart, so it is worth few attempts (docs/facts.md, "Errors").
     """
 
     attempts = 3
-    situation = "The search API's index did not answer (424)"
-    remedy = "CFPB may have an outage, or the query may be one that its index refuses."
+    problem = "The search API's index did not answer ({status})"
+    remedy = "CFPB may have an outage, or its index may refuse this query."
 
 
 class PartialAnswerError(RetriableError):
-    """Raised when the index says itself that its answer is not whole."""
+    """Raised when the answer says that only a part of the index was searched."""
 
-    situation = "The search API answered from a part of its index only"
+    problem = "The search API searched only a part of its index"
 
 
 class RefusedQueryError(ServerError):
-    """Raised on 400: the server's validation says what was wrong."""
+    """Raised on 400: the body says which parameter is wrong."""
 
-    situation = "The search API refused the query (400)"
-    remedy = "Change the option that it names."
+    problem = "The search API refused the query ({status})"
+    remedy = "Change the option that the answer names."
 
 
 class AccessDeniedError(ServerError):
-    """Raised on 403: the network edge in front of CFPB turns this address away."""
+    """Raised on 403: the edge in front of CFPB refuses this IP address."""
 
-    situation = "CFPB's network refuses requests from this address (403)"
+    problem = "CFPB's network refuses requests from this address ({status})"
     remedy = (
-        "It does so for many cloud and CI networks; run from another one. "
-        "--source sample runs offline, on made-up complaints."
+        "It refuses many cloud and CI networks; run from another one. --source sample runs offline,"
+        " on made-up complaints."
     )
 
 
 class NotFoundError(ServerError):
     """Raised on 404."""
 
-    situation = "There is no {server.offers} at this address (404)"
+    problem = "There is no {server.offers} at this address ({status})"
     remedy = "Check {server.option}."
 
 
 class UnexpectedStatusError(ServerError):
-    """Raised on a status that the contract does not know."""
+    """Raised on a status that is not in docs/facts.md."""
 
-    situation = "{server.name} answered with a status that it is not known to use"
+    problem = "{server.name} answered with the unexpected status {status}"
     remedy = "Check {server.option}."
 
 
-class NotJsonError(ServerError):
-    """Raised when something other than JSON came, such as the website's page."""
+class WrongContentError(ServerError):
+    """Raised when the answer is another type of content, such as a web page."""
 
-    situation = "A web page or other text came where JSON was due"
-    remedy = "Check --api-url: CFPB's ends in /search/api/v1/, the last slash included."
+    problem = "Expected {server.expected} but got {detail}"
+    remedy = "Check {server.option}{server.hint}. The login page of a proxy can be the reason too."
 
 
 class TooLargeError(ServerError):
-    """Raised when a body grows beyond what any page of complaints can be."""
+    """Raised when an answer is larger than CFPB's can be, or than announced."""
 
-    situation = "The answer is larger than any page of complaints"
-    remedy = "Check --api-url."
+    problem = "The answer is too large"
+    remedy = "Check {server.option}. If it is correct, a proxy may be changing the answers."
 
 
 class WrongRangeError(RetriableError):
-    """Raised when the rest of a file was asked for, and something else came."""
+    """Raised when the rest of a file was requested, and the server sent something else."""
 
-    situation = "{server.name} sent another piece of the file than was asked for"
-    remedy = "Run again; the download begins anew."
-
-
-class NotAFileError(ServerError):
-    """Raised when a web page came in place of a file."""
-
-    situation = "A web page came where a file was due"
-    remedy = "Check {server.option}; a proxy that wants a login sends such pages too."
-
-
-class FileTooLargeError(ServerError):
-    """Raised when a file is announced, or grows, beyond any that CFPB publishes."""
-
-    situation = "The file is larger than any that CFPB publishes"
-    remedy = "Check {server.option}."
-
-
-class OverlongFileError(ServerError):
-    """Raised when more comes of a file than the server announced."""
-
-    situation = "{server.name} sent more than it had announced"
-    remedy = "Run again; if it persists, something between here and CFPB changes what it sends."
+    problem = "{server.name} sent another piece of the file than requested"
+    remedy = "Run again; the download starts over."
 
 
 class UnexpectedBodyError(ServerError):
-    """Raised when a JSON body is not shaped as the contract says (CCDB_API.md section 2)."""
+    """Raised when an answer has an unexpected shape (docs/facts.md, "Shape of a response")."""
 
-    situation = "{server.name}'s answer is not shaped as expected"
-    remedy = "CFPB may have changed its API; see whether a newer cfpb-etl knows it."
+    problem = "{server.name} sent an answer of an unexpected shape"
+    remedy = "CFPB may have changed its API; check for a newer version of cfpb-etl."
 
 
 class NoAdvanceError(ServerError):
-    """Raised when a page does not lie beyond the one before it, so that a walk would never end."""
+    """Raised when a page does not lie beyond the page before it, so paging would never end."""
 
-    situation = "The search API sent a page that does not follow the one before it"
-    remedy = "Run again; if it persists, something between here and CFPB answers from a cache."
+    problem = "The search API sent a page that does not follow the page before it"
+    remedy = "Run again; if this happens again, a proxy may be answering from a cache."
+
+
+_ANY_SERVER: Mapping[int, type[ServerError]] = {
+    403: AccessDeniedError,
+    404: NotFoundError,
+    408: ServerFailureError,
+    429: ThrottledError,
+}
+_STATUS_ERRORS: Mapping[Server, Mapping[int, type[ServerError]]] = {
+    SEARCH_API: {**_ANY_SERVER, 400: RefusedQueryError, 424: SearchBackendError},
+    FILE_SERVER: _ANY_SERVER,
+    ARCHIVE_PAGE: _ANY_SERVER,
+}
+
+
+def status_error(status: int, server: Server) -> type[ServerError]:
+    """Return the error for a status other than 200."""
+    default = ServerFailureError if status >= 500 else UnexpectedStatusError  # noqa: PLR2004
+    return _STATUS_ERRORS[server].get(status, default)

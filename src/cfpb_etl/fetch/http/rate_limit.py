@@ -1,4 +1,4 @@
-"""How often a server may be asked: its rate_limit, and its word when it wants more time."""
+"""The rate limit of a server, and its Retry-After."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from functools import cache
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
-# Requests are counted here when they leave, by the server when they arrive, and the first of a
-# window may be longer on its way than the one that follows it: a second of CFPB's sixty.
+# Requests are counted here when they are sent, and by the server when they arrive. The first of a
+# window may take longer than the next: allow for one second of CFPB's 60.
 _MARGIN = 1 / 60
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """So many requests in any window of so many seconds.
+    """How many requests a server allows.
 
     Attributes:
-        requests: The most that may be made in a window.
+        requests: The maximum in one window.
         seconds: The length of the window, which slides.
     """
 
@@ -27,14 +27,14 @@ class RateLimit:
     seconds: float
 
 
-CFPB_RATE_LIMIT = RateLimit(requests=20, seconds=60)  # CCDB_API.md section 6
+CFPB_RATE_LIMIT = RateLimit(requests=20, seconds=60)  # docs/facts.md, "Rate limit"
 
 
 class RateLimiter:
-    """The gate that every request of this process to one server goes through.
+    """Holds back the requests of this process to one server.
 
     Args:
-        rate_limit: What the server allows, or None for a server that does not count.
+        rate_limit: What the server allows, or None for a server without a limit.
 
     Attributes:
         rate_limit: The same.
@@ -45,37 +45,37 @@ class RateLimiter:
         self._limiter: Limiter | None = None
         if rate_limit is not None:
             window = round(rate_limit.seconds * (1 + _MARGIN) * 1000)
-            # A bucket of our own: handed a rate, the limiter announces it in the log.
+            # Given a rate in place of a bucket, the limiter writes a line to the log.
             self._bucket = InMemoryBucket([Rate(rate_limit.requests, window)])
             self._limiter = Limiter(self._bucket)
-        self._closed_until = 0.0
-        self._changing = threading.Lock()
+        self._paused_until = 0.0
+        self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Return when one more request may be made."""
-        self._wait_until_open()
+        """Return when one more request can be made."""
+        self._wait_for_pause()
         if self._limiter is not None:
             self._limiter.try_acquire()
-        self._wait_until_open()
+        self._wait_for_pause()
 
     def used(self) -> int:
-        """Return how many requests of the rate_limit are in use at this moment."""
+        """Return how many requests of the limit are in use now."""
         if self._limiter is None:
             return 0
         self._bucket.leak(self._bucket.now())  # type: ignore[no-untyped-call]
         return self._bucket.count()
 
-    def _wait_until_open(self) -> None:
-        while (seconds := self._closed_until - time.monotonic()) > 0:
-            time.sleep(seconds)
+    def pause(self, seconds: float) -> None:
+        """Hold back all requests for the server's Retry-After, which Prefect does not know."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
-    def hold(self, seconds: float) -> None:
-        """Let nobody through for so long: the server's Retry-After, which Prefect does not know."""
-        with self._changing:
-            self._closed_until = max(self._closed_until, time.monotonic() + seconds)
+    def _wait_for_pause(self) -> None:
+        while (seconds := self._paused_until - time.monotonic()) > 0:
+            time.sleep(seconds)
 
 
 @cache
-def rate_limiter_for(server: str, rate_limit: RateLimit | None) -> RateLimiter:  # noqa: ARG001 - it is the cache's key
-    """Return the one pace of this process for a server, by its host and port."""
+def rate_limiter_for(server: str, rate_limit: RateLimit | None) -> RateLimiter:  # noqa: ARG001 - the cache's key
+    """Return the process's one rate limiter for a server, by host and port."""
     return RateLimiter(rate_limit)
