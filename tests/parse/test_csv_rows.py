@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfpb_etl.fetch.errors import UnreadableFileError
-from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
-from cfpb_etl.model.load_stats import MOST_REMARKS
+from cfpb_etl.model.complaint import ALWAYS_SENT, CSV_COLUMNS, Complaint
+from cfpb_etl.model.load_stats import MAX_WARNINGS
 from cfpb_etl.model.part import ReadStats
-from cfpb_etl.parse import csv_rows as complaint_csv
-from cfpb_etl.parse.csv_rows import COLUMNS, ComplaintRows, newest_day
+from cfpb_etl.parse import csv_rows
+from cfpb_etl.parse.csv_rows import ComplaintRows, newest_day
 from cfpb_etl.parse.errors import InvalidFieldError, UnexpectedColumnsError
 from cfpb_etl.parse.values import parse_fields
 from support.soak import soak
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RECORDED = Path(os.environ.get("CFPB_ETL_RECORDINGS", ""), "bulk-csv-18col-2018-2020.csv")
 PATH = Path("complaints.csv")
 
-TITLES_18 = [*COLUMNS]
+TITLES_18 = [*CSV_COLUMNS]
 TITLES_16 = [t for t in TITLES_18 if t not in ("Consumer consent provided?", "Consumer disputed?")]
 TITLES_15 = [t for t in TITLES_16 if t != "Consumer complaint narrative"]
 TITLES_19 = [*TITLES_18, "Event tag"]
@@ -55,7 +55,7 @@ FIELDS = {
     "Complaint ID": "3384392",
     "Event tag": "x",
 }
-TITLE_OF = {name: title for title, name in COLUMNS.items()}
+TITLE_OF = {name: title for title, name in CSV_COLUMNS.items()}
 
 
 def made(number: object = 3384392, **changed: str) -> dict[str, str]:
@@ -91,7 +91,7 @@ def lines_of(content: str | bytes) -> Iterable[str]:
 def read(content: str | bytes) -> tuple[list[Complaint], ComplaintRows]:
     """Read a file to its end; return its complaints, and what read them."""
     rows = ComplaintRows(lines_of(content), PATH)
-    return [*chain.from_iterable(rows)], rows
+    return [complaint for batch in rows for complaint in batch.complaints], rows
 
 
 def read_one(**changed: str) -> Complaint:
@@ -118,9 +118,9 @@ def test_every_era_in_any_order(titles: list[str], order: type[list[str]]) -> No
     """A file fills the columns that it has, wherever they stand, and leaves the others NULL."""
     (complaint,), rows = read(csv_of(made(), titles=[*order(titles)]))
 
-    expected = {name: FIELDS[t] if t in titles else None for t, name in COLUMNS.items()}
+    expected = {name: FIELDS[t] if t in titles else None for t, name in CSV_COLUMNS.items()}
     assert complaint._asdict() == expected | {"complaint_id": 3384392}
-    assert rows.header.places.keys() == {COLUMNS[t] for t in titles if t in COLUMNS}
+    assert rows.header.places.keys() == {CSV_COLUMNS[t] for t in titles if t in CSV_COLUMNS}
     assert rows.header.unknown == {*titles} - {*TITLES_18}
 
 
@@ -132,7 +132,7 @@ def test_a_missing_column_is_named(name: str) -> None:
     with pytest.raises(UnexpectedColumnsError, match="lacks") as caught:
         read(csv_of(made(), titles=titles))
 
-    assert (caught.value.missing, caught.value.twice) == ([TITLE_OF[name]], [])
+    assert (caught.value.missing, caught.value.repeated) == ([TITLE_OF[name]], [])
     assert (caught.value.path, list(caught.value.found)) == (PATH, titles)
 
 
@@ -141,7 +141,7 @@ def test_a_column_that_comes_twice_is_named() -> None:
     with pytest.raises(UnexpectedColumnsError, match="has State more than once") as caught:
         read(csv_of(titles=[*TITLES_15, "State"]))
 
-    assert (caught.value.missing, caught.value.twice) == ([], ["State"])
+    assert (caught.value.missing, caught.value.repeated) == ([], ["State"])
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_header_in_the_middle_is_told() -> None:
 
     assert [each.complaint_id for each in complaints] == [1, 2]
     assert rows.read_stats == ReadStats(
-        rows=2, repeated_headers=1, warnings=["line 3: the header stands here again"]
+        rows=2, repeated_headers=1, warnings=["line 3: the header is repeated"]
     )
 
 
@@ -310,7 +310,7 @@ def test_an_id_that_comes_twice(between: int, *, odd: bool) -> None:
     assert (rows.read_stats.rows, rows.read_stats.duplicates) == (between + 2, 1)
     assert len(rows.ids) == between + 1
     assert rows.read_stats.warnings[0] == (
-        f"line {between + 3:,}: complaint 7 came before; this later copy counts"
+        f"line {between + 3:,}: complaint 7 occurs again; the last copy counts"
     )
 
 
@@ -333,7 +333,7 @@ REJECTED: list[tuple[dict[str, str] | str, str, set[int], int]] = [
     (made(number=5, date_received="9/24/19"), "'9/24/19', not a date", {5}, 0),
     (made(number=5, date_sent_to_company="2019-02-29"), "'2019-02-29', not a date", {5}, 0),
     (made(number="", date_received="x"), "not a date", set(), 0),
-    (NO_UTF_8, "company holds what is no text in UTF-8", {3384392}, 0),
+    (NO_UTF_8, "company is not valid UTF-8", {3384392}, 0),
     (OTHER_WIDTH, "2 fields where the header has 18", set(), 1),
     ("x" + 18 * ",\n", "2 fields where the header has 18", set(), 18),
     (',"a"b,c\r\n', "',' expected after '\"'", set(), 1),
@@ -376,7 +376,7 @@ def test_the_first_remarks_are_kept() -> None:
     _, rows = read(csv_of(*[made("x")] * 30, *[made(1)] * 3))
 
     assert (rows.read_stats.rejected, rows.read_stats.duplicates) == (30, 2)
-    assert len(rows.read_stats.warnings) == MOST_REMARKS == 20
+    assert len(rows.read_stats.warnings) == MAX_WARNINGS == 20
     assert rows.read_stats.warnings[-1].startswith("line 21: ")
 
 
@@ -408,7 +408,7 @@ def test_a_fault_far_down_is_told_with_its_line() -> None:
     assert len(complaints) == 1_301
     assert rows.read_stats.warnings == [
         "line 2,602: ',' expected after '\"'",
-        "line 2,603: complaint 1 came before; this later copy counts",
+        "line 2,603: complaint 1 occurs again; the last copy counts",
     ]
 
 
@@ -416,7 +416,7 @@ def test_what_came_before_a_fault_is_handed_over_first() -> None:
     """Batches are whole: no row is lost or moved by the fault that follows it."""
     rows = ComplaintRows(lines_of(csv_of(made(1), made(2), '"a"b\n', made(3))), PATH)
 
-    assert [[each.complaint_id for each in batch] for batch in rows] == [[1, 2], [3]]
+    assert [[each.complaint_id for each in batch.complaints] for batch in rows] == [[1, 2], [3]]
 
 
 # --- what is no file of complaints ----------------------------------------------------------
@@ -431,7 +431,7 @@ def test_an_empty_file(content: str) -> None:
 @pytest.mark.parametrize("content", ['"Date received', '"Date" received,Product\n'])
 def test_a_header_that_is_no_csv(content: str) -> None:
     """A quote that is out of place in the first line is told as that."""
-    assert unreadable(content).startswith("its first line is no CSV: ")
+    assert unreadable(content).startswith("its first line is not valid CSV: ")
 
 
 def test_a_quote_that_is_open_at_the_end() -> None:
@@ -439,7 +439,7 @@ def test_a_quote_that_is_open_at_the_end() -> None:
     content = csv_of(made(1), made(2, company="a\nb"), '1,"2,3\n', *[made(3)] * 900)
 
     assert unreadable(content) == (
-        "the row that begins in line 5 does not end (unexpected end of data); a quote in it may"
+        "the row that starts in line 5 does not end (unexpected end of data); a quote in it may"
         " never be closed"
     )
 
@@ -449,7 +449,7 @@ def test_a_quote_that_is_never_closed_is_given_up() -> None:
     endless = chain(lines_of(csv_of(made(1)) + '1,"2\n'), repeat("no end of it " * 1_000 + "\n"))
     rows = iter(ComplaintRows(endless, PATH))
 
-    assert len(next(rows)) == 1
+    assert len(next(rows).complaints) == 1
     with pytest.raises(UnreadableFileError, match=r"line 3 does not end \(field larger than"):
         next(rows)
 
@@ -481,19 +481,23 @@ def test_rows_at_once_are_the_rows_one_by_one(rows: list[list[str]], at_once: in
     writer = csv.writer(text)
     writer.writerow(TITLES_18)
     expected: list[Complaint] = []
-    ids, counts, lines = set[int](), dict.fromkeys(("repeated", "headers", "rejected"), 0), []
+    ids, counts, lines = (
+        set[int](),
+        dict.fromkeys(("duplicates", "repeated_headers", "rejected"), 0),
+        [],
+    )
     for row in rows:
         line = 1 + len(re.findall("\r\n|\r|\n", text.getvalue()))
         writer.writerow(row)
         what = ""
         try:
             if row == TITLES_18:
-                what = "headers"
+                what = "repeated_headers"
             elif row:
-                fields = dict(zip(COLUMNS.values(), row, strict=True))
+                fields = dict(zip(CSV_COLUMNS.values(), row, strict=True))
                 expected.append(parse_fields(fields))
                 number = expected[-1].complaint_id
-                what = "repeated" if number in ids else ""
+                what = "duplicates" if number in ids else ""
                 ids.add(number)
         except (InvalidFieldError, ValueError):
             what = "rejected"
@@ -502,7 +506,7 @@ def test_rows_at_once_are_the_rows_one_by_one(rows: list[list[str]], at_once: in
             lines.append(line)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(complaint_csv, "_ROWS_AT_ONCE", at_once)
+        patch.setattr(csv_rows, "_BATCH", at_once)
         complaints, read_rows = read(text.getvalue())
 
     assert complaints == expected
@@ -510,7 +514,7 @@ def test_rows_at_once_are_the_rows_one_by_one(rows: list[list[str]], at_once: in
     assert read_rows.read_stats.rows == len(expected)
     assert {*read_rows.ids} >= ids
     assert [each.partition(":")[0] for each in read_rows.read_stats.warnings] == [
-        f"line {line}" for line in lines[:MOST_REMARKS]
+        f"line {line}" for line in lines[:MAX_WARNINGS]
     ]
 
 
@@ -556,12 +560,12 @@ def test_no_day_at_all() -> None:
 
 def test_the_newest_day_of_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong is told by the same errors as when it is read."""
-    monkeypatch.setattr(complaint_csv, "LONGEST_FIELD", 1_000)
+    monkeypatch.setattr(csv_rows, "MAX_FIELD", 1_000)
     endless = csv_of(made(1), '"' + "x\n" * 1_000)
 
     with pytest.raises(UnreadableFileError, match="it is empty"):
         newest_day(lines_of(""), PATH)
     with pytest.raises(UnexpectedColumnsError):
         newest_day(lines_of("x"), PATH)
-    with pytest.raises(UnreadableFileError, match=r"is no CSV: field larger than"):
+    with pytest.raises(UnreadableFileError, match=r"is not valid CSV: field larger than"):
         newest_day(lines_of(endless), PATH)

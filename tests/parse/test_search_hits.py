@@ -19,7 +19,9 @@ from cfpb_etl.parse.search_hits import _parse_columns, parse_hit, parse_page
 from support.soak import soak
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+
+    from cfpb_etl.model.part import ParsedContent
 
 RECORDED = os.environ.get("CFPB_ETL_RECORDINGS")
 
@@ -91,9 +93,10 @@ def test_recorded_answers_are_read_whole(name: str) -> None:
     """Real hits of three years lose no value but "", and show no name that we do not know."""
     hits = msgspec.json.decode(Path(RECORDED or "", name).read_bytes())["hits"]["hits"]
 
-    complaints, _, unknown = parse_page(raw(hits), name)
+    content = parse_page(raw(hits), name)
+    complaints = complaints_of(content)
 
-    assert unknown == set()
+    assert content.unknown_columns == set()
     assert complaints == _parse_columns(hits)[0]
     assert len({c.complaint_id for c in complaints}) == len(hits) > 0
     for hit, complaint in zip(hits, complaints, strict=True):
@@ -226,7 +229,7 @@ def test_a_value_of_another_type_names_hit_and_field(field: str, value: object) 
     error = refused({"_source": FIELDS_15 | {field: value}})
 
     assert (error.part, error.hit, error.field) == ("page 3", 7, field)
-    assert repr(value) in error.problem
+    assert repr(value) in error.detail
 
 
 def test_a_huge_value_makes_a_short_message() -> None:
@@ -282,14 +285,14 @@ def test_other_ids_are_refused(spelled: object, problem: str) -> None:
     error = refused({"_source": FIELDS_15 | {"complaint_id": spelled}})
 
     assert error.field == "complaint_id"
-    assert problem in error.problem
+    assert problem in error.detail
 
 
 def test_a_hit_without_an_id_is_refused() -> None:
     """The key itself may be missing, which is said as such."""
     fields = {name: value for name, value in FIELDS_15.items() if name != "complaint_id"}
 
-    assert refused({"_source": fields}).problem == "is missing"
+    assert refused({"_source": fields}).detail == "is missing"
 
 
 NO_HITS: list[object] = [None, 1, "hit", [], ["_source"], {}, {"_id": "1"}]
@@ -349,7 +352,7 @@ def outcome(parse: Callable[[list[Any], str], list[Complaint]], hits: list[Any])
     try:
         return parse(hits, "page 3")
     except InvalidHitError as error:
-        return error.part, error.hit, error.field, error.problem
+        return error.part, error.hit, error.field, error.detail
 
 
 def raw(hits: list[Any]) -> list[msgspec.Raw]:
@@ -357,9 +360,14 @@ def raw(hits: list[Any]) -> list[msgspec.Raw]:
     return [msgspec.Raw(msgspec.json.encode(hit)) for hit in hits]
 
 
+def complaints_of(content: ParsedContent) -> list[Complaint]:
+    """Return the complaints of a page, in their order."""
+    return [complaint for batch in content.batches for complaint in batch.complaints]
+
+
 def together(hits: list[Any], part: str) -> list[Complaint]:
     """Parse the hits of a page at once."""
-    return parse_page(raw(hits), part)[0]
+    return complaints_of(parse_page(raw(hits), part))
 
 
 def one_by_one(hits: list[Any], part: str) -> list[Complaint]:
@@ -510,20 +518,21 @@ def test_a_page_of_groups_is_one_page() -> None:
     """Complaints keep their order over groups, and a column is carried if all groups carry it."""
     page = numbered(*[FIELDS_18] * 700, *[FIELDS_15] * 600)
 
-    complaints, carried_by_all, _ = parse_page(raw(page), "page 3")
+    content = parse_page(raw(page), "page 3")
 
-    assert complaints == one_by_one(page, "page 3")
-    assert carried_by_all == set(FIELDS_15)
+    assert [len(batch.complaints) for batch in content.batches] == [500, 500, 300]
+    assert complaints_of(content) == one_by_one(page, "page 3")
+    assert content.columns == set(FIELDS_15)
 
 
-def carried(*fields: dict[str, Any]) -> set[str]:
+def carried(*fields: dict[str, Any]) -> Collection[str]:
     """Return the columns that every hit of a page carries."""
-    return parse_page(raw([{"_source": each} for each in fields]), "page 3")[1]
+    return parse_page(raw([{"_source": each} for each in fields]), "page 3").columns
 
 
-def unknown(*fields: dict[str, Any]) -> set[str]:
+def unknown(*fields: dict[str, Any]) -> Collection[str]:
     """Return the names on a page that nobody knows."""
-    return parse_page(raw([{"_source": each} for each in fields]), "page 3")[2]
+    return parse_page(raw([{"_source": each} for each in fields]), "page 3").unknown_columns
 
 
 def test_only_what_every_hit_carries_is_carried() -> None:

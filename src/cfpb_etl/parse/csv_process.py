@@ -1,21 +1,19 @@
-"""The rows of a file, from a process of its own that reads it while they are stored.
+"""The complaints of a file, parsed in a process of their own while they are stored.
 
-One processor unzips and parses, the other inserts. A thread would not do: it and the one that
-inserts took 16 s for a million rows that two processes store in 8, waiting for Python's lock.
+One processor unzips and parses, and another one inserts. Two threads would wait for each other's
+lock in Python: they took 16 s for a million rows, and two processes take 8.
 
 The process writes frames to its standard output: a letter, four bytes of length, and the content.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import pickle
 import subprocess
 import sys
 import tempfile
-from contextlib import closing, contextmanager, suppress
-from itertools import chain
+from contextlib import closing, nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
@@ -23,132 +21,127 @@ import msgspec
 from pyroaring import BitMap64
 
 from cfpb_etl.errors import CfpbEtlError
-from cfpb_etl.fetch.csv_file import opened
+from cfpb_etl.fetch.csv_file import open_csv
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import ParsedContent, ReadStats
-from cfpb_etl.parse.csv_rows import ComplaintRows
+from cfpb_etl.model.events import Progress, emit
+from cfpb_etl.model.part import Age, Batch, ParsedContent, ReadStats
+from cfpb_etl.parse.csv_rows import ComplaintRows, newest_day
 from cfpb_etl.parse.errors import ReaderDiedError, TooManyRejectedError
 from cfpb_etl.parse.line_hashes import StoredLines
-from cfpb_etl.store.sqlite_file import connect, named_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-MOST_REJECTED = 1 / 1000  # of a file's rows
-_ROWS_BETWEEN_WORDS = 10_000
-_PIPE = 2**20  # bytes that may be on their way: some seven frames, so that nobody waits for one
+MAX_REJECTED = 1 / 1000  # of a file's rows
+_PROGRESS_ROWS = 10_000  # between two events
+_PIPE = 2**20  # bytes in the pipe: about seven frames, so that neither side waits for the other
 _ROWS, _END, _ERROR = b"R", b"E", b"X"
 
-log = logging.getLogger(__name__)
 
-
-def read_file(path: Path, _name: str, database: Path | None = None) -> ParsedContent:
+def parse_file(
+    path: Path, database: Path | None = None, *, find_age: bool = False
+) -> ParsedContent:
     """Check a file's header, and return its complaints as a stream that is read once.
 
     Args:
         path: The file.
-        database: The database that knows most of its lines, and is to know them the next time. It
-            is looked at when the first complaint is asked for.
+        database: The SQLite file whose stored lines are skipped, or None. It is read when the first
+            batch is requested.
+        find_age: Whether to read the file for its newest day received, which then is its age.
 
     Raises:
-        FileError: One of its subclasses, if it is no file of complaints; when it shows only while
-            the complaints are handed out, then.
+        FileError: One of its subclasses, if it is not a file of complaints; errors in its rows are
+            raised while the batches are handed out.
     """
-    with opened(path) as (lines, _, _):
+    with open_csv(path) as (lines, _, _):
         header = ComplaintRows(lines, path).header
-    read_stats = ReadStats()
-    return ParsedContent(
-        chain.from_iterable(_streamed(path, read_stats, database)),
-        frozenset(header.places),
-        header.unknown,
-        read_stats,
-    )
+    stats = ReadStats()
+    batches = _stream(path, stats, database)
+    age = _age_of(path) if find_age else None
+    return ParsedContent(batches, frozenset(header.places), header.unknown, stats, age)
 
 
-def _streamed(
-    path: Path, read_stats: ReadStats, database: Path | None = None
-) -> Iterator[list[Complaint]]:
-    """Yield a file's complaints, some hundred at a time; `read_stats` is filled in meanwhile."""
+def _age_of(path: Path) -> Age:
+    """Return the age by the newest complaint; a day in the future is taken for today."""
+    today = datetime.now(UTC).date().isoformat()
+    with open_csv(path) as (lines, _, _):
+        day = newest_day(lines, path)
+    return Age(today, "today") if day is None else Age(min(day, today), "newest day received")
+
+
+def _stream(path: Path, stats: ReadStats, database: Path | None = None) -> Iterator[Batch]:
+    """Yield a file's complaints in batches, and fill in the stats."""
     decode = msgspec.msgpack.Decoder(tuple[int, float, int, bytes, list[Complaint]]).decode
-    told = 0
-    with tempfile.TemporaryFile() as said, _reader(path, database, said) as process:
+    reported = 0
+    with tempfile.TemporaryFile() as stderr, _reader(path, database, stderr) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            while (came := _next_frame(process.stdout))[0] == _ROWS:
-                so_far, read_stats.share, read_stats.duplicates, fingerprints, complaints = decode(
-                    came[1]
-                )
-                if fingerprints and read_stats.keep is not None:
-                    read_stats.keep(fingerprints)
-                yield complaints
-                if so_far >= told + _ROWS_BETWEEN_WORDS:
-                    told = so_far
-                    words = {"so_far": f"{so_far:,} complaints", "share": read_stats.share}
-                    log.info("Storing", extra=words)
-            code = process.wait()  # after anything else it ends by itself
+            while (frame := _next_frame(process.stdout))[0] == _ROWS:
+                rows, share, stats.duplicates, line_hashes, complaints = decode(frame[1])
+                yield Batch(complaints, line_hashes)
+                if rows >= reported + _PROGRESS_ROWS:
+                    reported = rows
+                    emit(Progress("Storing", f"{rows:,} complaints", share))
+            code = process.wait()  # after any other frame it ends by itself
         finally:
-            process.kill()  # where it has not ended, nobody wants the rest
-        letter, frame = came
+            process.kill()  # if it is still running, the rest is not wanted
+        letter, content = frame
         if letter == _ERROR:
-            raise pickle.loads(frame)  # noqa: S301 - our own process's
+            raise pickle.loads(content)  # noqa: S301 - written by our own process
         if letter != _END:
-            raise ReaderDiedError(path, code, _last_line(said))
-        _fill(read_stats, frame)
-        _refuse_where_too_many_are_rejected(path, read_stats)
+            raise ReaderDiedError(path=path, code=code, last_line=_last_line(stderr))
+        _fill(stats, content)
+        rows = stats.rows + stats.rejected
+        if stats.rejected > MAX_REJECTED * rows:
+            raise TooManyRejectedError(path, stats.rejected, rows, tuple(stats.warnings))
 
 
-def _reader(path: Path, database: Path | None, said: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - this very module
-        # -P: what lies in the folder that we are called in is nothing to import.
+def _reader(path: Path, database: Path | None, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - this module
+        # -P: no module is imported from the current folder.
         [sys.executable, "-P", "-m", __name__, *filter(None, (path, database))],
-        env=os.environ | {"PYTHONHASHSEED": "0"},  # for StoredLines
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=said,
+        stderr=stderr,
         bufsize=0,
-        # Ctrl-C in the terminal is for this process, which ends that one in its own time.
+        # Ctrl-C in the terminal reaches only this process, which then ends the other one.
         start_new_session=True,
     )
 
 
 def _next_frame(pipe: IO[bytes]) -> tuple[bytes, bytearray]:
-    """Return a frame's letter and content; no letter where the stream has ended."""
+    """Return a frame's letter and content; an empty letter at the end of the stream."""
     head = _read(pipe, 5)
     if len(head) < 5:  # noqa: PLR2004 - a letter and a length
         return b"", head
     length = int.from_bytes(head[1:], "big")
-    frame = _read(pipe, length)
-    return (bytes(head[:1]) if len(frame) == length else b""), frame
+    content = _read(pipe, length)
+    return (bytes(head[:1]) if len(content) == length else b""), content
 
 
 def _read(pipe: IO[bytes], length: int) -> bytearray:
-    """Read so many bytes, or what there is up to the end: a pipe hands out what it has."""
+    """Return this many bytes, or fewer at the end; one read returns what the pipe contains."""
     content = bytearray(length)
-    at = 0
+    done = 0
     with memoryview(content) as view:
-        while at < length and (count := pipe.readinto(view[at:])):  # type: ignore[attr-defined]
-            at += count
-    del content[at:]
+        while done < length and (count := pipe.readinto(view[done:])):  # type: ignore[attr-defined]
+            done += count
+    del content[done:]
     return content
 
 
-def _fill(read_stats: ReadStats, frame: bytearray) -> None:
-    told, ids = msgspec.msgpack.decode(frame)
-    for name, value in told.items():
-        setattr(read_stats, name, value)
-    for name, value in ids.items():
-        setattr(read_stats, name, BitMap64.deserialize(value))
+def _fill(stats: ReadStats, content: bytearray) -> None:
+    values, bitmaps = msgspec.msgpack.decode(content)
+    for name, value in values.items():
+        setattr(stats, name, value)
+    for name, value in bitmaps.items():
+        setattr(stats, name, BitMap64.deserialize(value))
 
 
-def _refuse_where_too_many_are_rejected(path: Path, read_stats: ReadStats) -> None:
-    rows = read_stats.rows + read_stats.rejected
-    if read_stats.rejected > MOST_REJECTED * rows:
-        raise TooManyRejectedError(path, read_stats.rejected, rows, tuple(read_stats.warnings))
-
-
-def _last_line(said: IO[bytes]) -> str:
-    said.seek(0)
-    return (said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+def _last_line(stderr: IO[bytes]) -> str:
+    stderr.seek(0)
+    lines = stderr.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "without a message"
 
 
 # --- the process ----------------------------------------------------------------------------
@@ -159,44 +152,34 @@ def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
         pipe.write(letter + len(content).to_bytes(4, "big"))
         pipe.write(content)
 
-    def write_rows(fingerprints: bytes, complaints: Sequence[Complaint] = ()) -> None:
-        done = rows.read_stats.rows, file.tell() / size, rows.read_stats.duplicates
-        write(_ROWS, encode((*done, fingerprints, complaints)))
-
     encode = msgspec.msgpack.Encoder().encode
     try:
-        with _known_lines(database) as known, opened(path) as (lines, file, size):
-            rows = ComplaintRows(lines, path, known, write_rows)
-            for complaints in rows:
-                write_rows(rows.fingerprints, complaints)
-        ids = {"ids": rows.ids, "repeated_ids": rows.read_stats.duplicate_ids}
-        told = {name: value for name, value in vars(rows.read_stats).items() if name not in ids}
-        del told["keep"]
-        serialized = {name: each.serialize() for name, each in ids.items()}
-        write(_END, encode((told | {"share": 1.0}, serialized)))
+        with (
+            closing(StoredLines(database)) if database else nullcontext() as stored,
+            open_csv(path) as (lines, file, size),
+        ):
+            rows = ComplaintRows(lines, path, stored)
+            stats = rows.read_stats
+            for complaints, line_hashes in rows:
+                so_far = stats.rows, file.tell() / size, stats.duplicates
+                write(_ROWS, encode((*so_far, line_hashes, complaints)))
+        bitmaps = {"ids": rows.ids, "duplicate_ids": stats.duplicate_ids}
+        values = {name: value for name, value in vars(stats).items() if name not in bitmaps}
+        serialized = {name: bitmap.serialize() for name, bitmap in bitmaps.items()}
+        write(_END, encode((values, serialized)))
     except CfpbEtlError as error:
         write(_ERROR, pickle.dumps(error))
-
-
-@contextmanager
-def _known_lines(database: Path | None) -> Iterator[StoredLines | None]:
-    if database is None:
-        yield None
-        return
-    with named_errors(database), closing(connect(database)) as connection:
-        connection.execute("BEGIN")  # one state to the end, that before what is being stored
-        yield StoredLines(connection)
 
 
 if __name__ == "__main__":
     import gc
 
-    gc.disable()  # it looked for cycles in every batch of rows, where there are none
-    with suppress(ImportError, AttributeError, OSError):  # not every system can, or lets everybody
+    gc.disable()  # it would search each batch of rows for cycles, and there are none
+    with suppress(ImportError, AttributeError, OSError):  # not every system can or allows this
         import fcntl
 
         fcntl.fcntl(sys.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
     with suppress(BrokenPipeError):
-        place, *of_database = map(Path, sys.argv[1:])
-        _write_frames(place, next(iter(of_database), None), sys.stdout.buffer)
+        csv_path, *database_path = map(Path, sys.argv[1:])
+        _write_frames(csv_path, next(iter(database_path), None), sys.stdout.buffer)
         sys.stdout.flush()

@@ -1,116 +1,115 @@
-"""What can be wrong with a complaint, or with a file of them."""
+"""What can go wrong with the content of a page or file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.fetch.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-from typing import TYPE_CHECKING
-
-from cfpb_etl.fetch.errors import FileError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class UnexpectedColumnsError(FileError):
-    """Raised when a file's header is not that of complaints.
+    """Raised when a file does not have the header of CFPB's complaints.
 
     Attributes:
-        missing: Columns that every file of CFPB's has had and this one has not.
-        twice: Columns that it has more than once.
-        found: What its header has.
+        missing: Columns that every file of CFPB has had, and this one does not.
+        repeated: Columns that it has more than once.
+        found: The columns of its header.
     """
 
+    missing: Sequence[str]
+    repeated: Sequence[str]
+    found: Sequence[str]
+    problem = "{path} is not a CFPB complaints file that this version knows: its header {detail}"
+    remedy = (
+        "Nothing of it was stored. Check --file; if it is from CFPB, check for a newer version of"
+        " cfpb-etl."
+    )
+
     def __init__(
-        self, path: Path, missing: Sequence[str], twice: Sequence[str], found: Sequence[str]
+        self, path: Path, missing: Sequence[str], repeated: Sequence[str], found: Sequence[str]
     ) -> None:
-        self.missing = missing
-        self.twice = twice
-        self.found = found
-        wrong = [f"lacks {', '.join(missing)}"] if missing else []
-        wrong += [f"has {', '.join(twice)} more than once"] if twice else []
-        super().__init__(
-            path,
-            f"is no file of complaints that is known here: its header {' and '.join(wrong)}, and"
-            f" begins {', '.join(found)[:120]!r}. Nothing of it was stored. Check --file; if it is"
-            " CFPB's, see whether a newer cfpb-etl knows it.",
-        )
+        faults = [f"lacks {', '.join(missing)}"] if missing else []
+        faults += [f"has {', '.join(repeated)} more than once"] if repeated else []
+        detail = f"{' and '.join(faults)}, and starts with {', '.join(found)[:120]!r}"
+        super().__init__(path=path, missing=missing, repeated=repeated, found=found, detail=detail)
 
 
 class TooManyRejectedError(FileError):
-    """Raised when so many rows of a file cannot be complaints that the file is in doubt.
+    """Raised when so many rows of a file are rejected that the whole file is implausible.
 
     Attributes:
-        rejected: How many.
+        rejected: How many rows are not valid complaints.
         rows: How many rows the file has.
-        remarks: The first of them, each with its line.
+        warnings: The first of them, each with its line.
     """
 
-    def __init__(self, path: Path, rejected: int, rows: int, remarks: Sequence[str]) -> None:
-        self.rejected = rejected
-        self.rows = rows
-        self.remarks = remarks
+    rejected: int
+    rows: int
+    warnings: Sequence[str]
+    problem = (
+        "{path} was rejected: {rejected:,} of its {rows:,} rows are not valid complaints, and the"
+        " maximum is one in a thousand ({first_warnings})"
+    )
+    remedy = "Nothing of it was stored. Check these rows, or download the file again."
+
+    def __init__(self, path: Path, rejected: int, rows: int, warnings: Sequence[str]) -> None:
+        first = "; ".join(warnings[:3])
         super().__init__(
-            path,
-            f"was refused: {rejected:,} of its {rows:,} rows cannot be complaints, and one in a"
-            f" thousand is the most. The first are {'; '.join(remarks[:3])}. Nothing of it was"
-            " stored. Look at these lines, or download the file again.",
+            path=path, rejected=rejected, rows=rows, warnings=warnings, first_warnings=first
         )
 
 
 class ReaderDiedError(FileError):
-    """Raised when the process that reads a file ends before the file does.
+    """Raised when the process that reads a file ends before the end of the file.
 
     Attributes:
         code: Its exit code.
-        said: The last line of what it said.
+        last_line: The last line that it wrote to standard error.
     """
 
-    def __init__(self, path: Path, code: int, said: str) -> None:
-        self.code = code
-        self.said = said
-        super().__init__(
-            path,
-            f"was not read to its end: the process that reads it ended with {code} ({said})."
-            " Nothing of it was stored. Run again; if it persists, there may be too little memory.",
-        )
+    code: int
+    last_line: str
+    problem = "{path} was not read to its end: the process ended with code {code} ({last_line})"
+    remedy = (
+        "Nothing of it was stored. Run again; if this happens again, there may be too little"
+        " memory."
+    )
 
 
 class InvalidHitError(CfpbEtlError):
-    """Raised when one hit of a page cannot be a complaint.
+    """Raised when a hit of a page is not a valid complaint.
 
     Attributes:
-        part: The page, in words.
+        part: The page's name.
         hit: Its place on the page, from 1.
-        field: The field at fault.
-        problem: What is wrong with it.
+        field: The field that is not valid.
+        detail: What is wrong with it.
     """
 
-    def __init__(self, part: str, hit: int, field: str, problem: str) -> None:
-        self.part = part
-        self.hit = hit
-        self.field = field
-        self.problem = problem
-        super().__init__(
-            f"Hit {hit} of {part}: {field} {problem}. Nothing of this page was stored. "
-            "CFPB may have changed its data; see whether a newer cfpb-etl knows it."
-        )
+    part: str
+    hit: int
+    field: str
+    detail: str
+    problem = "Hit {hit} of {part} is not a valid complaint: {field} {detail}"
+    remedy = (
+        "Nothing of this page was stored. CFPB may have changed its data; check for a newer version"
+        " of cfpb-etl."
+    )
 
 
 class InvalidFieldError(CfpbEtlError):
-    """Raised when a field cannot be a complaint's.
+    """Raised when a field of a complaint is not valid.
 
     Attributes:
         field: The field.
-        problem: What is wrong with it.
+        detail: What is wrong with it.
     """
 
-    def __init__(self, field: str, problem: str) -> None:
-        self.field = field
-        self.problem = problem
-        super().__init__(f"{field} {problem}")
+    field: str
+    detail: str
+    problem = "{field} {detail}"

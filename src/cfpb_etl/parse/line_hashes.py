@@ -1,194 +1,216 @@
-"""The lines of CFPB's daily file whose complaints a database holds as they stand in them.
+"""The lines of CFPB's daily file that are stored unchanged and need not be parsed again.
 
-CFPB writes first what is new or changed, and the rest follows as it was (DATA.md section 4): of
-most lines it is enough to see that they are the same. The database keeps a fingerprint of each, in
-the order of the file that was stored last, so that some hundred are found at once. To insert a row
-for each complaint, by its id, took 1.0 to 1.3 us, a tenth of the first load.
+CFPB writes new and changed complaints first, and the rest as the day before (docs/facts.md, "Order
+of the daily file"). The database has a hash of each line of the file that was stored last, in the
+order of the file, so that 500 are looked up at once. A row for each complaint, by its id, took 1.0
+to 1.3 us to insert, a tenth of the first load.
 """
 
 from __future__ import annotations
 
 import csv
+import sqlite3
 from array import array
-from collections import Counter, deque
-from itertools import compress, count, islice
-from typing import TYPE_CHECKING
+from collections import Counter
+from contextlib import suppress
+from itertools import chain, compress, count, islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyroaring import BitMap64
+from xxhash import xxh3_64_intdigest
 
 from cfpb_etl import __version__
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
+DAY = len("2026-10-08")  # characters at the start of a line
 
-_SIGNED_64 = "q"
-_AT_ONCE = 500  # lines
-DAY = len("2026-10-08")  # characters
-_DIGITS = 20  # of 64 bits
-_WINDOW = 16  # blocks: what comes at once lies in two, or in more where these are smaller
+_UNSIGNED_64 = "Q"
+_CHUNK = 500  # lines
+_MAX_DIGITS = 20  # of a number of 64 bits
+_WINDOW = 16  # blocks in memory: one chunk lies in two, or in more where blocks are smaller
 
 
 class StoredLines:
-    """The lines that a database holds, of a file that is read in about the same order.
+    """The lines of a database, looked up in about the order of the file that was stored last.
 
-    What another version of this program kept, or kept of a file with other columns, is not found.
+    Lines of another version of this program, or of a file with other columns, are not found. If the
+    database cannot be read, no line is found: to compare lines only saves time.
 
     Args:
-        connection: The database's, within a transaction that sees it as it was before the load.
+        database: The SQLite file. It is read as it was before the load that is stored meanwhile.
 
     Attributes:
-        outdated: Complaints that were changed, or deleted, since their line was kept.
+        outdated: Complaints that were changed or deleted since their line was stored.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._salt = 0
-        # Wherever the file goes on, the first line of a block is found after 500 lines at most.
-        self._blocks: dict[int, int] = {
-            array(_SIGNED_64, first)[0]: block
-            for block, first in connection.execute(
-                "SELECT block, SUBSTR(fingerprints, 1, 8) FROM line_block"
-            )
-        }
+    def __init__(self, database: Path) -> None:
+        self.outdated = BitMap64()
+        self._seed = 0
+        self._blocks: dict[int, int] = {}  # the number of each block, by its first hash
         self._window: dict[int, frozenset[int]] = {}
-        self._look_up(1)
-        self.outdated = BitMap64(
-            number for (number,) in connection.execute("SELECT complaint_id FROM line_outdated")
-        )
+        self._connection: sqlite3.Connection | None = None
+        with suppress(sqlite3.Error):
+            uri = f"{database.absolute().as_uri()}?mode=ro"
+            self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+            self._connection.execute("BEGIN")  # one state of the database to the end
+            self.outdated.update(
+                number
+                for (number,) in self._connection.execute("SELECT complaint_id FROM line_outdated")
+            )
+            # If the file continues anywhere, the first line of a block follows within 500 lines.
+            self._blocks = {
+                array(_UNSIGNED_64, first)[0]: block
+                for block, first in self._connection.execute(
+                    "SELECT block, SUBSTR(fingerprints, 1, 8) FROM line_block"
+                )
+            }
+        self._load_block(1)
 
     def __bool__(self) -> bool:
         """Say whether there are any."""
         return bool(self._blocks)
 
-    def under(self, header: Sequence[str]) -> None:
-        """Say under which names of columns the lines to come stand."""
-        self._salt = hash((__version__, *header))
+    def close(self) -> None:
+        """Close the database."""
+        if self._connection is not None:
+            self._connection.close()
 
-    def fingerprints(self, lines: Iterable[str]) -> array[int]:
-        """Return a number of 64 bits for each line.
+    def use_header(self, header: Sequence[str]) -> None:
+        """Set the column titles of the lines that follow; they are part of each hash."""
+        self._seed = xxh3_64_intdigest("\0".join((__version__, *header)).encode(errors="replace"))
 
-        Python's own hash is a keyed SipHash, six times as fast as BLAKE2 on a line; it is the same
-        in the next process where PYTHONHASHSEED says so. Where it is not, no line is known.
+    def hashes(self, lines: Iterable[str]) -> array[int]:
+        """Return a hash of 64 bits for each line.
+
+        XXH3 took 0.18 us a line of the daily file, and BLAKE2 with 8 bytes 0.72 us.
         """
-        salt = self._salt
-        return array(_SIGNED_64, [salt ^ hash(line) for line in lines])
+        seed = self._seed
+        return array(
+            _UNSIGNED_64,
+            [xxh3_64_intdigest(line.encode(errors="surrogateescape"), seed) for line in lines],
+        )
 
-    def among(self, fingerprints: array[int]) -> set[int]:
-        """Return those of lines that are known; those of a file are asked for in its order."""
-        for block in sorted(self._blocks[first] for first in self._blocks.keys() & fingerprints):
-            self._look_up(block)
-            self._look_up(block + 1)  # its first line may have changed
-        wanted = {*fingerprints}
-        unknown = wanted
+    def among(self, hashes: array[int]) -> set[int]:
+        """Return the hashes that are stored; to be called in the order of the file."""
+        for block in sorted(self._blocks[first] for first in self._blocks.keys() & hashes):
+            self._load_block(block)
+            self._load_block(block + 1)  # its first line may have changed
+        wanted = {*hashes}
+        missing = wanted
         for lines in reversed(self._window.values()):
-            unknown = unknown - lines
-            if not unknown:
+            missing = missing - lines
+            if not missing:
                 return wanted
-        return wanted - unknown
+        return wanted - missing
 
-    def _look_up(self, block: int) -> None:
-        if block in self._window:
+    def _load_block(self, block: int) -> None:
+        if block in self._window or self._connection is None:
             return
-        row = self._connection.execute(
-            "SELECT fingerprints FROM line_block WHERE block = ?", (block,)
-        ).fetchone()
+        row = None
+        with suppress(sqlite3.Error):
+            row = self._connection.execute(
+                "SELECT fingerprints FROM line_block WHERE block = ?", (block,)
+            ).fetchone()
         if row is not None:
-            self._window[block] = frozenset(array(_SIGNED_64, row[0]))
+            self._window[block] = frozenset(array(_UNSIGNED_64, row[0]))
             if len(self._window) > _WINDOW:
                 del self._window[next(iter(self._window))]
 
 
-class ChangedLines:
-    """The lines of a file that have to be parsed: all but the known ones.
+class Chunk(NamedTuple):
+    """Some lines of a file, each compared with the stored ones.
 
-    Args:
-        lines: Those after the header.
-        known: The known ones, among lines under this header, each of one row that begins with the
-            day received, `YYYY-MM-DD`, and ends with the id.
-        tell: Told the ids, the days received and the fingerprints of lines that are left out.
+    Attributes:
+        unchanged_ids: The ids of the unchanged lines.
+        days: The days received of these.
+        hashes: The hashes of these, 8 bytes each.
+        lines: The other lines.
+        rows: Their fields.
+        numbers: Their numbers in the file.
     """
 
-    def __init__(
-        self,
-        lines: Iterator[str],
-        known: StoredLines,
-        tell: Callable[[BitMap64, Iterable[str], bytes], object],
-    ) -> None:
-        self._lines = lines
-        self._known = known
-        self._tell = tell
-        self._looks = True
-        self._came = BitMap64()
-        self._left_out = self._passed = 0
-        # Of those passed last, where they stand. Who parses them is not so far behind.
-        self._numbers: deque[int] = deque(maxlen=4 * _AT_ONCE)
+    unchanged_ids: BitMap64
+    days: set[str]
+    hashes: bytes
+    lines: list[str]
+    rows: list[list[str]]
+    numbers: list[int]
 
-    def __iter__(self) -> Iterator[list[str]]:
-        """Yield some of the lines at a time, in their order."""
-        while self._looks and (lines := [*islice(self._lines, _AT_ONCE)]):
-            yield self._unknown(lines)
-        while lines := [*islice(self._lines, _AT_ONCE)]:
-            yield lines
 
-    def number_in_file(self, number: int) -> int:
-        """Return where a line stands among all lines, given where among those passed; from 1."""
-        if number > self._passed:
-            return number + self._left_out
-        return self._numbers[number - self._passed - 1]
+class ChangedLines:
+    """Compares the lines of a file with the stored ones, as long as each line is a row.
 
-    def _unknown(self, lines: list[str]) -> list[str]:
-        """Return the lines that have to be parsed, and tell of the others."""
-        fingerprints = self._known.fingerprints(lines)
-        ids, numbers = _ids_at_ends(lines)
-        are_known = self._are_known(lines, fingerprints, ids, numbers)
-        known = [*compress(lines, are_known)]
-        if known:
-            self._tell(
-                BitMap64(compress(ids, are_known)),
-                {line[:DAY] for line in known},
-                array(_SIGNED_64, compress(fingerprints, are_known)).tobytes(),
-            )
-        self._came |= numbers
-        unknown = [not is_known for is_known in are_known]
-        self._numbers.extend(compress(count(self._left_out + self._passed + 1), unknown))
-        self._left_out += len(known)
-        self._passed += len(lines) - len(known)
-        return [*compress(lines, unknown)]
+    Args:
+        lines: The lines after the header. Each starts with the day received, `YYYY-MM-DD`, and ends
+            with the id.
+        lines_read: How many lines come before these.
+        stored: The stored lines under this header.
 
-    def _are_known(
-        self, lines: list[str], fingerprints: array[int], ids: list[int], numbers: BitMap64
+    Attributes:
+        lines: The lines that are left, once a row continues in the next line.
+        lines_read: How many lines come before these.
+    """
+
+    def __init__(self, lines: Iterator[str], lines_read: int, stored: StoredLines) -> None:
+        self.lines = lines
+        self.lines_read = lines_read
+        self._stored = stored
+        self._ids = BitMap64()  # of all lines before
+
+    def __iter__(self) -> Iterator[Chunk]:
+        while lines := [*islice(self.lines, _CHUNK)]:
+            chunk = self._compared(lines)
+            if chunk is None:
+                self.lines = chain(lines, self.lines)
+                return
+            self.lines_read += len(lines)
+            yield chunk
+
+    def _compared(self, lines: list[str]) -> Chunk | None:
+        """Return a chunk, or None if one of its rows is not exactly one line."""
+        hashes = self._stored.hashes(lines)
+        ids, distinct_ids = _ids_at_ends(lines)
+        are_unchanged = self._are_unchanged(hashes, ids, distinct_ids)
+        are_changed = [not is_unchanged for is_unchanged in are_unchanged]
+        changed = [*compress(lines, are_changed)]
+        try:
+            rows = [*csv.reader(changed, strict=True)]
+        except csv.Error:
+            return None
+        if len(rows) != len(changed):  # the lines of a field may look like unchanged lines
+            return None
+        self._ids |= distinct_ids
+        return Chunk(
+            BitMap64(compress(ids, are_unchanged)),
+            {line[:DAY] for line in compress(lines, are_unchanged)},
+            array(_UNSIGNED_64, compress(hashes, are_unchanged)).tobytes(),
+            changed,
+            rows,
+            [*compress(count(self.lines_read + 1), are_changed)],
+        )
+
+    def _are_unchanged(
+        self, hashes: array[int], ids: list[int], distinct_ids: BitMap64
     ) -> list[bool]:
-        """Say of each line whether its complaint stands as it is in there."""
-        known = self._known.among(fingerprints)
-        stand = numbers - self._came - self._known.outdated
-        if len(known) == len(stand) == len(lines):
-            return [True] * len(lines)
-        # Of a complaint that comes twice the later copy counts, also where it is the known one.
+        """Say for each line whether its complaint is stored with its values."""
+        stored = self._stored.among(hashes)
+        comparable = distinct_ids - self._ids - self._stored.outdated
+        if len(stored) == len(comparable) == len(ids):
+            return [True] * len(ids)
+        # Of several copies of a complaint the last one counts, even if an earlier one is stored.
         copies = Counter(ids)
-        standing = {number for number in stand if copies[number] == 1}
-        are_known = [
-            fingerprint in known and number in standing
-            for fingerprint, number in zip(fingerprints, ids, strict=True)
+        single = {number for number in comparable if copies[number] == 1}
+        return [
+            line_hash in stored and number in single
+            for line_hash, number in zip(hashes, ids, strict=True)
         ]
-        unknown = [line for line, is_known in zip(lines, are_known, strict=True) if not is_known]
-        if not _are_rows(unknown):
-            self._looks = False
-            return [False] * len(lines)
-        return are_known
-
-
-def _are_rows(lines: list[str]) -> bool:
-    """Say whether no field goes on in the next line, which may look like a row and be none."""
-    try:
-        return sum(1 for _ in csv.reader(lines, strict=True)) == len(lines)
-    except csv.Error:
-        return False
 
 
 def _ids_at_ends(lines: list[str]) -> tuple[list[int], BitMap64]:
-    """Return the id at the end of each line, 0 where that is none, and those ids."""
+    """Return the id at the end of each line, or 0, and the set of the ids."""
     try:
         ids = [int(line[line.rfind(",") + 1 :]) for line in lines]
         return ids, BitMap64(ids)
@@ -198,5 +220,5 @@ def _ids_at_ends(lines: list[str]) -> tuple[list[int], BitMap64]:
 
 
 def _id_at_end(line: str) -> int:
-    spelled = line[line.rfind(",") + 1 :].strip().strip('"')
-    return int(spelled) if len(spelled) < _DIGITS and spelled.isdecimal() else 0
+    text = line[line.rfind(",") + 1 :].strip().strip('"')
+    return int(text) if len(text) < _MAX_DIGITS and text.isdecimal() else 0

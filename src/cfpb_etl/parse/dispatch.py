@@ -1,0 +1,31 @@
+"""The parser for each type of content."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cfpb_etl.model.complaint import Complaint
+from cfpb_etl.model.part import CsvFile, ParsedContent, ParsedPart, RawPart, ReadStats
+from cfpb_etl.parse.csv_process import parse_file
+from cfpb_etl.parse.search_hits import parse_page
+
+
+def parse_part(raw: RawPart) -> ParsedPart:
+    """Parse a fetched part with the parser for its content.
+
+    Raises:
+        InvalidHitError: If a hit of a page is not a valid complaint.
+        FileError: One of its subclasses, if a file is not a file of complaints.
+    """
+    info = raw.info
+    match raw.take_content():
+        case list(hits):
+            content = parse_page(hits, info.name)
+        case CsvFile(path, database):
+            content = parse_file(path, database, find_age=info.age is None)
+        case _:
+            content = ParsedContent([], Complaint._fields, (), ReadStats())
+    if content.age is not None:
+        name = f"{info.name} as of {content.age.as_of}"
+        info = replace(info, age=content.age, name=name)
+    return ParsedPart(content, raw, info)
