@@ -1,4 +1,4 @@
-"""What a run shows while it is under way: lines, or a bar on a terminal."""
+"""What the terminal shows while a run is in progress: lines, or a progress bar."""
 
 from __future__ import annotations
 
@@ -9,73 +9,75 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.cli import console as screen
+from cfpb_etl.cli import console as console_module
 from cfpb_etl.cli.console import RunConsole
-from cfpb_etl.fetch.http.rate_limit import RateLimit, RateLimiter
+from cfpb_etl.model.events import (
+    Headline,
+    LoadStarted,
+    PartStored,
+    PictureDrawn,
+    Progress,
+    Step,
+    Warned,
+)
 from cfpb_etl.model.load_stats import LoadStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OURS, PREFECTS = screen.__file__, "/prefect/engine.py"
 PAGE = LoadStats(parts=1, rows=100, new=100, matching=250)
 
 
 class Clock:
-    """Stands for the time module, and goes on only when told."""
+    """Replaces the time module; its time moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
 
     def monotonic(self) -> float:
-        """Tell the seconds."""
+        """Return the seconds."""
         return self.now
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Let the screen's clock stand still."""
+    """Stop the clock of the console."""
     made = Clock()
-    monkeypatch.setattr(screen, "time", made)
+    monkeypatch.setattr(console_module, "time", made)
     return made
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have rich take what it writes to for a terminal."""
+    """Let rich write as to a terminal."""
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "150")
 
 
 @contextmanager
-def shown(
-    limit: int | None = None, pace: RateLimiter | None = None, *, verbose: bool = False
+def opened(
+    limit: int | None = None, rate_limit_use: str = "", *, verbose: bool = False
 ) -> Iterator[RunConsole]:
-    """Open a screen, and put the log back as it was."""
-    names = (None, "prefect._internal", "cfpb_etl", "prefect.flow_runs", "prefect.task_runs")
-    loggers = map(logging.getLogger, names)
-    before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
+    """Open a console, and restore the handlers of the log afterwards."""
+    loggers = [logging.getLogger(name) for name in (None, "prefect._internal")]
+    before = [logger.handlers[:] for logger in loggers]
     try:
-        with RunConsole(limit, pace, verbose=verbose) as opened:
-            yield opened
+        with RunConsole(limit, lambda: rate_limit_use, verbose=verbose) as console:
+            yield console
     finally:
-        for logger, handlers, level in before:
+        for logger, handlers in zip(loggers, before, strict=True):
             logger.handlers[:] = handlers
-            logger.setLevel(level)
 
 
-def say(words: str, level: int = logging.INFO, path: str = OURS, **extra: object) -> None:
-    """Log a record, as from a file."""
-    name = "cfpb_etl" if path == OURS else "prefect.task_runs"
-    record = logging.getLogger(name).makeRecord(name, level, path, 1, words, (), None)
-    vars(record).update(extra)
-    logging.getLogger().handle(record)
+def stored(page: int, stats: LoadStats = PAGE) -> PartStored:
+    """Return the event of a stored page."""
+    return PartStored(f"Stored page {page}", f"Stored page {page}, {stats.rows} complaints", stats)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return what was written since, without a terminal's commands."""
+    """Return what was written since the last call, without the commands of a terminal."""
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
     return [line.strip() for line in text.splitlines() if line.strip()]
 
@@ -84,96 +86,139 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_a_line_for_each_page(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """A page's line has how many are here, how fast they come, and how long it takes still."""
-    with shown() as opened:
-        say("Fetched page 1")
+    """The line of a page has the number of stored complaints, their rate, and the time left."""
+    with opened() as console:
+        console(Step("Fetched page 1", "Fetched page 1 in 2.0 s"))
         clock.now += 10
-        say("Stored page 1", stored=PAGE)
+        console(stored(1))
         clock.now += 10
-        say("Stored page 2", stored=PAGE)
+        console(stored(2))
         clock.now += 5
-        say("Stored page 3", stored=LoadStats(parts=1, rows=50, new=50))
+        console(stored(3, LoadStats(parts=1, rows=50, new=50)))
 
     assert lines(capsys) == [
-        "Stored page 1 (100 of 250, 10/s, 0:00:15 left)",
-        "Stored page 2 (200 of 250, 10/s, 0:00:05 left)",
-        "Stored page 3 (250 of 250)",
+        "Stored page 1, 100 complaints (100 of 250, 10/s, 0:00:15 left)",
+        "Stored page 2, 100 complaints (200 of 250, 10/s, 0:00:05 left)",
+        "Stored page 3, 50 complaints (250 of 250)",
     ]
-    assert opened.stored.rows == 250
+    assert console.stats.rows == 250
 
 
-def test_of_a_limit(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where so many were asked for, these are all; where nobody counted, no number is told."""
-    with shown(limit=150):
-        say("Stored nothing", stored=LoadStats())
+def test_a_limit_is_the_total(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a limit and a count of the source, the line has no total."""
+    with opened(limit=150) as console:
+        console(stored(1, LoadStats()))
         clock.now += 1
-        say("Stored page 1", stored=PAGE)
+        console(stored(2))
 
-    assert lines(capsys) == ["Stored nothing", "Stored page 1 (100 of 150, 100/s, 0:00:00 left)"]
+    assert lines(capsys) == [
+        "Stored page 1, 0 complaints",
+        "Stored page 2, 100 complaints (100 of 150, 100/s, 0:00:00 left)",
+    ]
 
 
-def test_what_an_earlier_run_stored_came_at_no_speed(
+def test_complaints_of_an_earlier_run_have_no_rate(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A load that goes on counts from there, and is as fast as what comes now."""
-    with shown():
-        say("Going on", notice=True, stored=PAGE)
+    """A resumed load counts them, but its rate is that of this run."""
+    with opened() as console:
+        console(LoadStarted("api {}", PAGE))
+        console(Headline("Resuming"))
         clock.now += 10
-        say("Stored page 2", stored=PAGE)
+        console(stored(2))
 
-    assert lines(capsys) == ["Going on", "Stored page 2 (200 of 250, 10/s, 0:00:05 left)"]
+    assert lines(capsys) == [
+        "Resuming",
+        "Stored page 2, 100 complaints (200 of 250, 10/s, 0:00:05 left)",
+    ]
 
 
 def test_warnings(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ours are told whole each time; another's in short, once, and Prefect's runs' not at all."""
-    other = logging.getLogger("another")
-    with shown():
-        say("a thing", logging.WARNING)
-        say("a thing", logging.WARNING)
-        say("Task run failed", logging.ERROR, PREFECTS)
-        other.warning("x" * 200)
-        other.warning("x" * 200)
-        say("Steps of Prefect's", path=PREFECTS)
+    """A warning of the run is shown in full each time; one of a library in brief, and once."""
+    another = logging.getLogger("another")
+    with opened() as console:
+        console(Warned("x" * 200))
+        console(Warned("x" * 200))
+        another.warning("y" * 200)
+        another.warning("y" * 200)
+        another.info("not a warning")
 
-    assert lines(capsys) == ["warning: a thing", "warning: a thing", f"warning: {'x' * 160}"]
+    assert lines(capsys) == [*2 * [f"warning: {'x' * 200}"], f"warning: {'y' * 160}"]
+
+
+@pytest.mark.parametrize("name", ["cfpb_etl.flow", "prefect.flow_runs", "prefect.task_runs"])
+def test_log_records_of_the_run_are_not_shown(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An event, or the last line of the run, has the same text."""
+    with opened():
+        logging.getLogger().handle(
+            logging.LogRecord(name, logging.ERROR, __file__, 1, "Task run failed", (), None)
+        )
+
+    assert lines(capsys) == []
 
 
 def test_a_long_step(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """It has a line every few seconds, with its time left once it is known; a next one begins."""
-    with shown():
+    """It has a line every few seconds, with the time left when that is known.
+
+    The same step of the next file starts again.
+    """
+    with opened() as console:
         for share in (0.1, 0.15, 0.2, 0.6, 0.1, 0.3, 1.0):
-            say("ReadStats", so_far=f"{share * 1_000:.0f} complaints", share=share)
+            console(Progress("Storing", f"{share * 1_000:.0f} complaints", share))
             clock.now += 4
-        say("Downloading", so_far="1 MB", share=None)
+        console(Progress("Downloading", "1 MB", None))
         clock.now += 6
-        say("Downloading", so_far="2 MB", share=None)
+        console(Progress("Downloading", "2 MB", None))
 
     assert lines(capsys) == [
-        "ReadStats: 200 complaints, 20%, 0:01:04 left",
-        "ReadStats: 1000 complaints",
+        "Storing: 200 complaints, 20%, 0:01:04 left",
+        "Storing: 1000 complaints",
         "Downloading: 2 MB",
     ]
 
 
 def test_verbose_leaves_the_screen_to_prefect(capsys: pytest.CaptureFixture[str]) -> None:
-    """Then it counts, and shows nothing."""
-    with shown(verbose=True) as opened:
-        say("Stored page 1", stored=PAGE)
-        say("a thing", logging.WARNING)
+    """Then the console only counts."""
+    handlers = logging.getLogger().handlers[:]
+    with opened(verbose=True) as console:
+        console(stored(1))
+        console(Warned("odd"))
+        assert logging.getLogger().handlers == handlers
 
-    assert opened.stored.rows == 100
+    assert console.stats.rows == 100
     assert lines(capsys) == []
 
 
-def test_the_last_line_is_the_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """After it was stopped it still counts, and notes the picture, but is silent."""
-    with shown() as opened:
-        opened.stop()
-        say("Stored page 1", stored=PAGE)
-        say("Drew it", picture=tmp_path / "flow.svg")
+def test_the_last_line_belongs_to_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stopped console still counts, and remembers the picture, but prints nothing."""
+    with opened() as console:
+        console.stop()
+        console(stored(1))
+        console(Warned("odd"))
+        console(PictureDrawn(tmp_path / "flow.svg"))
+        logging.getLogger("another").warning("odd")
 
-    assert (opened.stored.rows, opened.picture) == (100, tmp_path / "flow.svg")
+    assert (console.stats.rows, console.picture) == (100, tmp_path / "flow.svg")
     assert lines(capsys) == []
+
+
+def test_a_screen_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed pipe does not end the run: the console goes silent and still counts."""
+    with opened() as console:
+
+        def closed(*_: object, **__: object) -> None:
+            raise BrokenPipeError
+
+        monkeypatch.setattr(console._console, "print", closed)
+        logging.getLogger("another").warning("odd")
+        console(Headline("text"))
+        console(stored(1))
+
+    assert console.stats.rows == 100
 
 
 # --- a terminal -----------------------------------------------------------------------------
@@ -181,26 +226,25 @@ def test_the_last_line_is_the_runs(tmp_path: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.usefixtures("terminal")
 def test_the_bar(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line has the step in short, the counts, and the searches used; a notice its own."""
-    pace = RateLimiter(RateLimit(requests=20, seconds=60))
-    pace.wait()
-    with shown(pace=pace):
-        say("Going on where it stopped", notice=True)
+    """It has the step in brief, the counts and the use of the rate limit; a headline stays."""
+    with opened(rate_limit_use="1 of 20 searches in 60 s") as console:
+        console(Headline("Resuming the load"))
         clock.now += 10
-        say("Stored page 1, received 2026-01-01 to 2026-01-02", stored=PAGE)
-    seen = lines(capsys)
+        console(stored(1))
+    shown = lines(capsys)
 
-    assert "Going on where it stopped" in seen
+    assert "Resuming the load" in shown
     assert re.fullmatch(
-        r". Stored page 1 .* 100 of 250, 10/s, .* left 1 of 20 searches in 60 s", seen[-1]
+        r". Stored page 1 .* 100 of 250, 10/s, .* left 1 of 20 searches in 60 s", shown[-1]
     )
 
 
 @pytest.mark.usefixtures("terminal")
-def test_a_long_name_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
-    """A step of many words does not push the rest off the line."""
-    with shown():
-        say(f"Stored {'a-long-name-' * 8}", stored=LoadStats(parts=1, rows=7))
+def test_a_long_title_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
+    """Otherwise it would push the counts off the line."""
+    with opened() as console:
+        title = f"Stored {'a-long-name-' * 8}"
+        console(PartStored(title, title, LoadStats(parts=1, rows=7)))
 
     last = lines(capsys)[-1]
     assert "…" in last
@@ -211,18 +255,18 @@ def test_a_long_name_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_bar_stays_with_one_of_two_long_steps(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A second step under way beside it has the bar only when the first has been still."""
+    """Another long step takes the bar only when the first one has not moved for a while."""
 
-    def on_the_bar(step: str) -> bool:
-        opened._progress.refresh()
+    def is_on_the_bar(step: str) -> bool:
+        console._bar.refresh()
         return f" {step} " in lines(capsys)[-1]
 
-    with shown() as opened:
-        say("ReadStats", so_far="1 complaint", share=0.1)
-        say("Downloading", so_far="1 MB", share=0.1)
-        first = on_the_bar("ReadStats")
+    with opened() as console:
+        console(Progress("Storing", "1 complaint", 0.1))
+        console(Progress("Downloading", "1 MB", 0.1))
+        first = is_on_the_bar("Storing")
         clock.now += 2
-        say("Downloading", so_far="2 MB", share=0.2)
-        second = on_the_bar("Downloading")
+        console(Progress("Downloading", "2 MB", 0.2))
+        second = is_on_the_bar("Downloading")
 
     assert (first, second) == (True, True)

@@ -1,4 +1,4 @@
-"""Tests of Ctrl-C within the tests' process; whole processes are in test_end_to_end.py."""
+"""Ctrl-C and SIGTERM within one process; tests/runs/ has whole processes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.cli import signals as interruption
-from cfpb_etl.cli.signals import Interruption, end_when_interrupted
+from cfpb_etl.cli import signals
+from cfpb_etl.cli.signals import Interruption, exit_when_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def exits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Note the exit codes that the process would end with, and let it live."""
+    """Collect the exit codes instead of exiting."""
     codes: list[int] = []
 
     def end(code: int) -> None:
@@ -26,34 +26,34 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             raise SystemExit
 
     monkeypatch.setattr("os._exit", end)
-    monkeypatch.setattr(interruption, "SECONDS_TO_END", 0)
+    monkeypatch.setattr(signals, "SECONDS_TO_END", 0)
     yield codes
     signal.set_wakeup_fd(-1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_an_exception_and_then_the_end(
+def test_a_signal_raises_and_then_ends_the_process(
     exits: list[int], number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The signal raises KeyboardInterrupt; what hangs after it is ended all the same."""
+    """The signal raises KeyboardInterrupt; if the code after it hangs, the process still ends."""
     released = threading.Event()
-    under_way = Interruption(lambda: "last words", release=released.set)
+    interruption = Interruption(lambda: "the last line", release=released.set)
     with pytest.raises(KeyboardInterrupt, match=number.name):
         signal.raise_signal(number)
 
-    assert under_way.begun
+    assert interruption.begun
     assert released.wait(30)
-    signal.raise_signal(number)  # once is enough: this one is ignored
-    with under_way._ending:  # the thread is done
+    signal.raise_signal(number)  # a second signal is ignored
+    with interruption._ending:  # waits for the thread
         assert exits == [130]
-    assert capsys.readouterr().err == "last words\n"
+    assert capsys.readouterr().err == "the last line\n"
 
 
-def test_before_anything_is_under_way_a_signal_is_the_end(
+def test_before_a_run_a_signal_ends_the_process_at_once(
     exits: list[int], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is there to be closed, so the process ends where it is."""
-    end_when_interrupted()
+    """Then there is nothing to close."""
+    exit_when_interrupted()
     with pytest.raises(SystemExit):
         signal.raise_signal(signal.SIGINT)
 
@@ -61,10 +61,10 @@ def test_before_anything_is_under_way_a_signal_is_the_end(
     assert capfd.readouterr().err == "interrupted before anything was written.\n"
 
 
-def test_a_signal_that_is_ignored_stays_so(exits: list[int]) -> None:
-    """A background job that the shell shields from Ctrl-C is not opened to it."""
+def test_a_signal_that_is_ignored_stays_ignored(exits: list[int]) -> None:
+    """A shell starts background jobs of a script with Ctrl-C ignored."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_when_interrupted()
+    exit_when_interrupted()
     signal.raise_signal(signal.SIGINT)
 
     assert exits == []

@@ -26,7 +26,8 @@ def summary_of(stats: LoadStats, database: Path, source: Source, picture: Path |
         DatabaseError: One of its subclasses, if the database cannot be read.
     """
     lines = [*_lines_about_complaints(stats, source)]
-    lines.append(f"database   {database}, {count_complaints(database):,} complaints")
+    complaints = counted(count_complaints(database), "complaint")
+    lines.append(f"database   {database}, {complaints}")
     if picture:
         lines.append(f"picture    {picture}")
     lines.append(f'try        sqlite3 {shlex.quote(str(database))} "{_TRY}"')
@@ -55,5 +56,5 @@ def saved_line(stats: LoadStats, database: Path, source: Source) -> str:
     """Return what a run that did not complete has saved, and what to do next."""
     saved = what_is_saved(stats.rows, database, limited=source.limit is not None)
     if not stats.rows and source.part_noun == "file" and downloads_beside(database):
-        saved += " The download is kept; run the same command again to resume it."
+        saved += " The download is kept, and the next run will use it."
     return saved
