@@ -71,7 +71,7 @@ def test_what_a_load_is_for_is_recorded(path: Path) -> None:
     load(path, limit=5)
     load(path, updates_load_id=1)
 
-    assert query(path, "SELECT row_limit, updates FROM load") == [
+    assert query(path, "SELECT row_limit, updates_load_id FROM load") == [
         (None, None),
         (5, None),
         (None, 1),
@@ -270,7 +270,7 @@ def test_a_killed_load_is_marked_by_any_other(path: Path) -> None:
 
     load(path, query="{}")
 
-    assert outcomes(path) == [("interrupted", "ended without a word"), ("complete", None)]
+    assert outcomes(path) == [("interrupted", "the process died"), ("complete", None)]
 
 
 def test_parts_left_are_those_not_at_their_end(path: Path) -> None:
@@ -477,7 +477,7 @@ def test_an_update_repeats_the_newest_complete_load(path: Path) -> None:
         bring(path, api("2024-01-01", state="FL"), "2026-06-30", ValueError("torn"))
 
     assert bring(path, UPDATE, "2026-06-02") == ("2026-05-30", 2)
-    assert query(path, "SELECT query, updates FROM load ORDER BY load_id DESC LIMIT 1") == [
+    assert query(path, "SELECT query, updates_load_id FROM load ORDER BY load_id DESC LIMIT 1") == [
         ('{"since": "2026-05-30", "state": ["TX"]}', 2)
     ]
 

@@ -64,7 +64,7 @@ class StoredLines:
             self._blocks = {
                 array(_UNSIGNED_64, first)[0]: block
                 for block, first in self._connection.execute(
-                    "SELECT block, SUBSTR(fingerprints, 1, 8) FROM line_block"
+                    "SELECT block, SUBSTR(line_hashes, 1, 8) FROM line_block"
                 )
             }
         self._load_block(1)
@@ -112,7 +112,7 @@ class StoredLines:
         row = None
         with suppress(sqlite3.Error):
             row = self._connection.execute(
-                "SELECT fingerprints FROM line_block WHERE block = ?", (block,)
+                "SELECT line_hashes FROM line_block WHERE block = ?", (block,)
             ).fetchone()
         if row is not None:
             self._window[block] = frozenset(array(_UNSIGNED_64, row[0]))

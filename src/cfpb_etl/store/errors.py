@@ -90,5 +90,5 @@ class LoadRunningError(DatabaseInUseError):
 class OtherKindError(DatabaseError):
     """Raised when a load would mix made-up complaints with real ones."""
 
-    problem = "{path} holds {held} complaints, and the load would add {added} ones"
-    remedy = "Choose another --database: made-up and real complaints are never mixed."
+    problem = "{path} holds {held} complaints, which are never mixed with {added} ones"
+    remedy = "Choose another --database."

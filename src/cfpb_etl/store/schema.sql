@@ -108,7 +108,7 @@ CREATE INDEX complaint_change_load ON complaint_change (load_id);
 
 CREATE TABLE line_block (           -- lines of the stored version of the daily file, in its order
     block INTEGER PRIMARY KEY,      -- number of the block
-    fingerprints BLOB NOT NULL      -- hashes of some hundred lines, 8 bytes each
+    line_hashes BLOB NOT NULL       -- hashes of some hundred lines, 8 bytes each
 );
 
 CREATE TABLE line_outdated (        -- complaints that may differ from their line in line_block
