@@ -1,107 +1,30 @@
-"""The flow's picture: its shape, its figures, and every way in which drawing can fail."""
+"""The flow's picture: its boxes and arrows, its figures, and how drawing can fail."""
 
 from __future__ import annotations
 
 import re
 import struct
+import sys
 import sysconfig
-from contextlib import contextmanager
+import types
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
-from cfpb_etl.orchestration import picture as flow_graph
+from cfpb_etl.orchestration import picture as picture_module
 from cfpb_etl.orchestration.errors import PictureError
-from cfpb_etl.orchestration.outcome import RunOutcome, TaskFigures, observe, observed
-from cfpb_etl.orchestration.picture import draw_flow
+from cfpb_etl.orchestration.outcome import RunOutcome, TaskFigures
+from cfpb_etl.orchestration.picture import draw_flow, edges_between, tasks_of
+from support import example_flow
+from support.example_flow import Parsed, example, outcomes
 from support.prefect_runs import finished_task_runs, handed_over
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RENDERER = Path(sysconfig.get_path("scripts")) / "graphviz-pure"
-
-
-# --- a flow of the same shape ---------------------------------------------------------------
-
-
-class Raw:
-    """What is fetched."""
-
-    rows = 10
-
-
-class Parsed:
-    """What is parsed."""
-
-    rows = 9
-
-
-HOOKS: dict[str, Any] = {
-    "cache_policy": NO_CACHE,
-    "on_completion": [observe],
-    "on_failure": [observe],
-}
-attempts: list[int] = []
-outcomes: list[RunOutcome] = []
-
-
-@task(retries=2, **HOOKS)
-def get(part: int) -> Raw:
-    """Fetch a <part> of what there is, for as long as the source & its friends have one.
-
-    A second paragraph, which no box has room for.
-    """
-    attempts.append(part)
-    if attempts == [0]:
-        raise ConnectionError("once")
-    return Raw()
-
-
-@task(**HOOKS)
-def parse(raw: Raw, fail: bool = False) -> Parsed:  # noqa: FBT001, FBT002 - as a task is called
-    """Read it."""
-    if fail:
-        raise ValueError(f"{raw.rows} rows\nand more")
-    return Parsed()
-
-
-@task(**HOOKS)
-def store(parsed: Parsed, load: int) -> int:  # noqa: D103 - a box without a sentence
-    return parsed.rows + load
-
-
-@task
-def unused(parsed: Parsed) -> None:
-    """Not named by the flow."""
-
-
-def fetched() -> Iterator[Raw]:
-    """Fetch two parts."""
-    for part in range(2):
-        yield get.submit(part).result()
-
-
-@contextmanager
-def watched() -> Iterator[None]:
-    """Keep a run's outcome for the test to see."""
-    with observed(flow_run.id) as outcome:
-        outcomes.append(outcome)
-        yield
-
-
-@flow(name="example")
-def example(fail: bool = False) -> list[int]:  # noqa: FBT001, FBT002 - as above
-    """Show what a flow looks like."""
-    with watched():
-        return [store(parse(raw, fail), 1) for raw in fetched()]
 
 
 # --- helpers --------------------------------------------------------------------------------
@@ -114,64 +37,81 @@ def figures(
     rows: int | None = 1000,
     error: str = "",
     seconds: float = 1.5,
-    remark: str = "",
+    *,
+    rows_follow: bool = False,
 ) -> TaskFigures:
-    """Make up what became of a task."""
+    """Make the figures of a task."""
     span = (NOON, NOON + timedelta(seconds=seconds))
-    return TaskFigures(completed, failed, retries, rows, remark, error, [span])
+    return TaskFigures(completed, failed, retries, rows, rows_follow, error, [span])
 
 
-def outcome(word: Any, error: str = "", seconds: float = 3, **tasks: TaskFigures) -> RunOutcome:
-    """Make up what became of a run, which began at noon."""
-    return RunOutcome(NOON, NOON + timedelta(seconds=seconds), word, error, tasks)
+def outcome(status: Any, error: str = "", seconds: float = 3, **tasks: TaskFigures) -> RunOutcome:
+    """Make the outcome of a run that started at noon."""
+    return RunOutcome(NOON, NOON + timedelta(seconds=seconds), status, error, error, tasks)
 
 
 def drawn(path: Path, run: RunOutcome | None = None) -> list[str]:
-    """Draw the example and return the picture's texts."""
+    """Draw the example flow, and return the texts of the picture."""
     picture = draw_flow(example, path / "picture.svg", run).read_text("utf-8")
     root = ET.fromstring(picture)  # noqa: S314 - our own picture
     texts = (text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text"))
     return [text.strip() for text in texts if text.strip()]
 
 
-# --- the shape ------------------------------------------------------------------------------
+# --- boxes and arrows -----------------------------------------------------------------------
 
 
-def test_the_boxes_are_the_tasks_that_the_flow_names(tmp_path: Path) -> None:
-    """The boxes are the tasks that the flow names."""
+def test_the_boxes_are_the_tasks_of_the_flows_module(tmp_path: Path) -> None:
+    """They have the order of their definitions; the flow's name and description are above."""
     texts = drawn(tmp_path)
 
+    assert [each.name for each in tasks_of(example)] == ["get", "parse", "store"]
     assert texts[:2] == ["example", "Show what a flow looks like."]
-    assert {"get", "parse", "store", "Raw", "Parsed"} <= set(texts)
-    assert "unused" not in texts
+    assert {"get", "parse", "store", "RawPart", "Parsed"} <= set(texts)
 
 
-def test_built_in_types_and_missing_annotations_are_no_arrows() -> None:
-    """Built in types and missing annotations are no arrows."""
+def test_tasks_of_other_modules_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that the flow's module imports counts as its own."""
+
+    @flow(name="other")
+    def other() -> None: ...
+
+    assert tasks_of(other) == []
+
+    module = types.ModuleType("other_module")
+    module.__dict__["get"] = example_flow.get
+    monkeypatch.setitem(sys.modules, "other_module", module)
+    other.fn.__module__ = "other_module"
+
+    assert tasks_of(other) == [example_flow.get]
+
+
+def test_built_in_types_and_missing_annotations_make_no_arrow() -> None:
+    """An int that a task returns may be meant for any other task, or for none."""
 
     @task
-    def counts() -> int: ...  # type: ignore[empty-body]
+    def count() -> int: ...  # type: ignore[empty-body]
 
     @task
-    def takes(number: int, anything): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def take(number: int, anything): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
-    assert list(flow_graph._edges([counts, takes])) == []
+    assert list(edges_between([count, take])) == []
 
 
-def test_annotations_may_be_types() -> None:
-    """Annotations may be types."""
+def test_annotations_can_be_types() -> None:
+    """Without the future import, annotations are types and not texts."""
 
     def give() -> object: ...
-    def take(raw: object) -> None: ...
+    def take(parsed: object) -> None: ...
 
-    give.__annotations__ = {"return": Raw}
-    take.__annotations__ = {"raw": Raw, "return": None}
+    give.__annotations__ = {"return": Parsed}
+    take.__annotations__ = {"parsed": Parsed, "return": None}
 
-    assert list(flow_graph._edges([task(give), task(take)])) == [("give", "take", "Raw")]
+    assert list(edges_between([task(give), task(take)])) == [("give", "take", "Parsed")]
 
 
 def test_a_flow_without_tasks_is_drawn(tmp_path: Path) -> None:
-    """A flow without tasks is drawn."""
+    """The picture is then only a heading."""
 
     @flow(name="idle")
     def idle() -> None: ...
@@ -180,34 +120,31 @@ def test_a_flow_without_tasks_is_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_the_shape_is_what_a_run_hands_from_task_to_task() -> None:
-    """The shape is what a run hands from task to task."""
-    attempts.clear()
+def test_the_arrows_are_what_a_run_hands_from_task_to_task() -> None:
+    """Prefect's record of a run has the same pairs of tasks, and the outcome has its figures."""
     outcomes.clear()
     state = example(return_state=True)
 
     assert state.is_completed()
-    tasks = list(dict.fromkeys(flow_graph._tasks(example.fn, set())))
-    drawn_edges = {(giver, taker) for giver, taker, _ in flow_graph._edges(tasks)}
+    edges = {(giver, taker) for giver, taker, _ in edges_between(tasks_of(example))}
     flow_run_id = state.state_details.flow_run_id
     assert flow_run_id is not None
-    assert handed_over(finished_task_runs(flow_run_id, 6)) == drawn_edges
-    assert drawn_edges == {("get", "parse"), ("parse", "store")}
+    assert handed_over(finished_task_runs(flow_run_id, 6)) == edges
+    assert edges == {("get", "parse"), ("parse", "store")}
 
     (run,) = outcomes
-    assert run.word == "completed"
-    assert {name: (was.completed, was.retries, was.rows) for name, was in run.tasks.items()} == {
-        "get": (2, 1, 20),
-        "parse": (2, 0, 18),
-        "store": (2, 0, None),
-    }
-    assert all(was.seconds <= (run.ended - run.began).total_seconds() for was in run.tasks.values())
+    assert run.status == "completed"
+    assert {
+        name: (figures.completed, figures.retries, figures.rows)
+        for name, figures in run.tasks.items()
+    } == {"get": (2, 1, 20), "parse": (2, 0, 18), "store": (2, 0, 18)}
+    duration = (run.ended - run.started).total_seconds()
+    assert all(figures.seconds <= duration for figures in run.tasks.values())
 
 
 @pytest.mark.usefixtures("prefect_server")
 def test_a_failed_run_has_its_picture(tmp_path: Path) -> None:
-    """A failed run has its picture."""
-    attempts[:] = [1]
+    """The picture shows which task failed, and that the next one was not reached."""
     outcomes.clear()
     state = example(fail=True, return_state=True)
 
@@ -216,11 +153,11 @@ def test_a_failed_run_has_its_picture(tmp_path: Path) -> None:
     assert {"× failed", "10 rows", "○ not reached", "● completed"} <= set(texts)
 
 
-# --- each outcome's picture -----------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------
 
 
 def test_a_completed_run(tmp_path: Path) -> None:
-    """A completed run."""
+    """Every task has its runs, rows, seconds and retries."""
     run = outcome(
         "completed",
         get=figures(completed=3, rows=21000, retries=1, seconds=2.4),
@@ -236,7 +173,7 @@ def test_a_completed_run(tmp_path: Path) -> None:
 
 
 def test_a_failed_task(tmp_path: Path) -> None:
-    """A failed task."""
+    """The error is shown once, on one line, with the characters that SVG allows."""
     error = "no such column: <today> & \"now\" 'then' C:\\New\\Graph\x1b[0m \ud800\nTraceback"
     run = outcome(
         "failed",
@@ -249,40 +186,49 @@ def test_a_failed_task(tmp_path: Path) -> None:
     assert texts.count("× failed") == 2
     assert "3 runs, 1 failed · 1,000 rows" in texts
     assert "○ not reached" in texts
-    said = " ".join(texts)
-    assert "<today> & \"now\" 'then' C:\\New\\Graph [0m" in said
-    assert "Traceback" not in said
-    assert said.count("no such column") == 1
+    text = " ".join(texts)
+    assert "<today> & \"now\" 'then' C:\\New\\Graph [0m" in text
+    assert "Traceback" not in text
+    assert text.count("no such column") == 1
 
 
-def test_a_failure_outside_the_tasks_is_said_above_them(tmp_path: Path) -> None:
-    """A failure outside the tasks is said above them."""
-    texts = drawn(tmp_path, outcome("failed", "20 came, but there are 21.", get=figures()))
+def test_a_failure_outside_the_tasks_is_shown_above_them(tmp_path: Path) -> None:
+    """The error is shown above the tasks when none of them raised it."""
+    texts = drawn(tmp_path, outcome("failed", "20 complaints were received of 21.", get=figures()))
 
-    assert "20 came, but there are 21." in texts
+    assert "20 complaints were received of 21." in texts
 
 
 def test_a_long_error_is_shortened(tmp_path: Path) -> None:
-    """A long error is shortened."""
+    """A box has three lines for it."""
     texts = drawn(tmp_path, outcome("failed", get=figures(0, 1, error="word " * 100)))
 
     assert sum("word" in text for text in texts) == 3
     assert any(text.endswith("…") for text in texts)
 
 
-@pytest.mark.parametrize(
-    ("word", "said"), [("interrupted", "■ none finished"), ("completed", "○ not needed")]
-)
-def test_tasks_without_runs(tmp_path: Path, word: str, said: str) -> None:
-    """Tasks without runs."""
-    texts = drawn(tmp_path, outcome(word, seconds=7300, get=figures()))
+def test_rows_that_are_parsed_while_they_are_stored(tmp_path: Path) -> None:
+    """A file is parsed so: its rows belong to the task that stores, and its time would mislead."""
+    run = outcome("completed", parse=figures(rows=None, rows_follow=True, seconds=2.5))
+    texts = drawn(tmp_path, run)
 
-    assert texts.count(said) == 2
+    assert "1 run · rows parsed while storing" in texts
+    assert "2.5 s" not in texts
+
+
+@pytest.mark.parametrize(
+    ("status", "label"), [("interrupted", "■ none finished"), ("completed", "○ not needed")]
+)
+def test_tasks_without_runs(tmp_path: Path, status: str, label: str) -> None:
+    """The status of the run says why a task has no runs."""
+    texts = drawn(tmp_path, outcome(status, seconds=7300, get=figures()))
+
+    assert texts.count(label) == 2
     assert "· 2026-11-23 12:00 UTC · 2 h 1 min" in texts
 
 
 def test_the_same_run_is_the_same_picture(tmp_path: Path) -> None:
-    """The same run is the same picture."""
+    """A picture in a repository changes only when the run does."""
     run = outcome("completed", get=figures())
     one = draw_flow(example, tmp_path / "one.svg", run)
     two = draw_flow(example, tmp_path / "two.svg", run)
@@ -290,8 +236,8 @@ def test_the_same_run_is_the_same_picture(tmp_path: Path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_page_of_a_readme_has_room_for_it(tmp_path: Path) -> None:
-    """A page of a README has room for it."""
+def test_the_picture_fits_a_readme(tmp_path: Path) -> None:
+    """GitHub scales a wider picture down, and its text becomes too small."""
     run = outcome("completed", get=figures(completed=1800, rows=18_000_000, seconds=5900))
     svg = draw_flow(example, tmp_path / "wide.svg", run).read_text("utf-8")
     points = re.search(r'width="(\d+)pt"', svg)
@@ -303,7 +249,7 @@ def test_a_page_of_a_readme_has_room_for_it(tmp_path: Path) -> None:
 
 
 def test_a_png(tmp_path: Path) -> None:
-    """A PNG."""
+    """A PNG has two pixels for each point."""
     png = draw_flow(example, tmp_path / "picture.PNG").read_bytes()
     width, height = struct.unpack(">II", png[16:24])
 
@@ -326,7 +272,7 @@ def script(folder: Path, name: str, body: str) -> Path:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the one folder in which programs are looked for."""
+    """Return the only folder in which programs are looked for."""
     folder = tmp_path / "programs"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -334,36 +280,36 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_nothing_to_draw_with(tmp_path: Path, programs: Path) -> None:
-    """Nothing to draw with."""
+def test_no_renderer(tmp_path: Path, programs: Path) -> None:
+    """The error says what to install."""
     assert not list(programs.iterdir())
     with pytest.raises(PictureError, match="pip install graphviz-pure"):
         draw_flow(example, tmp_path / "picture.svg")
 
 
 @pytest.mark.parametrize("name", ["graphviz-pure", "dot"])
-def test_a_renderer_on_the_path_serves(tmp_path: Path, programs: Path, name: str) -> None:
-    """A renderer on the path serves."""
+def test_a_renderer_on_the_path_is_used(tmp_path: Path, programs: Path, name: str) -> None:
+    """Graphviz itself can be the renderer too."""
     script(programs, name, f'exec "{RENDERER}" "$@"')
 
     assert "parse" in drawn(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "reason"),
     [
         ("echo 'Error: out of <ink>' >&2; echo more >&2; exit 3", "Error: out of <ink>"),
         ("exit 3", "non-zero exit status 3"),
         ("kill -SEGV $$", "SIGSEGV"),
     ],
 )
-def test_a_renderer_that_fails(tmp_path: Path, programs: Path, body: str, said: str) -> None:
-    """A renderer that fails."""
+def test_a_renderer_that_fails(tmp_path: Path, programs: Path, body: str, reason: str) -> None:
+    """Its first line is the reason, and no picture is left."""
     script(programs, "dot", body)
     with pytest.raises(PictureError) as caught:
         draw_flow(example, tmp_path / "picture.svg")
 
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "picture.svg").exists()
 
@@ -371,15 +317,15 @@ def test_a_renderer_that_fails(tmp_path: Path, programs: Path, body: str, said: 
 def test_a_renderer_that_hangs(
     tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A renderer that hangs."""
+    """It is stopped after a while."""
     script(programs, "dot", "while :; do :; done")
-    monkeypatch.setattr(flow_graph, "_RENDER_SECONDS", 0.1)
+    monkeypatch.setattr(picture_module, "_RENDER_SECONDS", 0.1)
     with pytest.raises(PictureError, match="timed out"):
         draw_flow(example, tmp_path / "picture.svg")
 
 
 def test_a_renderer_that_does_not_start(tmp_path: Path, programs: Path) -> None:
-    """A renderer that does not start."""
+    """It is an error of the picture, not of the run."""
     script(programs, "dot", "").write_text("#!/no/such/shell\n")
     with pytest.raises(PictureError, match="could not draw"):
         draw_flow(example, tmp_path / "picture.svg")
@@ -387,19 +333,19 @@ def test_a_renderer_that_does_not_start(tmp_path: Path, programs: Path) -> None:
 
 @pytest.mark.parametrize("name", ["picture.pdf", "picture", ".svg"])
 def test_other_kinds_of_picture(tmp_path: Path, name: str) -> None:
-    """Other kinds of picture."""
+    """Only SVG and PNG can be drawn."""
     with pytest.raises(PictureError, match=r"\.svg or \.png"):
         draw_flow(example, tmp_path / name)
 
 
-def test_a_folder_that_is_missing(tmp_path: Path) -> None:
-    """A folder that is missing."""
+def test_a_missing_folder(tmp_path: Path) -> None:
+    """The error has the reason of the system."""
     with pytest.raises(PictureError, match="No such file or directory"):
         draw_flow(example, tmp_path / "none" / "picture.svg")
 
 
 def test_a_target_that_cannot_be_replaced(tmp_path: Path) -> None:
-    """A target that cannot be replaced."""
+    """No unfinished file is left beside it."""
     (tmp_path / "picture.svg").mkdir()
     with pytest.raises(PictureError, match="directory"):
         draw_flow(example, tmp_path / "picture.svg")
@@ -407,8 +353,10 @@ def test_a_target_that_cannot_be_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["picture.svg"]
 
 
-def test_the_picture_before_stays_until_the_next_is_whole(tmp_path: Path, programs: Path) -> None:
-    """The picture before stays until the next is whole."""
+def test_an_earlier_picture_is_kept_until_the_next_is_complete(
+    tmp_path: Path, programs: Path
+) -> None:
+    """A failed drawing does not replace it."""
     picture = tmp_path / "picture.svg"
     picture.write_text("before")
     script(programs, "dot", "echo half; exit 1")
