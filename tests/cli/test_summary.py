@@ -13,7 +13,8 @@ from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.query import Query
-from support.loads import complaint, load, part
+from support.loads import load
+from support.parts import complaint, part
 
 NEWEST = SearchApi(limit=1_000)
 CALIFORNIA = SearchApi(Query(state=("CA",)))

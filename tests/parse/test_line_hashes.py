@@ -27,7 +27,8 @@ from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.loads import begin_load
 from cfpb_etl.store.part_writer import store_part
 from cfpb_etl.store.sqlite_file import connect, ensure_schema
-from support.loads import complaint, load, part, query
+from support.loads import load, query
+from support.parts import complaint, part
 from support.soak import soak
 
 if TYPE_CHECKING:

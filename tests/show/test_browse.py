@@ -23,7 +23,8 @@ from cfpb_etl.show.questions import QUESTIONS
 from cfpb_etl.store.errors import NotADatabaseError
 from cfpb_etl.store.sqlite_file import create_schema
 from support.browser import needs_browser, render
-from support.loads import complaint, load, load_file, part, query
+from support.loads import load, load_file, query
+from support.parts import complaint, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,8 @@ import pytest
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.show.drift import Drift, fetch_drift, read_drift
 from cfpb_etl.store.sqlite_file import connect
-from support.loads import JANUARY, MARCH, complaint, complaints, load, load_file, part
+from support.loads import load, load_file
+from support.parts import JANUARY, MARCH, complaint, complaints, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

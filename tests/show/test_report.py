@@ -16,7 +16,8 @@ from cfpb_etl.cli.main import main
 from cfpb_etl.fetch.errors import NotWritableFileError
 from cfpb_etl.show.report import write_report
 from support.browser import needs_browser, render
-from support.loads import JANUARY, MARCH, complaint, complaints, load, load_file, part, query
+from support.loads import load, load_file, query
+from support.parts import JANUARY, MARCH, complaint, complaints, part
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,18 +15,8 @@ from cfpb_etl.show.status import get_status
 from cfpb_etl.store.errors import EmptyDatabaseError, NotADatabaseError, OtherSchemaError
 from cfpb_etl.store.lock import lock_for_loading
 from cfpb_etl.store.sqlite_file import SCHEMA_VERSION, connect, transaction
-from support.loads import (
-    JANUARY,
-    JUNE,
-    MARCH,
-    break_off,
-    complaint,
-    complaints,
-    load,
-    load_file,
-    part,
-    query,
-)
+from support.loads import break_off, load, load_file, query
+from support.parts import JANUARY, JUNE, MARCH, complaint, complaints, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,19 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.loads import (
-    ALL,
-    JANUARY,
-    JUNE,
-    MARCH,
-    NO_NARRATIVE,
-    complaint,
-    complaints,
-    load,
-    load_file,
-    part,
-    query,
-)
+from support.loads import load, load_file, query
+from support.parts import ALL, JANUARY, JUNE, MARCH, NO_NARRATIVE, complaint, complaints, part
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,21 +9,18 @@ import pytest
 from cfpb_etl.model.part import FileVersion
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
-from support.loads import (
+from support.loads import Asked, load, load_file, query
+from support.parts import (
     ALL,
     JANUARY,
     JUNE,
     MARCH,
     NO_NARRATIVE,
-    Asked,
     File,
     Following,
     complaint,
     complaints,
-    load,
-    load_file,
     part,
-    query,
     whole,
 )
 

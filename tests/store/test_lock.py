@@ -9,16 +9,8 @@ import pytest
 
 from cfpb_etl.store import lock as claim
 from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError, NotWritableError
-from support.loads import (
-    Following,
-    complaint,
-    fail,
-    load,
-    loading_elsewhere,
-    outcomes,
-    part,
-    stored,
-)
+from support.loads import fail, load, loading_elsewhere, outcomes, stored
+from support.parts import Following, complaint, part
 
 if TYPE_CHECKING:
     import sqlite3

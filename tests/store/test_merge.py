@@ -16,23 +16,27 @@ from cfpb_etl.store.errors import TooManyWithdrawnError
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
 from support.loads import (
+    Asked,
+    break_off,
+    changes,
+    load,
+    load_file,
+    load_ids,
+    outcomes,
+    query,
+    stored,
+    withdrawn,
+)
+from support.parts import (
     ALL,
     JANUARY,
     JUNE,
     MARCH,
     NO_NARRATIVE,
     WINDOW,
-    Asked,
-    break_off,
     complaint,
     complaints,
-    load,
-    load_file,
-    load_ids,
-    outcomes,
     part,
-    query,
-    stored,
     whole,
 )
 from support.soak import soak
@@ -50,19 +54,6 @@ APRIL = "2026-04-30"
 def counts(report: LoadStats) -> tuple[int, int, int, int]:
     """Return what a load did: inserted, updated, unchanged, withdrawn."""
     return report.new, report.changed, report.unchanged, report.withdrawn
-
-
-def withdrawn(path: Path) -> dict[int, str]:
-    """Return which complaints are marked, and since when."""
-    return dict(
-        query(path, "SELECT complaint_id, withdrawn_on FROM complaint WHERE withdrawn_on > ''")
-    )
-
-
-def changes(path: Path) -> list[Any]:
-    """Return all that is remembered of changes."""
-    columns = "complaint_id, load_id, column_name, old, new"
-    return query(path, f"SELECT {columns} FROM complaint_change ORDER BY complaint_id")  # noqa: S608
 
 
 # --- the database equals the file -----------------------------------------------------------

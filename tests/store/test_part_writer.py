@@ -16,25 +16,19 @@ from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
 from cfpb_etl.store.sqlite_file import count_complaints
-from support.loads import (
+from support.loads import Asked, load, load_ids, outcomes, query, start, stored
+from support.parts import (
     ALL,
     JANUARY,
     JUNE,
     MARCH,
     NO_NARRATIVE,
     WINDOW,
-    Asked,
     Following,
     complaint,
     complaints,
-    load,
-    load_ids,
-    outcomes,
     part,
     part_of,
-    query,
-    start,
-    stored,
 )
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import pytest
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.store.errors import IncompleteLoadError
 from cfpb_etl.store.loads import open_load
-from support.loads import Asked, break_off, complaints, outcomes, part, seen, store, stored
+from support.loads import Asked, break_off, outcomes, seen, store, stored
+from support.parts import complaints, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,41 +7,25 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyroaring import BitMap64
-
 from cfpb_etl.fetch.pages import Page
-from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import (
-    Age,
-    Batch,
-    ParsedContent,
-    ParsedPart,
-    PartInfo,
-    RawPart,
-    ReadStats,
-)
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
 from cfpb_etl.store.sqlite_file import connect, ensure_schema, named_errors
 from support import PYTHONPATH
+from support.parts import ALL, WINDOW, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from cfpb_etl.model.complaint import Complaint
     from cfpb_etl.model.load_stats import LoadStats
-    from cfpb_etl.model.part import Part
+    from cfpb_etl.model.part import ParsedPart, Part, RawPart
     from cfpb_etl.model.source import SourceKind, Watermark
     from cfpb_etl.store.loads import Load
-
-ALL = Complaint._fields
-NO_NARRATIVE = frozenset(ALL) - {"complaint_what_happened"}
-JANUARY, MARCH, JUNE = "2026-01-31", "2026-03-31", "2026-06-30"
-WINDOW = Page(2)  # of all days
 
 
 @dataclass(frozen=True)
@@ -89,41 +73,6 @@ class Asked:
         raise NotImplementedError(raw, in_flight)
 
 
-@dataclass(frozen=True)
-class Following:
-    """A part to come, and something to do when it is asked, which is amid a transaction."""
-
-    then: Callable[[], object] = str
-    key: str = WINDOW.key
-
-    def to_json(self) -> str:
-        """Return what is remembered of it."""
-        self.then()
-        return replace(WINDOW, number=2).to_json()
-
-    def first(self) -> Page:
-        """Return the first page."""
-        return WINDOW
-
-
-@dataclass(frozen=True)
-class File:
-    """A file to read, whole."""
-
-    key: str
-
-    def __str__(self) -> str:
-        return self.key
-
-    def to_json(self) -> str:
-        """Return what is remembered of it."""
-        return "{}"
-
-    def first(self) -> File:
-        """Return the file."""
-        return self
-
-
 INSERT = (  # a complaint, as another program would
     "INSERT INTO complaint (complaint_id, load_id, first_load_id, changed_load_id)"
     " VALUES (1, 1, 1, 1)"
@@ -141,86 +90,6 @@ def execute(database: Path, *statements: str) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
-
-
-def complaint(number: int, **fields: str | None) -> Complaint:
-    """Make a complaint of these fields and no others."""
-    return Complaint(number, *map(fields.get, ALL[1:]))
-
-
-def complaints(*numbers: int, **fields: str | None) -> list[Complaint]:
-    """Make complaints that are alike."""
-    return [complaint(number, **fields) for number in numbers]
-
-
-def part(*complaints: Complaint, **info: Any) -> ParsedPart:
-    """Make a part that was parsed."""
-    return part_of([*complaints], **info)
-
-
-def part_of(
-    complaints: list[Complaint],
-    *,
-    at: Part = WINDOW,
-    columns: Collection[str] = ALL,
-    as_of: str = JUNE,
-    evidence: str = "_meta.last_indexed",
-    earliest: str | None = None,
-    matching: int | None = None,
-    expected: int | None = None,
-    next_parts: Sequence[Part] = (),
-    unknown_columns: Collection[str] = (),
-    **info: Any,
-) -> ParsedPart:
-    """Make a parsed page of this very list; by default its source has no more complaints."""
-    distinct = len({each[0] for each in list.__iter__(complaints)})
-    matching = distinct if matching is None else matching
-    every = PartInfo(
-        part=at,
-        name="page 1",
-        rows=len(complaints),
-        matching=matching,
-        expected=matching if expected is None else expected,
-        age=Age(as_of, evidence, earliest),
-        **info,
-    )
-    content = ParsedContent(
-        batches(complaints), columns, unknown_columns, ReadStats(rows=len(complaints))
-    )
-    return ParsedPart(content, RawPart(None, every, next_parts), every)
-
-
-def batches(complaints: Iterable[Complaint]) -> Iterator[Batch]:
-    """Yield complaints as a parser does."""
-    left = iter(complaints)
-    while batch := [*islice(left, 500)]:
-        yield Batch(batch)
-
-
-def whole(
-    *complaints: Complaint,
-    key: str = "complaints.csv",
-    columns: Collection[str] = ALL,
-    as_of: str = JUNE,
-    evidence: str = "Last-Modified",
-    rejected: Collection[int] = (),
-    without_id: int = 0,
-    **info: Any,
-) -> ParsedPart:
-    """Make a parsed file of all complaints, which are handed out while they are stored."""
-    ids = {each.complaint_id for each in complaints}
-    read_stats = ReadStats(
-        rows=len(complaints),
-        duplicates=len(complaints) - len(ids),
-        rejected=len(rejected) + without_id,
-        without_id=without_id,
-        warnings=["line 7: not a complaint"] * bool(rejected or without_id),
-        ids=BitMap64([*ids, *rejected]),
-    )
-    info = {"age": Age(as_of, evidence), "proves_absence": True, **info}
-    every = PartInfo(File(key), key, rows=None, matching=None, expected=None, **info)
-    content = ParsedContent(batches(complaints), columns, (), read_stats)
-    return ParsedPart(content, RawPart(None, every), every)
 
 
 def load_file(
@@ -272,6 +141,22 @@ def break_off(database: Path, *parts: ParsedPart, **asked: Any) -> None:
         fail(database, KeyboardInterrupt(), *parts, **asked)
 
 
+Change = tuple[int, int, str, str | None, str | None]
+"""A complaint, the load that brought the new value, the column, the old value and the new."""
+
+
+def changes(database: Path) -> list[Change]:
+    """Return what the database remembers, in the order in which it happened."""
+    columns = "complaint_id, load_id, column_name, old, new"
+    return query(database, f"SELECT {columns} FROM complaint_change ORDER BY rowid")  # noqa: S608
+
+
+def withdrawn(database: Path) -> dict[int, str]:
+    """Return which complaints are marked, and on which day they were first missed."""
+    marks = "SELECT complaint_id, withdrawn_on FROM complaint WHERE withdrawn_on IS NOT NULL"
+    return dict(query(database, marks))
+
+
 def query(database: Path, sql: str) -> list[Any]:
     """Ask the file as any reader would."""
     with closing(sqlite3.connect(database, timeout=0)) as connection:
@@ -304,9 +189,13 @@ def seen(database: Path) -> list[int]:
 
 # --- other processes ------------------------------------------------------------------------
 
-BEGIN = (
-    "import os, sys\nfrom pathlib import Path\nfrom support.loads import *\nP = Path(sys.argv[1])\n"
-)
+BEGIN = """
+import os, sys
+from pathlib import Path
+from support.loads import *
+from support.parts import *
+P = Path(sys.argv[1])
+"""
 HOLD = """
 with open_load(P, Asked()) as running:
     store_part(part(complaint(1)), running.id, P)

@@ -1,0 +1,224 @@
+"""Whatever is loaded, the database holds what plain dicts would."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cfpb_etl.fetch.pages import Page
+from cfpb_etl.store.loads import open_load
+from support.loads import Asked, changes, query, seen, store
+from support.parts import JANUARY, JUNE, MARCH, complaint, part
+from support.soak import soak
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cfpb_etl.model.complaint import Complaint
+    from support.loads import Change
+
+MODELLED = ("date_received", "product", "timely", "complaint_what_happened")
+HALVES = (("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-04"))
+WHOLE = (("2026-01-01", "2026-01-04"),)
+COUNTS = ("new", "changed", "unchanged", "withdrawn", "not_applied")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a source has of one window, page by page, and what it says of it."""
+
+    pages: list[list[Complaint]]
+    columns: frozenset[str]
+    as_of: str
+    proves_absence: bool
+    more: int  # that it counts, and does not have
+
+    @property
+    def matching(self) -> int:
+        """Return what it counts."""
+        return self.more + len({each.complaint_id for page in self.pages for each in page})
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A load: its windows, and after which of its pages it is broken off."""
+
+    windows: list[Answers]
+    breaks: frozenset[int]
+
+
+@dataclass
+class Model:
+    """What the database ought to hold, kept in the plainest way."""
+
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    as_of: dict[int, str] = field(default_factory=dict)
+    carried: dict[int, frozenset[str]] = field(default_factory=dict)
+    counts: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * 5))
+    seen: set[int] = field(default_factory=set)
+
+    def store(
+        self, load_id: int, answers: Answers, page: list[Complaint], days: tuple[str, str] | None
+    ) -> None:
+        """Store a page, and with the days of a window its end."""
+        newer = {known for known, day in self.as_of.items() if day > answers.as_of}
+        for each in page:
+            self._upsert(load_id, each, answers.columns, newer, answers.as_of)
+        self.seen.update(each.complaint_id for each in page)
+        if days:
+            if answers.proves_absence and not answers.more:
+                self._withdraw(load_id, days, answers.as_of, newer)
+            self.seen.clear()
+        self.as_of[load_id] = min(answers.as_of, self.as_of.get(load_id, answers.as_of))
+        if page:
+            carried = self.carried.get(load_id, answers.columns)
+            self.carried[load_id] = carried & answers.columns
+
+    def _upsert(
+        self,
+        load_id: int,
+        came: Complaint,
+        columns: Collection[str],
+        newer: set[int],
+        as_of: str,
+    ) -> None:
+        row = self.rows.get(came.complaint_id)
+        if row is None:
+            values = {name: getattr(came, name) for name in MODELLED}
+            loads = dict.fromkeys(("load_id", "first_load_id", "changed_load_id"), load_id)
+            self.rows[came.complaint_id] = values | {"withdrawn_on": None} | loads
+            self.counts[load_id][0] += 1
+            return
+        kept = row["load_id"] in newer
+        told = self.carried[row["load_id"]] if kept else ()
+        after = dict(row)
+        for name in MODELLED:
+            empty = row[name] is None and not (name in columns and name in told)
+            if empty or (name in columns and not kept):
+                after[name] = getattr(came, name)
+        if (row["withdrawn_on"] or "") <= as_of:
+            after["withdrawn_on"] = None
+        if after == row:
+            differs = any(getattr(came, name) != row[name] for name in columns)
+            self.counts[load_id][4 if differs else 2] += 1
+            return
+        self.counts[load_id][1] += 1
+        self._change(load_id, came.complaint_id, after)
+        if not kept:
+            row["load_id"] = load_id
+
+    def _withdraw(self, load_id: int, days: tuple[str, str], as_of: str, newer: set[int]) -> None:
+        for number, row in self.rows.items():
+            within = row["date_received"] and days[0] <= row["date_received"] <= days[1]
+            # What this very load wrote has come, in this window or in another.
+            if not within or number in self.seen or row["load_id"] in newer | {load_id}:
+                continue
+            if row["withdrawn_on"]:
+                continue
+            self._change(load_id, number, row | {"withdrawn_on": as_of})
+            row["load_id"] = load_id
+            self.counts[load_id][3] += 1
+
+    def _change(self, load_id: int, number: int, after: dict[str, Any]) -> None:
+        row = self.rows[number]
+        looked = self.carried.get(row["load_id"], frozenset()) | {"withdrawn_on"}
+        for name in (*MODELLED, "withdrawn_on"):
+            old, new = row[name], after[name]
+            if old != new and (old is not None or name in looked):
+                self.changes.append((number, load_id, name, old, new))
+            row[name] = new
+        row["changed_load_id"] = load_id
+
+
+class BrokenOffError(Exception):
+    """Raised in the middle of a load."""
+
+
+def pull(path: Path, each: Pull, model: Model, asked: Asked) -> None:
+    """Carry out a load, broken off or not, and let the model do as much."""
+    answers = dict(zip([window.key for window in asked.windows], each.windows, strict=True))
+    stored_pages = 0
+
+    def go_on() -> None:
+        nonlocal stored_pages
+        with open_load(path, asked) as running:
+            while parts := running.parts_left():
+                at = parts[0]
+                assert isinstance(at, Page)
+                answer, days = answers[at.key], (at.since or "", at.until or "")
+                last = at.number == len(answer.pages)
+                page = answer.pages[at.number - 1]
+                came = part(
+                    *page,
+                    at=at,
+                    columns=answer.columns,
+                    as_of=answer.as_of,
+                    matching=answer.matching,
+                    days=days,
+                    proves_absence=answer.proves_absence,
+                    next_parts=[] if last else [Page(2, at.since, at.until, at.number + 1)],
+                )
+                model.store(running.id, answer, page, days if last else None)
+                store(running, path, came)
+                assert seen(path) == sorted(model.seen)
+                stats = running.stats
+                assert [getattr(stats, name) for name in COUNTS] == model.counts[running.id]
+                stored_pages += 1
+                if stored_pages in each.breaks:
+                    raise BrokenOffError
+
+    for _ in range(len(each.breaks) + 1):
+        try:
+            go_on()
+        except BrokenOffError:
+            continue
+        return
+
+
+DAYS_RECEIVED = st.sampled_from([None, "2026-01-01", "2026-01-02", "2026-01-03", "2026-01-05"])
+VALUES = st.sampled_from([None, "a", "b"])
+COMPLAINTS = st.builds(
+    lambda number, *values: complaint(number, **dict(zip(MODELLED, values, strict=True))),
+    *(st.integers(1, 4), DAYS_RECEIVED, VALUES, VALUES, VALUES),
+)
+ANSWERS = st.builds(
+    Answers,
+    pages=st.lists(st.lists(COMPLAINTS, max_size=3), min_size=1, max_size=2),
+    columns=st.frozensets(st.sampled_from(MODELLED)),
+    as_of=st.sampled_from([JANUARY, MARCH, JUNE]),
+    proves_absence=st.booleans(),
+    more=st.sampled_from([0, 0, 0, 1]),
+)
+PULLS = st.builds(
+    Pull,
+    windows=st.lists(ANSWERS, min_size=1, max_size=2),
+    breaks=st.frozensets(st.integers(1, 4), max_size=2),
+)
+
+
+@given(st.lists(PULLS, min_size=1, max_size=4))
+@settings(deadline=None, derandomize=True, max_examples=soak(60))
+def test_loading_is_what_dicts_would_do(pulls: list[Pull]) -> None:
+    """Over any loads, broken off or not, rows, marks, changes and counts are those of the model."""
+    model = Model()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "complaints.db"
+        for place, each in enumerate(pulls):
+            days = HALVES if len(each.windows) == 2 else WHOLE
+            windows = tuple(Page(2, *window) for window in days)
+            pull(path, each, model, Asked(query=str(place), windows=windows))
+
+        columns = (*MODELLED, "withdrawn_on", "load_id", "first_load_id", "changed_load_id")
+        rows = query(path, f"SELECT complaint_id, {', '.join(columns)} FROM complaint")  # noqa: S608
+        assert {n: dict(zip(columns, v, strict=True)) for n, *v in rows} == model.rows
+        assert sorted(changes(path), key=str) == sorted(model.changes, key=str)
+        assert dict(query(path, "SELECT load_id, as_of FROM load")) == model.as_of
+        kept = query(path, f"SELECT load_id, {', '.join(COUNTS)} FROM load")  # noqa: S608
+        assert {load_id: each for load_id, *each in kept} == model.counts

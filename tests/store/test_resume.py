@@ -1,0 +1,267 @@
+"""A load that did not end well is resumed by the next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cfpb_etl.fetch.pages import Page
+from cfpb_etl.model.load_stats import LoadStats
+from cfpb_etl.store.loads import open_load
+from support.loads import (
+    Asked,
+    break_off,
+    fail,
+    load,
+    loading_elsewhere,
+    outcomes,
+    query,
+    seen,
+    store,
+)
+from support.parts import WINDOW, complaint, complaints, part
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cfpb_etl.model.part import ParsedPart
+
+SECOND = replace(WINDOW, number=2, after=(2, "2"), before_it=2, left=1)
+LATER = Page(2, "2026-02-01", "2026-02-28")
+
+
+def first_page(**fields: str) -> ParsedPart:
+    """Return the first of two pages of a window that holds three complaints."""
+    return part(*complaints(1, 2, **fields), matching=3, next_parts=[SECOND])
+
+
+def last_page(**fields: str) -> ParsedPart:
+    """Return the page after it."""
+    return part(complaint(3, **fields), at=SECOND, matching=3)
+
+
+def test_a_load_that_was_broken_off_goes_on(path: Path) -> None:
+    """The next run asks for what is left, adds to the same row, and proves the whole."""
+    break_off(path, first_page(date_received="2026-01-02"))
+    [(started,)] = query(path, "SELECT started_at FROM load")
+
+    with open_load(path, Asked(), "second run") as running:
+        assert (running.id, running.resumed_at) == (1, started)
+        assert running.parts_left() == [SECOND]
+        assert running.stats == LoadStats(
+            parts=1,
+            rows=2,
+            new=2,
+            oldest="2026-01-02",
+            newest="2026-01-02",
+            matching=3,
+            proves_absence=False,
+        )
+        state = "SELECT outcome, failure, ended_at FROM load"
+        assert query(path, state) == [("running", None, None)]
+        assert seen(path) == [1, 2]
+
+        store(running, path, last_page(date_received="2026-01-03"))
+        assert running.verify() == 0
+
+    assert running.stats == LoadStats(
+        parts=2,
+        rows=3,
+        new=3,
+        oldest="2026-01-02",
+        newest="2026-01-03",
+        matching=3,
+        windows=1,
+        expected=3,
+        received=3,
+        proves_absence=False,
+    )
+    assert outcomes(path) == [("complete", None)]
+    what = "flow_run_id, started_at, parts, rows, new, oldest, newest"
+    assert query(path, f"SELECT {what} FROM load") == [  # noqa: S608
+        ("second run", started, 2, 3, 3, "2026-01-02", "2026-01-03")
+    ]
+    assert seen(path) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError()], ids=repr)
+def test_however_a_load_failed_it_goes_on(path: Path, error: BaseException) -> None:
+    """A failure is gone on with as an interruption is."""
+    with pytest.raises(type(error)):
+        fail(path, error, first_page())
+
+    load(path, last_page())
+
+    assert outcomes(path) == [("complete", None)]
+    assert query(path, "SELECT parts, new FROM load") == [(2, 3)]
+
+
+def test_a_killed_load_goes_on(path: Path) -> None:
+    """What was left running is found so by the next run, which goes on with it."""
+    with loading_elsewhere(path) as child:
+        child.kill()
+        child.wait(60)
+    assert outcomes(path) == [("running", None)]
+
+    with open_load(path, Asked()) as running:
+        assert (running.id, running.stats.rows) == (1, 1)
+    assert outcomes(path) == [("complete", None)]
+
+
+def test_a_killed_load_is_marked_by_any_other(path: Path) -> None:
+    """Also a run that asks for something else says what became of it."""
+    with loading_elsewhere(path) as child:
+        child.kill()
+        child.wait(60)
+
+    load(path, query="{}")
+
+    assert outcomes(path) == [("interrupted", "the process died"), ("complete", None)]
+
+
+def test_parts_left_are_those_not_at_their_end(path: Path) -> None:
+    """Of several windows those that are whole are not asked for again."""
+    early, late = Page(2, "2026-01-01", "2026-01-31"), Page(2, "2026-03-01", "2026-03-31")
+    break_off(
+        path,
+        part(complaint(1), at=early),
+        part(complaint(2), at=LATER, next_parts=[replace(LATER, number=2)]),
+        part(next_parts=[late], at=late),
+    )
+
+    with open_load(path, Asked()) as running:
+        assert running.parts_left() == [replace(LATER, number=2), late]
+        assert (running.stats.windows, running.stats.expected) == (1, 1)
+
+
+def test_a_load_may_be_broken_off_again_and_again(path: Path) -> None:
+    """Each run goes on where the one before stopped, with all counts so far."""
+    for number in range(1, 5):
+        at, following = replace(WINDOW, number=number), replace(WINDOW, number=number + 1)
+        break_off(path, part(complaint(number), at=at, matching=5, next_parts=[following]))
+
+    with open_load(path, Asked()) as running:
+        assert running.parts_left() == [replace(WINDOW, number=5)]
+        store(running, path, part(complaint(5), at=replace(WINDOW, number=5), matching=5))
+        assert running.verify() == 0
+        assert (running.id, running.stats.parts, running.stats.new) == (1, 5, 5)
+
+
+def test_a_load_broken_off_before_its_end_asks_for_nothing(path: Path) -> None:
+    """Where all had come, the next run has but to prove it."""
+    break_off(path, first_page(), last_page())
+
+    with open_load(path, Asked()) as running:
+        assert running.parts_left() == []
+        assert running.verify() == 0
+    assert outcomes(path) == [("complete", None)]
+    report = running.stats
+    assert (report.windows, report.expected, report.received) == (1, 3, 3)
+    assert not report.proves_absence
+
+
+def test_what_was_read_before_the_break_is_updated_after_it(path: Path) -> None:
+    """All counts of a load are those of its runs together."""
+    load(path, part(*complaints(1, 2, 3, timely="Yes")), query="{}")
+    break_off(path, first_page(timely="No"))
+    load(path, last_page(timely="No"))
+
+    what = "parts, rows, new, changed, unchanged"
+    assert query(path, f"SELECT {what} FROM load WHERE load_id = 2") == [(2, 3, 0, 3, 0)]  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"query": "{}"},
+        {"address": "https://other.example/"},
+        {"kind": "bulk"},
+        {"updates_load_id": 1},
+    ],
+    ids=str,
+)
+def test_a_load_that_asks_for_something_else_begins_anew(
+    path: Path, other: dict[str, object]
+) -> None:
+    """Only the same query to the same source goes on; each is found again by its own."""
+    break_off(path, first_page())
+    break_off(path, part(complaint(8), next_parts=[SECOND]), **other)
+    assert query(path, "SELECT load_id, parts FROM load") == [(1, 1), (2, 1)]
+
+    load(path, last_page())
+    load(path, part(complaint(9), at=SECOND), **other)
+
+    assert query(path, "SELECT load_id, parts, new FROM load") == [(1, 2, 3), (2, 2, 2)]
+    assert outcomes(path) == [("complete", None)] * 2
+    assert seen(path) == []
+
+
+def test_a_complete_load_is_not_gone_on_with(path: Path) -> None:
+    """What has ended well is asked for anew, also where an older load had not."""
+    break_off(path, first_page())
+    load(path, last_page())
+
+    with open_load(path, Asked()) as running:
+        assert (running.id, running.resumed_at) == (2, None)
+        assert running.parts_left() == [WINDOW]
+        assert running.stats == LoadStats()
+
+
+def test_the_newest_load_of_a_query_is_gone_on_with(path: Path) -> None:
+    """That the same was loaded well before does not matter."""
+    load(path, first_page(), last_page())
+    break_off(path, first_page())
+
+    with open_load(path, Asked()) as running:
+        assert running.id == 2
+        assert running.parts_left() == [SECOND]
+
+
+def test_a_load_that_stored_nothing_is_not_gone_on_with(path: Path) -> None:
+    """Where no part came there is nothing to go on from."""
+    break_off(path)
+
+    with open_load(path, Asked()) as running:
+        assert (running.id, running.resumed_at) == (2, None)
+        assert running.parts_left() == [WINDOW]
+
+
+def test_a_limited_load_is_not_gone_on_with(path: Path) -> None:
+    """The newest complaints are others by now; what is remembered of the first run is let go."""
+    break_off(path, first_page(), limit=3)
+    assert seen(path) == [1, 2]
+
+    with open_load(path, Asked(limit=3)) as running:
+        assert (running.id, running.resumed_at) == (2, None)
+        assert running.parts_left() == [WINDOW]
+        assert seen(path) == []
+
+
+def test_a_load_may_be_restarted(path: Path) -> None:
+    """When asked to, a run begins anew, and the load that was broken off is never gone on with."""
+    break_off(path, first_page())
+
+    with open_load(path, Asked(), restart=True) as running:
+        assert (running.id, running.resumed_at) == (2, None)
+        assert running.parts_left() == [WINDOW]
+        assert seen(path) == []
+        assert query(path, "SELECT DISTINCT load_id FROM load_part") == [(2,)]
+        store(running, path, first_page(), last_page())
+        assert running.verify() == 0
+
+    assert outcomes(path) == [("interrupted", "KeyboardInterrupt"), ("complete", None)]
+    with open_load(path, Asked(), restart=True) as running:
+        assert running.id == 3
+
+
+def test_a_restart_that_stored_nothing_leaves_nothing_to_go_on_with(path: Path) -> None:
+    """Of a load that was given up nothing is left, even if its heir did not come far."""
+    break_off(path, first_page())
+    with open_load(path, Asked(), restart=True):
+        pass
+
+    with open_load(path, Asked()) as running:
+        assert running.id == 3
+        assert running.parts_left() == [WINDOW]
