@@ -94,7 +94,7 @@ def bar_chart(values: Values, noun: str) -> Chart:
     bars = rows.mark_bar(size=_BAR, yOffset=_ROW // 4, color=COLOURS[0]).encode(x=length)
     above = _ROW // 4 - _BAR // 2 - 3
     names = rows.mark_text(
-        align="left", baseline="bottom", dy=above, fontSize=12, limit=alt.expr("width - 160")
+        align="left", baseline="bottom", dy=above, fontSize=12, limit=alt.expr("width - 150")
     ).encode(x=alt.value(0), text="name:N")
     labels = rows.mark_text(align="right", baseline="bottom", dy=above, fontSize=12).encode(
         x=alt.value("width"), text="label:N"
