@@ -1,4 +1,4 @@
-"""Who is told that a run has failed, by a real web hook, and what they are told."""
+"""Notifications of failed runs, received by a real web hook."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.orchestration.errors import NoNotificationBlockError
-from cfpb_etl.orchestration.notifications import notification_block
+from cfpb_etl.orchestration.notifications import load_notification_block
 from support import faults
 from support.faults import Exchange, Faulty
 from support.prefect_runs import error_of
@@ -41,18 +41,18 @@ pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 COMPLAINTS = generate_complaints(2_000)
 TEAM = "custom-webhook/team"
 CHAT = "mattermost-webhook/chat"
-NOBODY = "http://127.0.0.1:9/"
+UNUSED_PORT = "http://127.0.0.1:9/"
 
 
 class Hook(BaseHTTPRequestHandler):
-    """Keeps what is posted to it."""
+    """Collects what is posted to it."""
 
     posted: list[dict[str, str]]
     arrived: threading.Event
     status = 200
 
     def do_POST(self) -> None:
-        """Take a message."""
+        """Collect a message."""
         length = int(self.headers["Content-Length"])
         self.posted.append(json.loads(self.rfile.read(length)))
         self.send_response(self.status)
@@ -60,17 +60,17 @@ class Hook(BaseHTTPRequestHandler):
         self.arrived.set()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def hook(
     status: int = 200, arrived: threading.Event | None = None
 ) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Listen, and give the address and what comes."""
+    """Serve a web hook, and return its address and the messages that it receives."""
     posted: list[dict[str, str]] = []
-    told = {"posted": posted, "arrived": arrived or threading.Event(), "status": status}
-    handler = type("Hook", (Hook,), told)
+    fields = {"posted": posted, "arrived": arrived or threading.Event(), "status": status}
+    handler = type("Hook", (Hook,), fields)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/", posted
@@ -78,7 +78,7 @@ def hook(
 
 
 def save_team(url: str) -> None:
-    """Save the block that tells the team, as a person would in Prefect's UI."""
+    """Save a block that notifies the team, as a user does in Prefect's UI."""
     block = CustomWebhookNotificationBlock(
         name="team",
         url=url,
@@ -90,7 +90,7 @@ def save_team(url: str) -> None:
 
 
 def save_chat(url: str) -> None:
-    """Save a block that Prefect sends through Apprise, as it does to Slack."""
+    """Save a block that sends through Apprise, as Prefect's block for Slack does."""
     at = urlsplit(url)
     token = SecretStr("abcdefgh")
     block = MattermostWebhook(
@@ -102,7 +102,7 @@ def save_chat(url: str) -> None:
 def load(
     app: Any, folder: Path, notify: str | None = TEAM, limit: int | None = 2_000
 ) -> State[Any]:
-    """Run the flow, a thousand complaints a page, and tell whom that names."""
+    """Run the flow with a thousand complaints a page."""
     with serve(app) as url:
         source = SearchApi(url=url, limit=limit, rate_limit=None, page_size=1_000)
         state: State[Any] = load_complaints(
@@ -116,11 +116,9 @@ def broken() -> Faulty:
     return Faulty(Emulator(COMPLAINTS), dict.fromkeys(range(2, 9), faults.server_error()))
 
 
-@pytest.mark.parametrize(
-    ("limit", "goes_on"), [(2_000, "it starts over"), (None, "it goes on from there")]
-)
-def test_a_failed_run_is_told(limit: int | None, goes_on: str, tmp_path: Path) -> None:
-    """They learn what failed, what was kept, what to do, and how to look at the run."""
+@pytest.mark.parametrize(("limit", "next_run"), [(2_000, "to start over"), (None, "to resume")])
+def test_a_failed_run(limit: int | None, next_run: str, tmp_path: Path) -> None:
+    """The message says what failed, what is saved, what to do, and how to look at the run."""
     with hook() as (url, posted):
         save_team(url)
         state = load(broken(), tmp_path, limit=limit)
@@ -129,14 +127,14 @@ def test_a_failed_run_is_told(limit: int | None, goes_on: str, tmp_path: Path) -
     (message,) = posted
     assert message["subject"] == "cfpb-complaints failed"
     body = message["body"]
-    assert "failed: The search API failed on its side: 500" in body
-    assert f"Kept: 1,000 complaints in {tmp_path / 'complaints.db'}." in body
-    assert f"Run the same command again: {goes_on}" in body
+    assert "failed: The search API failed (500)" in body
+    assert f"1,000 complaints are saved in {tmp_path / 'complaints.db'}." in body
+    assert f"Run the same command again {next_run}." in body
     assert str(state.state_details.flow_run_id) in body
 
 
-def test_nothing_stored_is_said(tmp_path: Path) -> None:
-    """A run that failed before the first page kept nothing."""
+def test_a_run_that_stored_nothing(tmp_path: Path) -> None:
+    """The message of a run that failed before its first page says that nothing was stored."""
     down = Faulty(Emulator(COMPLAINTS), dict.fromkeys(range(1, 9), faults.server_error()))
     with hook() as (url, posted):
         save_team(url)
@@ -145,8 +143,8 @@ def test_nothing_stored_is_said(tmp_path: Path) -> None:
     assert "Nothing was stored." in posted[0]["body"]
 
 
-def test_a_good_run_tells_nobody(tmp_path: Path) -> None:
-    """When all goes well there is no word."""
+def test_a_completed_run_sends_nothing(tmp_path: Path) -> None:
+    """Only failures are worth a message."""
     with hook() as (url, posted):
         save_team(url)
         assert load(Emulator(COMPLAINTS), tmp_path).is_completed()
@@ -155,8 +153,8 @@ def test_a_good_run_tells_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["custom-webhook/nobody", "team", "no-type/team", "a/b/c", ""])
-def test_a_name_of_no_block_is_found_out_first(tmp_path: Path, name: str) -> None:
-    """Before anything is loaded, with a way to find the right name."""
+def test_a_wrong_name_fails_first(tmp_path: Path, name: str) -> None:
+    """Nothing is loaded, and the error says how to find the right name."""
     error = error_of(load(Emulator(COMPLAINTS), tmp_path, notify=name))
 
     assert isinstance(error, NoNotificationBlockError)
@@ -166,60 +164,60 @@ def test_a_name_of_no_block_is_found_out_first(tmp_path: Path, name: str) -> Non
 
 
 def test_a_block_of_another_kind(tmp_path: Path) -> None:
-    """A block that tells nobody anything is refused by its kind."""
+    """The error says of which kind it is."""
     Secret(value=SecretStr("x")).save("quiet", overwrite=True)
 
     with pytest.raises(NoNotificationBlockError, match="it is a Secret"):
-        notification_block("secret/quiet")
+        load_notification_block("secret/quiet")
 
 
-def test_a_block_that_goes_through_apprise(tmp_path: Path) -> None:
-    """What Prefect sends to Slack, Mattermost and the like has the same words."""
+def test_a_block_that_sends_through_apprise(tmp_path: Path) -> None:
+    """Slack, Mattermost and others receive the same message."""
     with hook() as (url, posted):
         save_chat(url)
         load(broken(), tmp_path, notify=CHAT)
 
     (message,) = posted
     assert "cfpb-complaints failed" in message["text"]
-    assert "Kept: 1,000 complaints" in message["text"]
+    assert "1,000 complaints are saved" in message["text"]
 
 
 @pytest.mark.parametrize("name", [TEAM, CHAT])
-def test_a_hook_that_does_not_answer_hides_nothing(
+def test_a_hook_that_does_not_answer(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The run has failed as it did, and one warning says that nobody was told."""
-    save_team(NOBODY)
-    save_chat(NOBODY)
+    """The run still fails with its own error, and one warning says that no message was sent."""
+    save_team(UNUSED_PORT)
+    save_chat(UNUSED_PORT)
 
     error = error_of(load(broken(), tmp_path, notify=name))
 
-    assert "The search API failed on its side" in str(error)
-    (said,) = [each.message for each in caplog.records if each.message.startswith(name)]
-    assert said.startswith(f"{name} could not be told that the run failed: ")
-    assert "\n" not in said
-    assert not [each for each in caplog.records if each.message.startswith("Told")]
+    assert "The search API failed (500)" in str(error)
+    (warning,) = [each.message for each in caplog.records if each.message.startswith(name)]
+    assert warning.startswith(f"{name} could not be notified that the run failed: ")
+    assert "\n" not in warning
+    assert not [each for each in caplog.records if each.message.startswith("Notified")]
 
 
 def test_an_address_is_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Who has a web hook's address may post to it, so a refusal is told without."""
+    """The address of a web hook is a secret, so the warning of a refusal does not contain it."""
     with hook(status=403) as (url, _):
         save_team(f"{url}hidden")
         load(broken(), tmp_path)
 
-    assert f"{TEAM} could not be told that the run failed: it answered 403" in caplog.messages
+    assert f"{TEAM} could not be notified that the run failed: it answered 403" in caplog.messages
     assert not [line for line in caplog.messages if line.startswith(TEAM) and "hidden" in line]
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "subjects"),
     [(signal.SIGTERM, ["cfpb-complaints crashed"]), (signal.SIGINT, [])],
     ids=["SIGTERM", "SIGINT"],
 )
-def test_a_run_that_is_ended_from_outside(
-    number: int, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_a_signal_ends(
+    number: int, subjects: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that the system ends has crashed, which is told; who presses Ctrl-C knows of it."""
+    """A run that the system ends has crashed; a user who presses Ctrl-C needs no message."""
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
     started: list[subprocess.Popen[str]] = []
 
@@ -232,10 +230,10 @@ def test_a_run_that_is_ended_from_outside(
         program = [sys.executable, "-m", "cfpb_etl.flow", "--notify", TEAM, "--api-url", url]
         with subprocess.Popen(program, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
             started.append(process)
-            _, said = process.communicate(timeout=60)
+            _, stderr = process.communicate(timeout=60)
 
-    assert process.returncode == 130, said
-    assert [message["subject"] for message in posted] == told
+    assert process.returncode == 130, stderr
+    assert [message["subject"] for message in posted] == subjects
     for message in posted:
         assert "crashed: Execution was aborted by a termination signal" in message["body"]
         assert "Nothing was stored. Run the same command again." in message["body"]
@@ -264,7 +262,7 @@ load_complaints.serve(
 
 @pytest.mark.slow
 def test_a_served_run_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process that serves the flow tells what the killed one could not."""
+    """The process that serves the flow sends the message that the killed one cannot send."""
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
     monkeypatch.setenv("PREFECT_RUNNER_POLL_FREQUENCY", "1")
     started: list[subprocess.Popen[str]] = []
@@ -286,14 +284,14 @@ def test_a_served_run_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyP
             started.append(served)
             try:
                 for line in served.stdout or ():
-                    if "prefect deployment run" in line:  # it is served from now on
+                    if "prefect deployment run" in line:  # from now on it is served
                         break
-                made: Any = run_deployment(f"cfpb-complaints/{tmp_path.name}", timeout=0)
+                created: Any = run_deployment(f"cfpb-complaints/{tmp_path.name}", timeout=0)
                 arrived.wait(60)
             finally:
                 served.kill()
 
     (message,) = posted
     assert message["subject"] == "cfpb-complaints crashed"
-    again = f"Nothing was stored. Run it again with `prefect flow-run retry {made.id}`."
-    assert again in message["body"]
+    repeat = f"Nothing was stored. Run it again with `prefect flow-run retry {created.id}`."
+    assert repeat in message["body"]

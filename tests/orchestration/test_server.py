@@ -1,4 +1,4 @@
-"""Tests of Prefect's API for a run, where it is not there."""
+"""Prefect's API for a run: the user's own, or a temporary server."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED, temporary_settings
 
-from cfpb_etl.orchestration.server import TemporaryServer, UsersServer, prefect_server_for_run
+from cfpb_etl.orchestration.server import TemporaryServer, UsersServer, prefect_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_a_server_of_the_users_is_used_and_left_alone() -> None:
-    """An API that the settings name is asked whether it answers, and not ended."""
-    server = prefect_server_for_run()
+def test_the_users_server_is_used_and_never_stopped() -> None:
+    """An API of the settings must only answer."""
+    server = prefect_server()
     assert isinstance(server, UsersServer)
     assert server.api_url == PREFECT_API_URL.value()
 
@@ -28,36 +28,34 @@ def test_a_server_of_the_users_is_used_and_left_alone() -> None:
     server.wait()
 
 
-def test_without_an_api_a_temporary_server_serves() -> None:
-    """Only where no API is set, and Prefect may start one, is a temporary server used."""
+def test_without_an_api_a_temporary_server_is_used() -> None:
+    """The settings can forbid temporary servers."""
     with temporary_settings(
         {PREFECT_SERVER_EPHEMERAL_ENABLED: True}, restore_defaults={PREFECT_API_URL}
     ):
-        assert isinstance(prefect_server_for_run(), TemporaryServer)
+        assert isinstance(prefect_server(), TemporaryServer)
     with temporary_settings(
         {PREFECT_SERVER_EPHEMERAL_ENABLED: False}, restore_defaults={PREFECT_API_URL}
     ):
-        assert isinstance(prefect_server_for_run(), UsersServer)
+        assert isinstance(prefect_server(), UsersServer)
 
 
 IMPATIENT = """
 from cfpb_etl.orchestration import server
 from cfpb_etl.cli.main import main
 
-server._SECONDS_TO_START = 0.2
+server._START_SECONDS = 0.2
 main(["--source", "sample"])
 """
 
 
-def test_a_server_that_does_not_come_up_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A temporary server that is not up in time is one clear line, and is not left behind."""
+def test_a_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run fails with one line, and the server is stopped."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     failed = subprocess.run(
         [sys.executable, "-c", IMPATIENT],
         cwd=tmp_path,
-        capture_output=True,  # which a server left behind would hold open
+        capture_output=True,  # a server that is not stopped would keep it open
         text=True,
         check=False,
         timeout=60,
