@@ -39,7 +39,7 @@ from cfpb_etl.model.events import (
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.part import ParsedPart, Part, RawPart
 from cfpb_etl.model.source import Source
-from cfpb_etl.model.wording import counted, counts, warnings
+from cfpb_etl.model.wording import counted, counts, request_in_words, warnings
 from cfpb_etl.orchestration.artifacts import ProgressArtifact, create_run_artifacts
 from cfpb_etl.orchestration.concurrent_fetch import ConcurrentFetch, InterruptibleTaskRunner
 from cfpb_etl.orchestration.errors import PictureError
@@ -154,13 +154,13 @@ def load_complaints(
 
 def announce(load: Load) -> None:
     """Say which load this run updates or resumes."""
-    request = f"{load.source.kind} {load.source.query_json()}"
+    source = load.source
+    request = request_in_words(source.kind, source.query_json(), source.limit)
     emit(LoadStarted(request, load.stats))
-    if load.source.updates_load_id is not None:
-        updated = f"Updating load {load.source.updates_load_id}: {load.source.query_json()}"
-        log_and_emit(Headline(updated))
+    if source.updates_load_id is not None:
+        log_and_emit(Headline(f"Updating load {source.updates_load_id} ({request})"))
     if load.resumed_at is not None:
-        parts = counted(load.stats.parts, load.source.part_noun)
+        parts = counted(load.stats.parts, source.part_noun)
         log_and_emit(
             Headline(
                 f"Resuming the load started {load.resumed_at[:16].replace('T', ' ')} UTC"

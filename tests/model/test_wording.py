@@ -7,7 +7,23 @@ from pathlib import Path
 import pytest
 
 from cfpb_etl.model.load_stats import LoadStats
-from cfpb_etl.model.wording import counts, verified, warnings, what_is_saved
+from cfpb_etl.model.wording import counts, request_in_words, verified, warnings, what_is_saved
+
+
+@pytest.mark.parametrize(
+    ("source", "query", "limit", "text"),
+    [
+        ("bulk", "{}", None, "CFPB's daily file"),
+        ("archive", '{"files": ["a.zip"]}', None, "CFPB's archive of narratives"),
+        ("api", "{}", None, "all complaints"),
+        ("api", '{"limit": 1000}', 1_000, "the newest 1,000"),
+        ("sample", '{"state": ["CA", "NY"], "limit": 5}', 5, "the newest 5, state CA or NY"),
+        ("api", '{"since": "2026-10-01"}', None, "since 2026-10-01"),
+    ],
+)
+def test_a_request_in_words(source: str, query: str, limit: int | None, text: str) -> None:
+    """A person never reads the JSON of a query."""
+    assert request_in_words(source, query, limit) == text
 
 
 def test_counts() -> None:

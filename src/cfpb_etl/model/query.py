@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -98,6 +99,13 @@ class Query:
             for name, value in filters.items()
         }
         return cls(**values)
+
+    @classmethod
+    def from_record(cls, query_json: str) -> Query:
+        """Return the query that a load has recorded, without its limit."""
+        filters = json.loads(query_json)
+        filters.pop("limit", None)
+        return cls.from_dict(filters)
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the request parameters. A list repeats its key (docs/facts.md, "Parameters")."""

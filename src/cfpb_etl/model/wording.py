@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cfpb_etl.model.query import Query
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cfpb_etl.model.load_stats import LoadStats
 
 REPEAT_COMMAND = "Run the same command again"
+_FILES = {"bulk": "CFPB's daily file", "archive": "CFPB's archive of narratives"}
 
 
 def counted(number: int, noun: str) -> str:
@@ -19,6 +22,21 @@ def counted(number: int, noun: str) -> str:
     '2,000 pages'
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def request_in_words(source: str, query_json: str, limit: int | None) -> str:
+    """Return what a load asks of which source, such as `the newest 1,000, state CA`.
+
+    Args:
+        source: The kind of source.
+        query_json: The query, as a load records it.
+        limit: How many complaints are asked for, or None for all that match.
+    """
+    if source in _FILES:
+        return _FILES[source]
+    newest = "" if limit is None else f"the newest {limit:,}"
+    query = str(Query.from_record(query_json))
+    return ", ".join(filter(None, (newest, query))) or "all complaints"
 
 
 def counts(stats: LoadStats) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -67,17 +66,10 @@ def read_drift(connection: sqlite3.Connection) -> Drift | None:
     if load is None:
         return None
     load_id, address, query_json, limit, matching = load
-    query = parse_query(query_json)
+    query = Query.from_record(query_json)
     if limit is not None or query.search is not None:
         return Drift(address, query.to_dict(), matching, load_id)
     return Drift(address, query.to_dict(), _count_stored(connection, query))
-
-
-def parse_query(query_json: str) -> Query:
-    """Return the query that a load records; a limit is in the column `row_limit` too."""
-    filters = json.loads(query_json)
-    filters.pop("limit", None)
-    return Query.from_dict(filters)
 
 
 def _count_stored(connection: sqlite3.Connection, query: Query) -> int:

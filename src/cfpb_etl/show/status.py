@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import humanize
 
 from cfpb_etl.model.load_stats import LoadStats
-from cfpb_etl.model.wording import counts
-from cfpb_etl.show.drift import Drift, fetch_drift, parse_query, read_drift
+from cfpb_etl.model.wording import counts, request_in_words
+from cfpb_etl.show.drift import Drift, fetch_drift, read_drift
 from cfpb_etl.store.lock import is_locked
 from cfpb_etl.store.merge import is_everything_loaded
 from cfpb_etl.store.sqlite_file import open_for_reading
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _RECENT = timedelta(days=7)
 _MAX_REQUESTS = 3  # of these the text shows; JSON has all
-_FILES = {"bulk": "CFPB's daily file", "archive": "CFPB's archive of narratives"}
 
 
 class Caveat(NamedTuple):
@@ -269,11 +268,4 @@ def _requests(connection: sqlite3.Connection) -> tuple[str, ...]:
         "SELECT source, query, row_limit FROM load WHERE rows > 0 AND updates_load_id IS NULL"
         " GROUP BY source, query, row_limit ORDER BY MAX(load_id) DESC"
     )
-    return tuple(dict.fromkeys(_request_text(*load) for load in loads))
-
-
-def _request_text(source: str, query_json: str, limit: int | None) -> str:
-    if source in _FILES:
-        return _FILES[source]
-    newest = "" if limit is None else f"the newest {limit:,}"
-    return ", ".join(filter(None, (newest, str(parse_query(query_json))))) or "everything"
+    return tuple(dict.fromkeys(request_in_words(*load) for load in loads))
