@@ -1,4 +1,4 @@
-"""Whatever is loaded, the database holds what plain dicts would."""
+"""After any sequence of loads the database holds what a plain model of dicts holds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COUNTS = ("new", "changed", "unchanged", "withdrawn", "not_applied")
 
 @dataclass(frozen=True)
 class Answers:
-    """What a source has of one window, page by page, and what it says of it."""
+    """The pages of one window, and what the source reports with them."""
 
     pages: list[list[Complaint]]
     columns: frozenset[str]
@@ -41,13 +41,13 @@ class Answers:
 
     @property
     def matching(self) -> int:
-        """Return what it counts."""
+        """Return the source's count."""
         return self.more + len({each.complaint_id for page in self.pages for each in page})
 
 
 @dataclass(frozen=True)
 class Pull:
-    """A load: its windows, and after which of its pages it is broken off."""
+    """A load: its windows, and the numbers of pages after which it is interrupted."""
 
     windows: list[Answers]
     breaks: frozenset[int]
@@ -55,7 +55,7 @@ class Pull:
 
 @dataclass
 class Model:
-    """What the database ought to hold, kept in the plainest way."""
+    """What the database should hold, in plain dicts."""
 
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Model:
     def store(
         self, load_id: int, answers: Answers, page: list[Complaint], days: tuple[str, str] | None
     ) -> None:
-        """Store a page, and with the days of a window its end."""
+        """Store a page; with the days of a window, finish the window too."""
         newer = {known for known, day in self.as_of.items() if day > answers.as_of}
         for each in page:
             self._upsert(load_id, each, answers.columns, newer, answers.as_of)
@@ -137,16 +137,16 @@ class Model:
         row["changed_load_id"] = load_id
 
 
-class BrokenOffError(Exception):
+class InterruptedLoadError(Exception):
     """Raised in the middle of a load."""
 
 
 def pull(path: Path, each: Pull, model: Model, asked: Asked) -> None:
-    """Carry out a load, broken off or not, and let the model do as much."""
+    """Run a load with its interruptions, and let the model do the same."""
     answers = dict(zip([window.key for window in asked.windows], each.windows, strict=True))
     stored_pages = 0
 
-    def go_on() -> None:
+    def run() -> None:
         nonlocal stored_pages
         with open_load(path, asked) as running:
             while parts := running.parts_left():
@@ -172,12 +172,12 @@ def pull(path: Path, each: Pull, model: Model, asked: Asked) -> None:
                 assert [getattr(stats, name) for name in COUNTS] == model.counts[running.id]
                 stored_pages += 1
                 if stored_pages in each.breaks:
-                    raise BrokenOffError
+                    raise InterruptedLoadError
 
     for _ in range(len(each.breaks) + 1):
         try:
-            go_on()
-        except BrokenOffError:
+            run()
+        except InterruptedLoadError:
             continue
         return
 
@@ -205,8 +205,8 @@ PULLS = st.builds(
 
 @given(st.lists(PULLS, min_size=1, max_size=4))
 @settings(deadline=None, derandomize=True, max_examples=soak(60))
-def test_loading_is_what_dicts_would_do(pulls: list[Pull]) -> None:
-    """Over any loads, broken off or not, rows, marks, changes and counts are those of the model."""
+def test_loads_do_what_the_model_does(pulls: list[Pull]) -> None:
+    """Rows, marks, changes and counts are those of the model."""
     model = Model()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "complaints.db"

@@ -1,4 +1,4 @@
-"""What became another value is remembered."""
+"""Changed values are kept, each with the load that changed it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("name", ALL[1:])
-def test_a_changed_value_is_remembered(path: Path, name: str) -> None:
-    """Each column of an updated row that became another value, or none, or one, is a change."""
+def test_a_changed_value_is_kept(path: Path, name: str) -> None:
+    """A value that changes, is removed or is added is a change, in each column."""
     load(path, part(*complaints(1, 2, **{name: "a"}), complaint(3), complaint(4)))
     load(path, part(complaint(1, **{name: "b"}), complaint(2), complaint(3, **{name: "c"})))
 
@@ -37,8 +37,8 @@ def test_a_changed_value_is_remembered(path: Path, name: str) -> None:
     ]
 
 
-def test_inserts_and_what_is_unchanged_are_no_changes(path: Path) -> None:
-    """A row that stays, or is new, leaves nothing in the history."""
+def test_new_and_unchanged_rows_are_not_changes(path: Path) -> None:
+    """A row that is new or unchanged adds nothing to the history."""
     load(path, part(*complaints(1, 2, timely="Yes", state="CA")))
     load(path, part(*complaints(1, 2, 3, timely="Yes", state="CA")))
 
@@ -46,15 +46,15 @@ def test_inserts_and_what_is_unchanged_are_no_changes(path: Path) -> None:
 
 
 def test_each_changed_column_is_a_row(path: Path) -> None:
-    """Of a row of which two columns changed two changes are kept, and of the others none."""
+    """Only the columns that changed are kept, one row each."""
     load(path, part(complaint(1, timely="Yes", state="CA", issue="x"), complaint(2, issue="y")))
     load(path, part(complaint(1, timely="No", state="TX", issue="x"), complaint(2, issue="y")))
 
     assert sorted(changes(path)) == [(1, 2, "state", "CA", "TX"), (1, 2, "timely", "Yes", "No")]
 
 
-def test_a_complaints_history_is_that_of_all_loads(path: Path) -> None:
-    """Each load adds what it changed; back from today's row every earlier one can be told."""
+def test_every_load_adds_to_the_history(path: Path) -> None:
+    """From today's row all earlier values can be found."""
     for response in ("In progress", "In progress", "Closed", None, "Closed"):
         load(path, part(complaint(1, company_response=response)))
 
@@ -65,8 +65,8 @@ def test_a_complaints_history_is_that_of_all_loads(path: Path) -> None:
     ]
 
 
-def test_a_column_that_a_source_newly_carries_is_no_change(path: Path) -> None:
-    """Where nobody had looked before, what is found there now did not come to be."""
+def test_a_column_that_was_not_sent_before_is_not_a_change(path: Path) -> None:
+    """The complaint may have had the value when the first load did not send the column."""
     load(path, part(complaint(1, timely="Yes"), columns=NO_NARRATIVE))
     load(path, part(complaint(1, timely="Yes", complaint_what_happened="told")))
 
@@ -77,16 +77,16 @@ def test_a_column_that_a_source_newly_carries_is_no_change(path: Path) -> None:
     assert changes(path) == [(1, 3, "complaint_what_happened", "told", "told otherwise")]
 
 
-def test_what_a_source_had_carried_empty_is_a_change_when_filled(path: Path) -> None:
-    """A narrative that CFPB publishes later, with the consumer's consent, is news."""
+def test_a_value_in_a_column_that_was_sent_empty_is_a_change(path: Path) -> None:
+    """CFPB can publish a narrative later, with the consumer's consent."""
     load(path, part(complaint(1)))
     load(path, part(complaint(1, complaint_what_happened="told")))
 
     assert changes(path) == [(1, 2, "complaint_what_happened", None, "told")]
 
 
-def test_what_only_some_parts_carried_was_not_looked_for(path: Path) -> None:
-    """A load of mixed eras carries what all of its parts do."""
+def test_a_column_that_only_some_parts_had_was_not_sent(path: Path) -> None:
+    """A load sends a column if all its parts do."""
     pages = part(complaint(1), next_parts=[WINDOW]), part(complaint(2), columns=NO_NARRATIVE)
     load(path, *pages)
     load(path, part(*complaints(1, 2, complaint_what_happened="told", timely="Yes")))
@@ -94,8 +94,8 @@ def test_what_only_some_parts_carried_was_not_looked_for(path: Path) -> None:
     assert changes(path) == [(1, 2, "timely", None, "Yes"), (2, 2, "timely", None, "Yes")]
 
 
-def test_a_column_is_not_taken_for_another_that_contains_its_name(path: Path) -> None:
-    """To carry `sub_issue` is not to carry `issue`."""
+def test_a_column_whose_name_is_part_of_another(path: Path) -> None:
+    """A load that sends `sub_issue` need not send `issue`."""
     load(path, part(complaint(1), columns=["complaint_id", "sub_issue", "company_response"]))
     load(path, part(complaint(1, issue="a", sub_issue="b", company="c")))
 
@@ -103,7 +103,7 @@ def test_a_column_is_not_taken_for_another_that_contains_its_name(path: Path) ->
 
 
 def test_an_older_source_changes_no_value(path: Path) -> None:
-    """Values that stay, and what fills a place where nobody had looked, are no changes."""
+    """Values that stay, and filled gaps, are not changes."""
     load(path, part(complaint(1, timely="Yes"), columns=NO_NARRATIVE, as_of=JUNE))
     load(path, part(complaint(1, timely="No", complaint_what_happened="told"), as_of=MARCH))
 
@@ -111,8 +111,8 @@ def test_an_older_source_changes_no_value(path: Path) -> None:
     assert changes(path) == []
 
 
-def test_a_part_that_was_not_stored_changed_nothing(path: Path) -> None:
-    """Changes are taken back with the rows."""
+def test_a_part_that_fails_leaves_no_changes(path: Path) -> None:
+    """Changes are rolled back with the rows."""
 
     class Torn(list[Any]):
         def __iter__(self) -> Iterator[Any]:
@@ -127,8 +127,8 @@ def test_a_part_that_was_not_stored_changed_nothing(path: Path) -> None:
     assert changes(path) == []
 
 
-def test_two_copies_on_a_page_are_two_steps(path: Path) -> None:
-    """What the first copy changed, and the second changed back, is all remembered."""
+def test_two_copies_on_a_page_are_two_changes(path: Path) -> None:
+    """The first copy changed the value, and the second changed it back."""
     load(path, part(complaint(1, timely="Yes")))
     load(path, part(complaint(1, timely="No"), complaint(1, timely="Yes")))
 

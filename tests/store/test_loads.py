@@ -1,4 +1,4 @@
-"""The database records each load, and how it ended."""
+"""Each load is recorded: what it asked for, and how it ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def test_a_load_is_recorded(path: Path) -> None:
-    """Whence, what, when and by which program, from the beginning; the end when it has ended."""
+    """Its source, request, program and start are stored at once, and its end at the end."""
     began = datetime.now(UTC).replace(microsecond=0)
     what = "source, address, query, flow_run_id, program_version, outcome, ended_at"
     with open_load(path, Asked("bulk"), "a-run") as running:
@@ -42,8 +42,8 @@ def test_a_load_is_recorded(path: Path) -> None:
     assert ended.endswith("+00:00")
 
 
-def test_what_a_load_is_for_is_recorded(path: Path) -> None:
-    """A limit, and the load that is brought up to date, stand in its row."""
+def test_a_limit_and_an_update_are_recorded(path: Path) -> None:
+    """The row has the limit, and the load that an update repeats."""
     load(path)
     load(path, limit=5)
     load(path, updates_load_id=1)
@@ -69,10 +69,10 @@ def test_what_a_load_is_for_is_recorded(path: Path) -> None:
     ],
     ids=repr,
 )
-def test_a_load_that_ends_early_says_why(
+def test_a_load_that_ends_early_records_why(
     path: Path, error: BaseException, ended: tuple[str, str]
 ) -> None:
-    """An error is a failure, Ctrl-C an interruption; what was stored stays, the error goes on."""
+    """Errors and Ctrl-C are recorded and raised again; stored parts stay."""
     with pytest.raises(type(error)) as caught:
         fail(path, error, part(complaint(1)))
 
@@ -82,10 +82,10 @@ def test_a_load_that_ends_early_says_why(
     assert count_complaints(path) == 1
 
 
-def test_an_error_outweighs_that_its_end_cannot_be_written(
+def test_an_error_is_raised_also_if_it_cannot_be_recorded(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the file is locked as a load fails, the failure is told, not the lock."""
+    """If the file is locked when a load fails, the first error is raised."""
     monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_SECONDS", 0)
     load(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -102,7 +102,7 @@ def test_an_error_outweighs_that_its_end_cannot_be_written(
 
 
 def test_an_ended_load_stays_as_it_ended(path: Path) -> None:
-    """The next load marks only what was left running."""
+    """The next load only changes the outcome of loads that were left running."""
     with pytest.raises(ZeroDivisionError):
         fail(path, ZeroDivisionError())
     load(path)
@@ -126,8 +126,10 @@ def test_an_ended_load_stays_as_it_ended(path: Path) -> None:
         ("bulk", "sample", "holds real complaints, which are never mixed with made-up ones"),
     ],
 )
-def test_made_up_and_real_are_never_mixed(path: Path, first: str, second: str, said: str) -> None:
-    """The other kind is refused, before a load is recorded, and the file is as it was."""
+def test_sample_and_real_complaints_are_never_mixed(
+    path: Path, first: str, second: str, said: str
+) -> None:
+    """The other kind is refused before a load is recorded, and the file stays as it was."""
     load(path, part(complaint(1)), kind=first)
 
     with pytest.raises(OtherKindError, match=re.escape(said)):
@@ -139,8 +141,10 @@ def test_made_up_and_real_are_never_mixed(path: Path, first: str, second: str, s
 
 
 @pytest.mark.parametrize(("first", "second"), [("sample", "api"), ("api", "sample")])
-def test_a_load_that_stored_nothing_decides_nothing(path: Path, first: str, second: str) -> None:
-    """A file is of a kind once it holds a complaint of it."""
+def test_a_load_without_complaints_does_not_fix_the_kind(
+    path: Path, first: str, second: str
+) -> None:
+    """A file has a kind once it holds a complaint."""
     load(path, part(), kind=first)
     with pytest.raises(ZeroDivisionError):
         fail(path, ZeroDivisionError(), kind=first)
@@ -148,7 +152,7 @@ def test_a_load_that_stored_nothing_decides_nothing(path: Path, first: str, seco
     assert load(path, part(complaint(1)), kind=second) == [(1, 0, 0)]
 
 
-def test_real_sources_mix(path: Path) -> None:
+def test_real_sources_can_be_mixed(path: Path) -> None:
     """Only made-up complaints are kept apart."""
     load(path, part(complaint(1)), kind="api")
 

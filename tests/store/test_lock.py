@@ -1,4 +1,4 @@
-"""One run loads at a time."""
+"""Only one run can load into a database at a time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-def test_two_processes_do_not_load_at_once(path: Path, tmp_path: Path) -> None:
-    """The second load is refused, whatever the file is called; another file is free."""
+def test_two_processes_cannot_load_at_once(path: Path, tmp_path: Path) -> None:
+    """The second load is refused, by whatever name it opens the file; another file is free."""
     alias = tmp_path / "alias.db"
     alias.symlink_to(path)
     with loading_elsewhere(path) as child:
@@ -36,8 +36,8 @@ def test_two_processes_do_not_load_at_once(path: Path, tmp_path: Path) -> None:
     assert load(alias) == []
 
 
-def test_the_claim_is_let_go_by_sigkill(path: Path) -> None:
-    """A killed load is in nobody's way: the next one goes on with it."""
+def test_a_killed_load_releases_the_lock(path: Path) -> None:
+    """The next load resumes it."""
     with loading_elsewhere(path) as child:
         child.kill()
         child.wait(60)
@@ -51,7 +51,7 @@ def test_the_claim_is_let_go_by_sigkill(path: Path) -> None:
 
 @pytest.mark.parametrize("error", [None, ValueError(), KeyboardInterrupt()], ids=repr)
 def test_nothing_stays_beside_the_database(path: Path, error: BaseException | None) -> None:
-    """However a load ends, its claim and SQLite's own files are gone."""
+    """However a load ends, its lock and SQLite's own files are removed."""
     beside: list[bool] = []
     look = Following(lambda: beside.append(path.with_name("complaints.db-loading").exists()))
     if error is None:
@@ -66,13 +66,13 @@ def test_nothing_stays_beside_the_database(path: Path, error: BaseException | No
 
 @pytest.mark.parametrize("heir", [False, True])
 @pytest.mark.parametrize("before", ["PRAGMA synchronous = OFF", "BEGIN EXCLUSIVE"])
-def test_a_claim_that_ends_while_another_is_made(
+def test_a_lock_that_is_released_while_another_is_taken(
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
     before: str,
     heir: bool,  # noqa: FBT001
 ) -> None:
-    """The lock of a file that was removed meanwhile is no claim: never do two loads hold one."""
+    """A lock on a removed file does not count, so two loads never hold one."""
     heirs = []
 
     class Slow(claim._Lock):
@@ -96,8 +96,8 @@ def test_a_claim_that_ends_while_another_is_made(
     assert load(path) == []
 
 
-def test_a_claim_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder in the file's place is no database, also when it is called by a dot."""
+def test_a_lock_that_cannot_be_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder cannot be used as a database, also by the name of a dot."""
     folder = tmp_path / "folder"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -108,8 +108,8 @@ def test_a_claim_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [*tmp_path.rglob("*")] == [folder]
 
 
-def test_a_claim_that_is_somebody_elses_file(path: Path) -> None:
-    """A file of another kind in the claim's place is not removed, nor the load begun."""
+def test_another_programs_file_in_place_of_the_lock(path: Path) -> None:
+    """It is not removed, and the load does not start."""
     other = path.with_name("complaints.db-loading")
     other.write_bytes(b"notes\n" * 100)
 

@@ -1,4 +1,4 @@
-"""A file of all complaints makes the database its equal; the archive adds what it lacks."""
+"""A file of all complaints makes the database equal to it, and the archive fills gaps."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ APRIL = "2026-04-30"
 
 
 def counts(report: LoadStats) -> tuple[int, int, int, int]:
-    """Return what a load did: inserted, updated, unchanged, withdrawn."""
+    """Return what a load did: new, changed, unchanged, withdrawn."""
     return report.new, report.changed, report.unchanged, report.withdrawn
 
 
 # --- the database equals the file -----------------------------------------------------------
 
 
-def test_a_first_file_is_all_there_is(path: Path) -> None:
-    """Into an empty database all of it goes, over several batches."""
+def test_a_first_file_is_stored_as_a_whole(path: Path) -> None:
+    """All complaints of several batches are inserted."""
     report = load_file(path, *complaints(*range(1, 1_300), timely="Yes"))
 
     assert counts(report) == (1_299, 0, 0, 0)
@@ -70,12 +70,12 @@ def test_a_first_file_is_all_there_is(path: Path) -> None:
 
 
 def definitions(path: Path) -> list[Any]:
-    """Return the indexes of the file, as they were defined."""
+    """Return the definitions of the indexes."""
     return query(path, "SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY name")
 
 
-def test_indexes_are_whole_after_a_first_file(path: Path) -> None:
-    """Those that were dropped for the rows are there again, a user's own too."""
+def test_indexes_are_complete_after_a_first_file(path: Path) -> None:
+    """Those that were dropped meanwhile are there again, a user's own too."""
     load_file(path, *complaints(*range(10), company="known"), as_of=MARCH)
     query(path, 'CREATE INDEX "by ""company""" ON complaint (company)')
     before = definitions(path)
@@ -86,8 +86,8 @@ def test_indexes_are_whole_after_a_first_file(path: Path) -> None:
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
-def test_a_file_that_fails_leaves_the_indexes(path: Path) -> None:
-    """They are dropped, made again and kept with the rows, or not at all."""
+def test_a_failed_file_leaves_the_indexes(path: Path) -> None:
+    """Dropping them is rolled back with the rows."""
     load_file(path, *complaints(*range(300)), as_of=MARCH)
     before = definitions(path)
 
@@ -98,8 +98,8 @@ def test_a_file_that_fails_leaves_the_indexes(path: Path) -> None:
     assert definitions(path) == before
 
 
-def test_the_next_file_is_written_where_it_differs(path: Path) -> None:
-    """What is new, changed or gone is written and remembered; all other rows are left alone."""
+def test_only_differences_of_the_next_file_are_written(path: Path) -> None:
+    """New, changed and missing complaints are; other rows are left alone."""
     load_file(path, *complaints(*range(1, 1_300), timely="Yes"), as_of=MARCH)
     later = [
         complaint(5_000, timely="No"),
@@ -113,8 +113,8 @@ def test_the_next_file_is_written_where_it_differs(path: Path) -> None:
     assert [number for number, load_id in load_ids(path).items() if load_id == 2] == [7, 8, 5_000]
 
 
-def test_what_comes_back_is_no_longer_marked(path: Path) -> None:
-    """A complaint that a later file has again is there again."""
+def test_a_complaint_that_returns_is_no_longer_marked(path: Path) -> None:
+    """A later file that has the complaint removes the mark."""
     load_file(path, *complaints(*range(200)), as_of=JANUARY)
     load_file(path, *complaints(*range(199)), as_of=MARCH)
     assert withdrawn(path) == {199: MARCH}
@@ -123,8 +123,8 @@ def test_what_comes_back_is_no_longer_marked(path: Path) -> None:
     assert withdrawn(path) == {}
 
 
-def test_what_is_marked_is_not_marked_again(path: Path) -> None:
-    """A complaint that stays away keeps the day on which that was first seen."""
+def test_a_marked_complaint_is_not_marked_again(path: Path) -> None:
+    """The mark stays the first day on which the complaint was missing."""
     for as_of, number in ((JANUARY, 200), (MARCH, 199), (JUNE, 199)):
         last = load_file(path, *complaints(*range(number)), as_of=as_of)
 
@@ -134,7 +134,7 @@ def test_what_is_marked_is_not_marked_again(path: Path) -> None:
 
 @pytest.mark.parametrize("first", [[], [complaint(1, timely="old")]], ids=["empty", "known"])
 def test_the_later_copy_of_a_complaint_counts(path: Path, first: list[Complaint]) -> None:
-    """However far apart two copies are, the row is as the later one has it, and counted once."""
+    """However far apart two copies are, the row has the later one's values and is counted once."""
     if first:
         load_file(path, *first, as_of=MARCH)
     between = complaints(*range(2, 1_200))
@@ -149,8 +149,8 @@ def test_the_later_copy_of_a_complaint_counts(path: Path, first: list[Complaint]
     )
 
 
-def test_a_rejected_row_withdraws_nothing(path: Path) -> None:
-    """A complaint whose row could not be read is still there; one that is not told of is gone."""
+def test_a_rejected_row_is_not_missing(path: Path) -> None:
+    """Its complaint is not marked; one without any row is."""
     load_file(path, *complaints(*range(300)), as_of=MARCH)
     report = load_file(path, *complaints(*range(298)), rejected=[298])
 
@@ -165,8 +165,8 @@ def test_a_rejected_row_withdraws_nothing(path: Path) -> None:
     ]
 
 
-def test_a_without_id_row_may_be_any(path: Path) -> None:
-    """Where a rejected row does not tell which complaint it is of, none is marked."""
+def test_a_row_without_an_id_can_be_any(path: Path) -> None:
+    """If a rejected row has no id, no complaint is marked."""
     load_file(path, *complaints(*range(300)), as_of=MARCH)
 
     assert load_file(path, *complaints(*range(299)), without_id=1).withdrawn == 0
@@ -176,8 +176,8 @@ def test_a_without_id_row_may_be_any(path: Path) -> None:
 # --- a file that lacks too much -------------------------------------------------------------
 
 
-def test_a_file_that_lacks_too_much_is_refused(path: Path) -> None:
-    """More than one in a hundred of the stored complaints are not believed to be gone."""
+def test_a_file_that_lacks_too_many_is_refused(path: Path) -> None:
+    """More than 1 % of the stored complaints cannot be missing."""
     load_file(path, *complaints(*range(200)), as_of=MARCH)
     before = query(path, "SELECT * FROM complaint")
 
@@ -191,8 +191,8 @@ def test_a_file_that_lacks_too_much_is_refused(path: Path) -> None:
     assert load_file(path, *short, max_withdrawn=1.0).withdrawn == 3
 
 
-def test_one_in_a_hundred_is_believed(path: Path) -> None:
-    """The share is that of the complaints that are stored and not marked."""
+def test_one_in_a_hundred_is_accepted(path: Path) -> None:
+    """The share is that of the stored complaints without a mark."""
     load_file(path, *complaints(*range(201)), as_of=JANUARY)
     load_file(path, *complaints(*range(200)), as_of=MARCH)
 
@@ -203,7 +203,7 @@ def test_one_in_a_hundred_is_believed(path: Path) -> None:
 
 
 def test_an_older_file_changes_no_value(path: Path) -> None:
-    """It brings what the newer one does not carry, and marks what it has alone."""
+    """It adds columns that the newer file does not send, and marks complaints that only it has."""
     newer = complaint(1, timely="Yes"), complaint(2)
     load_file(path, *newer, columns=NO_NARRATIVE, as_of=JUNE)
     older = [
@@ -223,16 +223,16 @@ def test_an_older_file_changes_no_value(path: Path) -> None:
     assert changes(path) == []
 
 
-def test_what_a_newer_file_saw_unchanged_is_protected(path: Path) -> None:
-    """Not only what it wrote: the first load's row is confirmed by the second."""
+def test_a_row_that_a_newer_file_confirmed_is_protected(path: Path) -> None:
+    """The second load found the row of the first unchanged."""
     for as_of, timely in ((JANUARY, "Yes"), (JUNE, "Yes"), (MARCH, "No")):
         load_file(path, complaint(1, timely=timely), as_of=as_of)
 
     assert stored(path) == {1: {"timely": "Yes"}}
 
 
-def test_what_only_a_newer_file_lacked_is_not_protected(path: Path) -> None:
-    """Of a complaint that the newest file lacks, the newest of those that had it tells."""
+def test_a_row_that_a_newer_file_lacks_is_not_protected(path: Path) -> None:
+    """Its newest values are those of the newest file that has the complaint."""
     load_file(path, complaint(1), complaint(2), as_of=JUNE)
     load_file(path, complaint(3, timely="Yes"), as_of=JANUARY)
     load_file(path, complaint(3, timely="No"), as_of=MARCH)
@@ -241,8 +241,8 @@ def test_what_only_a_newer_file_lacked_is_not_protected(path: Path) -> None:
     assert withdrawn(path) == {3: JUNE}
 
 
-def test_the_first_file_that_lacked_it_tells_since_when(path: Path) -> None:
-    """A complaint that only an older file has was withdrawn by the day of the next one."""
+def test_the_mark_is_the_day_of_the_first_file_without_it(path: Path) -> None:
+    """A complaint that only an older file has was withdrawn by the day of the next file."""
     for as_of in (APRIL, JUNE):
         load_file(path, complaint(1), as_of=as_of)
     load_file(path, complaint(1), complaint(2), as_of=MARCH)
@@ -250,8 +250,8 @@ def test_the_first_file_that_lacked_it_tells_since_when(path: Path) -> None:
     assert withdrawn(path) == {2: APRIL}
 
 
-def test_pages_are_held_to_a_newer_file_too(path: Path) -> None:
-    """An older answer of the API neither replaces what a newer file has, nor marks it."""
+def test_a_newer_file_protects_its_values_from_pages(path: Path) -> None:
+    """An older page of the API neither replaces nor marks them."""
     load(path, part(complaint(1, timely="Yes", date_received="2026-01-15"), as_of=JANUARY))
     load_file(path, complaint(1, timely="Yes", date_received="2026-01-15"), as_of=JUNE)
     other = complaint(2, date_received="2026-01-15")
@@ -260,8 +260,8 @@ def test_pages_are_held_to_a_newer_file_too(path: Path) -> None:
     assert withdrawn(path) == {2: JUNE}
 
 
-def test_a_newer_page_is_kept(path: Path) -> None:
-    """What a pull of a later day wrote, the file of an earlier one neither changes nor marks."""
+def test_a_newer_page_is_protected_from_a_file(path: Path) -> None:
+    """An older file neither changes nor marks what the page wrote."""
     load_file(path, *complaints(*range(300), timely="Yes"), as_of=JANUARY)
     load(path, part(complaint(7, timely="No"), complaint(900), as_of=JUNE))
     report = load_file(path, *complaints(*range(300), timely="Yes"), as_of=MARCH)
@@ -278,8 +278,10 @@ ONE_LINE = "They charged me. Twice. I called them."
 
 
 @pytest.mark.parametrize("texts", [*permutations([PARAGRAPHS, ONE_LINE])], ids=["API", "file"])
-def test_a_narrative_of_other_white_space_is_the_same(path: Path, texts: tuple[str, str]) -> None:
-    """CFPB's files have one space where its API has paragraphs: what came first stays."""
+def test_a_narrative_with_other_white_space_is_unchanged(
+    path: Path, texts: tuple[str, str]
+) -> None:
+    """CFPB's files have one space where its API has paragraphs. The stored text stays."""
     first, second = (complaint(1, complaint_what_happened=text) for text in texts)
     load_file(path, first, as_of=MARCH)
 
@@ -301,24 +303,24 @@ def archive(path: Path, *complaints: Complaint, as_of: str = MARCH) -> LoadStats
     return load_file(path, *complaints, kind="archive", as_of=as_of)
 
 
-def test_the_archive_fills_narratives(path: Path) -> None:
-    """It adds what nobody else has, to the newest values."""
+def test_the_archive_adds_narratives(path: Path) -> None:
+    """The other values stay."""
     load_file(path, complaint(1, timely="Yes"), columns=NO_NARRATIVE, as_of=JUNE)
 
     assert counts(archive(path, complaint(1, timely="No", **TOLD))) == (0, 1, 0, 0)
     assert stored(path) == {1: {"timely": "Yes", **TOLD}}
 
 
-def test_what_only_the_archive_has_was_withdrawn(path: Path) -> None:
-    """Beside a file of all complaints, one that this lacks was withdrawn by its day."""
+def test_a_complaint_that_only_the_archive_has_was_withdrawn(path: Path) -> None:
+    """After a file of all complaints, it was withdrawn by the day of that file."""
     load_file(path, complaint(1), columns=NO_NARRATIVE, as_of=JUNE)
 
     assert counts(archive(path, complaint(2, **TOLD))) == (1, 0, 0, 0)
     assert withdrawn(path) == {2: JUNE}
 
 
-def test_in_a_partial_pull_what_only_the_archive_has_is_skipped(path: Path) -> None:
-    """Nothing tells whether CFPB still has it, or it was not asked for."""
+def test_a_partial_database_skips_other_complaints_of_the_archive(path: Path) -> None:
+    """CFPB may still have them: they may only not have been requested."""
     load(path, part(complaint(1), columns=NO_NARRATIVE))
     report = archive(path, complaint(1, **TOLD), complaint(2, **TOLD))
 
@@ -328,16 +330,16 @@ def test_in_a_partial_pull_what_only_the_archive_has_is_skipped(path: Path) -> N
     assert query(path, "SELECT skipped FROM load WHERE load_id = 2") == [(1,)]
 
 
-def test_what_is_skipped_twice_is_skipped_once(path: Path) -> None:
-    """A copy of a complaint that is left out is no other complaint."""
+def test_a_copy_of_a_skipped_complaint_is_not_skipped_again(path: Path) -> None:
+    """It counts as a duplicate."""
     load(path, part(complaint(1), columns=NO_NARRATIVE))
     report = archive(path, *complaints(1, 3, 3, **TOLD))
 
     assert (report.rows, report.skipped, report.duplicates, report.received) == (3, 1, 1, 1)
 
 
-def test_the_archive_alone_is_kept(path: Path) -> None:
-    """Its files may come before the first file of all complaints, which marks what it lacks."""
+def test_the_archive_can_be_loaded_first(path: Path) -> None:
+    """The first file of all complaints then marks what it lacks."""
     archive(path, complaint(1, **TOLD))
     assert counts(archive(path, *complaints(*range(2, 202), **TOLD))) == (200, 0, 0, 0)
 
@@ -347,7 +349,7 @@ def test_the_archive_alone_is_kept(path: Path) -> None:
 
 
 def added_since(path: Path, kind: SourceKind) -> bool:
-    """Return whether a source of this kind is told that others have added complaints."""
+    """Return whether complaints were added since the last load of this kind."""
     told: list[Watermark] = []
 
     class Asking(Asked):
@@ -360,8 +362,8 @@ def added_since(path: Path, kind: SourceKind) -> bool:
     return told[0].added_since
 
 
-def test_what_was_skipped_may_come_after_all_there_is(path: Path) -> None:
-    """A load of all complaints, even one that adds none, lets the rest of the archive in."""
+def test_skipped_complaints_can_be_added_after_a_file_of_all(path: Path) -> None:
+    """Even if that file adds no complaint itself."""
     load(path, part(complaint(1), columns=NO_NARRATIVE))
     archive(path, complaint(1), complaint(2))
     assert not added_since(path, "archive")
@@ -370,10 +372,10 @@ def test_what_was_skipped_may_come_after_all_there_is(path: Path) -> None:
     assert added_since(path, "archive")
 
 
-def test_a_load_that_was_gone_on_with_may_add_something(
+def test_a_resumed_load_adds_complaints_at_its_end(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It began before the archive was read, and ended after that."""
+    """It was started before the archive was loaded, and ended after it."""
     hours = iter(range(10, 100))
     monkeypatch.setattr(
         "cfpb_etl.store.loads._now", lambda: f"2026-10-08T{next(hours)}:00:00+00:00"
@@ -387,8 +389,8 @@ def test_a_load_that_was_gone_on_with_may_add_something(
     assert added_since(path, "archive")
 
 
-def test_a_load_whose_file_is_in_is_complete(path: Path) -> None:
-    """Killed after its only transaction it is not gone on with: the next run asks for news."""
+def test_a_load_whose_file_is_stored_is_complete(path: Path) -> None:
+    """If it is killed after its only transaction, it is not resumed."""
     part_of_all = whole(complaint(1))
     files: Any = (part_of_all.info.part,)
     with (
@@ -410,8 +412,8 @@ VALUED = st.tuples(VALUES, VALUES, VALUES)
 HELD = st.dictionaries(st.integers(1, 5), VALUED, min_size=1, max_size=5)
 
 
-def ends_of(*loads: Any) -> Iterator[tuple[dict[int, dict[str, str]], dict[int, str]]]:
-    """Load these in every order, and yield what each ends in: the rows, and their marks."""
+def results_of(*loads: Any) -> Iterator[tuple[dict[int, dict[str, str]], dict[int, str]]]:
+    """Load these in every order, and yield the rows and the marks after each order."""
     for order in permutations(loads):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "complaints.db"
@@ -430,23 +432,23 @@ def ends_of(*loads: Any) -> Iterator[tuple[dict[int, dict[str, str]], dict[int, 
 
 @given(archived=HELD, held=HELD)
 @settings(deadline=None, derandomize=True, max_examples=soak(30))
-def test_archive_and_bulk_end_in_the_same_rows(archived: Any, held: Any) -> None:
-    """Whichever comes first."""
-    one, other = ends_of(("archive", archived, JANUARY), ("bulk", held, JUNE))
+def test_archive_and_bulk_lead_to_the_same_rows(archived: Any, held: Any) -> None:
+    """The order does not matter."""
+    one, other = results_of(("archive", archived, JANUARY), ("bulk", held, JUNE))
 
     assert one == other
 
 
 @given(archived=HELD, older=HELD, newest=HELD)
 @settings(deadline=None, derandomize=True, max_examples=soak(8))
-def test_what_is_not_withdrawn_ends_the_same(archived: Any, older: Any, newest: Any) -> None:
-    """In whatever order the archive and two days' files come, CFPB's complaints are the same.
+def test_the_order_of_loads_does_not_matter(archived: Any, older: Any, newest: Any) -> None:
+    """The archive and two days' files lead to the same complaints in any order.
 
-    Those that it withdrew are marked the same, but their values may be those of the load that came
-    first: a mark hides which load told them.
+    Withdrawn complaints have the same marks, and their values may be those of the load that was
+    first: a mark hides which load set the values.
     """
     ends = [
-        *ends_of(("archive", archived, JANUARY), ("bulk", older, MARCH), ("bulk", newest, JUNE))
+        *results_of(("archive", archived, JANUARY), ("bulk", older, MARCH), ("bulk", newest, JUNE))
     ]
 
     marked = {frozenset(marks) for _, marks in ends}

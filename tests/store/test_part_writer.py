@@ -1,4 +1,4 @@
-"""A part is stored whole or not at all, by rules that keep what is newest."""
+"""A part is stored as a whole or not at all, and newer values are kept."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def not_applied(path: Path) -> list[int]:
 
 
 def test_new_complaints_are_inserted(path: Path) -> None:
-    """A part's complaints stand in the table as they were parsed."""
+    """The table has the values of the part."""
     full = Complaint(9, *(f"{name} ’" for name in ALL[1:]))
 
     assert load(path, part(full, complaint(2**63 - 1, issue="a\0b"))) == [(2, 0, 0)]
@@ -56,7 +56,7 @@ def test_new_complaints_are_inserted(path: Path) -> None:
 
 
 def test_counts_are_exact(path: Path) -> None:
-    """Inserted, updated and unchanged are told apart within one part."""
+    """New, changed and unchanged complaints of one part are counted separately."""
     load(path, part(*complaints(*range(10), timely="Yes")))
 
     changed = complaints(*range(3), timely="No")
@@ -65,15 +65,15 @@ def test_counts_are_exact(path: Path) -> None:
     assert load(path, part(*new, *changed, *same)) == [(7, 3, 5)]
 
 
-def test_an_empty_part_is_a_part(path: Path) -> None:
-    """The last page of a walk may hold nothing, and counts as a part of no complaints."""
+def test_an_empty_part_counts_as_a_part(path: Path) -> None:
+    """The last page of a window can be empty."""
     assert load(path, part()) == [(0, 0, 0)]
     assert query(path, "SELECT parts, rows, as_of FROM load") == [(1, 0, JUNE)]
 
 
 @pytest.mark.parametrize("field", ALL[1:])
-def test_a_change_in_any_column_is_a_change(path: Path, field: str) -> None:
-    """Every column is compared: to another text, to NULL, and from NULL."""
+def test_every_column_is_compared(path: Path, field: str) -> None:
+    """A value can change to another, to NULL, and from NULL."""
     load(path, part(complaint(1, **{field: "a"}), complaint(2, **{field: "a"}), complaint(3)))
 
     changed = part(complaint(1, **{field: "b"}), complaint(2), complaint(3, **{field: "c"}))
@@ -98,16 +98,16 @@ def test_an_unchanged_row_is_not_written(path: Path) -> None:
     assert written < 10 * 8192  # the load's own row; the complaints fill 125 pages
 
 
-def test_the_later_copy_within_a_part_wins(path: Path) -> None:
-    """One complaint met twice is counted twice, and kept as it came last."""
+def test_the_later_copy_within_a_part_counts(path: Path) -> None:
+    """Both copies are counted, and the later one is kept."""
     twice = part(complaint(1, timely="Yes"), complaint(2), complaint(1, timely="No"), complaint(2))
 
     assert load(path, twice) == [(2, 1, 1)]
     assert stored(path) == {1: {"timely": "No"}, 2: {}}
 
 
-def test_only_carried_columns_are_compared(path: Path) -> None:
-    """A source without narratives neither erases one nor finds the row changed."""
+def test_only_columns_of_the_part_are_compared(path: Path) -> None:
+    """A source without narratives neither removes one nor changes the row."""
     load(path, part(complaint(1, complaint_what_happened="told", timely="Yes")))
 
     assert load(path, part(complaint(1, timely="Yes"), columns=NO_NARRATIVE)) == [(0, 0, 1)]
@@ -115,16 +115,16 @@ def test_only_carried_columns_are_compared(path: Path) -> None:
     assert stored(path) == {1: {"complaint_what_happened": "told", "timely": "No"}}
 
 
-def test_a_carried_column_may_become_null(path: Path) -> None:
-    """A source that has narratives and sends none has taken it back."""
+def test_a_column_of_the_part_can_become_null(path: Path) -> None:
+    """A source that sends narratives has removed one."""
     load(path, part(complaint(1, complaint_what_happened="told")))
 
     assert load(path, part(complaint(1))) == [(0, 1, 0)]
     assert stored(path) == {1: {}}
 
 
-def test_a_column_not_carried_fills_an_empty_place(path: Path) -> None:
-    """On a page of several eras, what only some hits carry is kept where nothing stood."""
+def test_other_columns_fill_gaps(path: Path) -> None:
+    """A value that only some hits of a page have is stored where there was none."""
     load(path, part(complaint(1), complaint(2, complaint_what_happened="told")))
 
     mixed = part(
@@ -139,8 +139,8 @@ def test_a_column_not_carried_fills_an_empty_place(path: Path) -> None:
     }
 
 
-def test_an_older_source_adds_and_fills_but_never_replaces(path: Path) -> None:
-    """What is older fills what newer ones do not carry, and brings unknown complaints."""
+def test_an_older_source_adds_and_fills_gaps(path: Path) -> None:
+    """It never replaces a value of a newer source."""
     newer = complaint(1, timely="Yes"), complaint(2, timely="Yes")
     load(path, part(*newer, columns=frozenset(ALL) - {"tags"}, as_of=JUNE))
 
@@ -160,8 +160,8 @@ def test_an_older_source_adds_and_fills_but_never_replaces(path: Path) -> None:
     assert load_ids(path) == {1: 1, 2: 1, 3: 2}
 
 
-def test_a_filled_row_is_still_the_newer_loads(path: Path) -> None:
-    """A fill does not make a row old: what comes between the two cannot replace it."""
+def test_a_filled_row_still_belongs_to_the_newer_load(path: Path) -> None:
+    """A source of a day between the two cannot replace its values."""
     untagged = frozenset(ALL) - {"tags"}
     load(path, part(complaint(1, timely="Yes"), columns=untagged, as_of=JUNE))
     load(path, part(complaint(1, tags="Servicemember"), as_of=JANUARY))
@@ -171,8 +171,8 @@ def test_a_filled_row_is_still_the_newer_loads(path: Path) -> None:
     assert stored(path) == {1: {"timely": "Yes", "tags": "Servicemember"}}
 
 
-def test_an_older_source_replaces_what_is_older_still(path: Path) -> None:
-    """A row's own age counts, not that of the newest load in the file."""
+def test_an_older_source_replaces_rows_older_still(path: Path) -> None:
+    """The age of the row counts, not that of the newest load."""
     load(path, part(complaint(1, timely="Yes"), as_of=JANUARY))
     load(path, part(complaint(2, timely="Yes"), as_of=JUNE))
 
@@ -182,16 +182,16 @@ def test_an_older_source_replaces_what_is_older_still(path: Path) -> None:
     assert stored(path) == {1: {"timely": "No"}, 2: {"timely": "Yes"}}
 
 
-def test_a_source_of_the_same_day_replaces(path: Path) -> None:
-    """Of two loads of one day's data the later run counts."""
+def test_a_source_of_the_same_day_replaces_values(path: Path) -> None:
+    """Of two loads of the same day the later one counts."""
     load(path, part(complaint(1, timely="Yes"), as_of=JUNE))
 
     assert load(path, part(complaint(1, timely="No"), as_of=JUNE)) == [(0, 1, 0)]
 
 
 @pytest.mark.parametrize("newer_first", [True, False])
-def test_two_sources_end_in_the_same_rows(path: Path, newer_first: bool) -> None:  # noqa: FBT001
-    """A new source without narratives and an old one with them agree in either order."""
+def test_two_sources_lead_to_the_same_rows(path: Path, newer_first: bool) -> None:  # noqa: FBT001
+    """A new source without narratives and an old one with them can be loaded in any order."""
 
     def newer() -> ParsedPart:
         answered = complaints(1, 2, timely="No", state="CA")
@@ -216,8 +216,8 @@ def test_two_sources_end_in_the_same_rows(path: Path, newer_first: bool) -> None
 # --- all of a part, or nothing --------------------------------------------------------------
 
 
-def test_a_failure_after_the_rows_takes_them_back(path: Path) -> None:
-    """Progress that cannot be told leaves no rows either, and the load's counts as they were."""
+def test_a_failure_after_the_rows_rolls_them_back(path: Path) -> None:
+    """If the progress cannot be written, neither are the rows nor the load's counts."""
 
     def fails() -> None:
         raise ZeroDivisionError
@@ -251,7 +251,7 @@ with open_load(P, Asked()) as running:
 
 @pytest.mark.parametrize("second", [KILLED_AMID_ROWS, KILLED_BEFORE_COMMIT])
 def test_a_killed_process_loses_one_part(path: Path, second: str) -> None:
-    """After SIGKILL in the middle of a part, the part before it and its progress stand alone."""
+    """The part before it, and its progress, are stored."""
     with start(second + STORE_BOTH, path) as child:
         assert child.wait(60) == -signal.SIGKILL
 
@@ -279,8 +279,8 @@ except NotWritableError as error:
 """
 
 
-def test_a_disk_that_fills_up_costs_one_part(path: Path) -> None:
-    """When the file cannot grow the part is not stored, which is said with what to check."""
+def test_a_full_disk_loses_one_part(path: Path) -> None:
+    """The error says what to check."""
     with start(FULL_DISK, path) as child:
         said, _ = child.communicate(timeout=60)
 
@@ -291,7 +291,7 @@ def test_a_disk_that_fills_up_costs_one_part(path: Path) -> None:
 
 
 class Interrupting(list[Complaint]):
-    """A list whose first complaint is followed by a Ctrl-C 5 ms later."""
+    """A list that sets off Ctrl-C 5 ms after its first complaint."""
 
     def __iter__(self) -> Iterator[Complaint]:
         """Set the alarm."""
@@ -300,7 +300,7 @@ class Interrupting(list[Complaint]):
 
 
 def test_ctrl_c_while_rows_are_written(path: Path) -> None:
-    """Ctrl-C amid the updates of a part is Ctrl-C, not SQLite's failure; the part is not stored."""
+    """It is raised as Ctrl-C and not as an error of SQLite's; the part is not stored."""
     load(path, part(*complaints(*range(20_000), timely="Yes")))
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
@@ -319,7 +319,7 @@ def test_ctrl_c_while_rows_are_written(path: Path) -> None:
 
 
 def test_readers_see_whole_parts(path: Path) -> None:
-    """While a part is being stored a reader is not kept waiting, and sees what was before."""
+    """While a part is stored a reader need not wait, and sees the rows before it."""
     seen: list[dict[int, dict[str, str]]] = []
     look = Following(lambda: seen.append(stored(path)))
     with open_load(path, Asked()) as running:
@@ -332,7 +332,7 @@ def test_readers_see_whole_parts(path: Path) -> None:
 
 
 def test_readers_do_not_block_a_load(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader amid its own transaction holds no load up, and keeps what it began with."""
+    """A reader within a transaction goes on seeing the same rows."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_SECONDS", 0)
     load(path, part(complaint(1)))
     count = "SELECT COUNT(*) FROM complaint"
@@ -346,8 +346,8 @@ def test_readers_do_not_block_a_load(path: Path, monkeypatch: pytest.MonkeyPatch
         assert reader.execute(count).fetchone() == (3,)
 
 
-def test_another_writer_holds_a_part_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another program's transaction is waited for, told by name, and costs only this part."""
+def test_another_writer_blocks_a_part(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names it, and only this part is lost."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_SECONDS", 0.05)
     with (
         open_load(path, Asked()) as running,
@@ -367,8 +367,8 @@ def test_another_writer_holds_a_part_up(path: Path, monkeypatch: pytest.MonkeyPa
 # --- what is said of it ---------------------------------------------------------------------
 
 
-def test_a_part_is_reported(path: Path) -> None:
-    """What a part did, the days that it spans and what the source said come back as a value."""
+def test_a_part_returns_its_stats(path: Path) -> None:
+    """They have its counts, its days and the source's count."""
     with open_load(path, Asked()) as running:
         first = part(complaint(1), complaint(2), next_parts=[Following()])
         store_part(first, running.id, path)
@@ -402,8 +402,8 @@ def test_a_part_is_reported(path: Path) -> None:
     assert report.unchanged == 1
 
 
-def test_columns_that_every_release_had_are_missed(path: Path) -> None:
-    """A part that lacks one says so, a part of no complaints cannot."""
+def test_missing_columns_are_reported(path: Path) -> None:
+    """An empty part cannot show which columns are missing."""
     sent = {"complaint_id", "product", "complaint_what_happened"}
     with open_load(path, Asked()) as running:
         lacking = store_part(part(complaint(1), columns=sent), running.id, path)
@@ -413,8 +413,8 @@ def test_columns_that_every_release_had_are_missed(path: Path) -> None:
     assert empty.missing_columns == frozenset()
 
 
-def test_progress_adds_up_in_the_loads_row(path: Path) -> None:
-    """Counts are summed, days spanned, and the source's day is that of the oldest part."""
+def test_the_parts_of_a_load_are_added_up(path: Path) -> None:
+    """Counts are summed, days span all parts, and the oldest part's day counts."""
     counts = "parts, rows, new, changed, unchanged, matching"
     days = "as_of, oldest, newest, covers_until"
     with open_load(path, Asked()) as running:
@@ -448,8 +448,8 @@ def test_progress_adds_up_in_the_loads_row(path: Path) -> None:
     ]
 
 
-def test_a_load_carries_what_all_of_its_parts_carry(path: Path) -> None:
-    """The columns of a load are those of every part that had complaints."""
+def test_a_load_sends_the_columns_of_all_its_parts(path: Path) -> None:
+    """Parts without complaints do not count."""
     carried = "SELECT columns_sent FROM load"
     with open_load(path, Asked()) as running:
         store_part(part(columns=[], next_parts=[WINDOW]), running.id, path)
@@ -463,7 +463,7 @@ def test_a_load_carries_what_all_of_its_parts_carry(path: Path) -> None:
 
 
 def test_complaints_are_counted(path: Path) -> None:
-    """The number of complaints in the file, over all loads."""
+    """The count is that of all loads."""
     load(path)
     assert count_complaints(path) == 0
 
@@ -472,8 +472,8 @@ def test_complaints_are_counted(path: Path) -> None:
     assert count_complaints(path) == 3
 
 
-def test_what_cannot_be_counted_is_told_by_name(path: Path) -> None:
-    """A file that is no database is told as such."""
+def test_complaints_of_a_text_file_cannot_be_counted(path: Path) -> None:
+    """The error names the file."""
     path.write_text("Complaint ID,Product\n" * 100, encoding="utf-8")
 
     with pytest.raises(NotADatabaseError):

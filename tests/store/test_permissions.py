@@ -1,4 +1,4 @@
-"""A file that cannot be written takes no load, and one that can be read is read."""
+"""A file that cannot be written takes no load, and a file that can be read is read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ except DatabaseError as error:
 
 @pytest.fixture
 def nobodys_folder() -> Iterator[Path]:
-    """Return a folder that any user may use: pytest's own are closed to all but their user."""
+    """Return a folder that any user can use; pytest's own are closed to other users."""
     folder = Path(tempfile.mkdtemp(prefix="cfpb-etl-"))
     if os.getuid() == 0:
         os.chown(folder, 65534, 65534)
@@ -56,7 +56,7 @@ def nobodys_folder() -> Iterator[Path]:
 
 
 def load_as_nobody(database: Path, what: str = "load") -> str:
-    """Load, or read, as a user for whom permissions count, and return what is said of it."""
+    """Load or read as a user for whom permissions count, and return the output."""
     outside = {name: value for name, value in os.environ.items() if "COV" not in name}
     child = subprocess.run(
         [sys.executable, "-c", AS_NOBODY, database, what],
@@ -70,13 +70,13 @@ def load_as_nobody(database: Path, what: str = "load") -> str:
 
 
 def test_permissions_allow_a_load(nobodys_folder: Path) -> None:
-    """The user of the tests below may load where nothing is forbidden."""
+    """The user of these tests can load where nothing is forbidden."""
     assert load_as_nobody(nobodys_folder / "new.db") == "loaded\n"
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_folder_without_permission(nobodys_folder: Path, exists: bool) -> None:  # noqa: FBT001
-    """Where no file may be made there is no load, whether or not the database is there."""
+def test_a_read_only_folder_takes_no_load(nobodys_folder: Path, exists: bool) -> None:  # noqa: FBT001
+    """Whether or not it has the database."""
     database = nobodys_folder / "our.db"
     if exists:
         create_database(database)
@@ -86,8 +86,8 @@ def test_a_folder_without_permission(nobodys_folder: Path, exists: bool) -> None
     assert load_as_nobody(database).startswith(f"NotWritableError {database} cannot be written")
 
 
-def test_a_read_only_file(nobodys_folder: Path) -> None:
-    """A file that may only be read takes no load, and no claim on it stays behind."""
+def test_a_read_only_file_takes_no_load(nobodys_folder: Path) -> None:
+    """No lock stays beside it."""
     database = nobodys_folder / "our.db"
     create_database(database)
     database.chmod(0o444)
@@ -110,8 +110,8 @@ def test_a_file_in_a_read_only_folder_is_read(nobodys_folder: Path) -> None:
     assert load_as_nobody(database, "read") == "read 0\n"
 
 
-def test_a_link_to_a_file_under_load(nobodys_folder: Path) -> None:
-    """What was written since counts, though nobody may write beside the link."""
+def test_a_link_to_a_file_during_a_load(nobodys_folder: Path) -> None:
+    """The newest rows are read, also if the link's folder is read-only."""
     real, folder = nobodys_folder / "real.db", nobodys_folder / "links"
     folder.mkdir()
     (folder / "link.db").symlink_to(real)

@@ -1,4 +1,4 @@
-"""A load that did not end well is resumed by the next."""
+"""A load that did not end well is resumed by the next run with the same request."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ LATER = Page(2, "2026-02-01", "2026-02-28")
 
 
 def first_page(**fields: str) -> ParsedPart:
-    """Return the first of two pages of a window that holds three complaints."""
+    """Return the first of two pages of a window with three complaints."""
     return part(*complaints(1, 2, **fields), matching=3, next_parts=[SECOND])
 
 
 def last_page(**fields: str) -> ParsedPart:
-    """Return the page after it."""
+    """Return the second page."""
     return part(complaint(3, **fields), at=SECOND, matching=3)
 
 
-def test_a_load_that_was_broken_off_goes_on(path: Path) -> None:
-    """The next run asks for what is left, adds to the same row, and proves the whole."""
+def test_an_interrupted_load_is_resumed(path: Path) -> None:
+    """The next run fetches the parts left, adds to the same row, and verifies the whole."""
     break_off(path, first_page(date_received="2026-01-02"))
     [(started,)] = query(path, "SELECT started_at FROM load")
 
@@ -87,8 +87,8 @@ def test_a_load_that_was_broken_off_goes_on(path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError()], ids=repr)
-def test_however_a_load_failed_it_goes_on(path: Path, error: BaseException) -> None:
-    """A failure is gone on with as an interruption is."""
+def test_a_failed_load_is_resumed(path: Path, error: BaseException) -> None:
+    """A failed load is resumed like an interrupted one."""
     with pytest.raises(type(error)):
         fail(path, error, first_page())
 
@@ -98,8 +98,8 @@ def test_however_a_load_failed_it_goes_on(path: Path, error: BaseException) -> N
     assert query(path, "SELECT parts, new FROM load") == [(2, 3)]
 
 
-def test_a_killed_load_goes_on(path: Path) -> None:
-    """What was left running is found so by the next run, which goes on with it."""
+def test_a_killed_load_is_resumed(path: Path) -> None:
+    """The next run finds it still recorded as running."""
     with loading_elsewhere(path) as child:
         child.kill()
         child.wait(60)
@@ -110,8 +110,8 @@ def test_a_killed_load_goes_on(path: Path) -> None:
     assert outcomes(path) == [("complete", None)]
 
 
-def test_a_killed_load_is_marked_by_any_other(path: Path) -> None:
-    """Also a run that asks for something else says what became of it."""
+def test_any_load_records_that_another_was_killed(path: Path) -> None:
+    """So does a run with another request."""
     with loading_elsewhere(path) as child:
         child.kill()
         child.wait(60)
@@ -121,8 +121,8 @@ def test_a_killed_load_is_marked_by_any_other(path: Path) -> None:
     assert outcomes(path) == [("interrupted", "the process died"), ("complete", None)]
 
 
-def test_parts_left_are_those_not_at_their_end(path: Path) -> None:
-    """Of several windows those that are whole are not asked for again."""
+def test_only_unfinished_windows_are_left(path: Path) -> None:
+    """Windows that were read to their end are not fetched again."""
     early, late = Page(2, "2026-01-01", "2026-01-31"), Page(2, "2026-03-01", "2026-03-31")
     break_off(
         path,
@@ -136,8 +136,8 @@ def test_parts_left_are_those_not_at_their_end(path: Path) -> None:
         assert (running.stats.windows, running.stats.expected) == (1, 1)
 
 
-def test_a_load_may_be_broken_off_again_and_again(path: Path) -> None:
-    """Each run goes on where the one before stopped, with all counts so far."""
+def test_a_load_can_be_interrupted_many_times(path: Path) -> None:
+    """Each run resumes where the one before stopped, with all counts so far."""
     for number in range(1, 5):
         at, following = replace(WINDOW, number=number), replace(WINDOW, number=number + 1)
         break_off(path, part(complaint(number), at=at, matching=5, next_parts=[following]))
@@ -149,8 +149,8 @@ def test_a_load_may_be_broken_off_again_and_again(path: Path) -> None:
         assert (running.id, running.stats.parts, running.stats.new) == (1, 5, 5)
 
 
-def test_a_load_broken_off_before_its_end_asks_for_nothing(path: Path) -> None:
-    """Where all had come, the next run has but to prove it."""
+def test_a_load_interrupted_after_its_last_page(path: Path) -> None:
+    """The next run fetches nothing and only verifies."""
     break_off(path, first_page(), last_page())
 
     with open_load(path, Asked()) as running:
@@ -162,8 +162,8 @@ def test_a_load_broken_off_before_its_end_asks_for_nothing(path: Path) -> None:
     assert not report.proves_absence
 
 
-def test_what_was_read_before_the_break_is_updated_after_it(path: Path) -> None:
-    """All counts of a load are those of its runs together."""
+def test_counts_are_those_of_all_runs(path: Path) -> None:
+    """A resumed load adds to the counts of the runs before."""
     load(path, part(*complaints(1, 2, 3, timely="Yes")), query="{}")
     break_off(path, first_page(timely="No"))
     load(path, last_page(timely="No"))
@@ -182,10 +182,8 @@ def test_what_was_read_before_the_break_is_updated_after_it(path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_load_that_asks_for_something_else_begins_anew(
-    path: Path, other: dict[str, object]
-) -> None:
-    """Only the same query to the same source goes on; each is found again by its own."""
+def test_another_request_starts_a_new_load(path: Path, other: dict[str, object]) -> None:
+    """Each load is resumed by its own request to its own source."""
     break_off(path, first_page())
     break_off(path, part(complaint(8), next_parts=[SECOND]), **other)
     assert query(path, "SELECT load_id, parts FROM load") == [(1, 1), (2, 1)]
@@ -198,8 +196,8 @@ def test_a_load_that_asks_for_something_else_begins_anew(
     assert seen(path) == []
 
 
-def test_a_complete_load_is_not_gone_on_with(path: Path) -> None:
-    """What has ended well is asked for anew, also where an older load had not."""
+def test_a_complete_load_is_not_resumed(path: Path) -> None:
+    """Nor is an older one that was interrupted with the same request."""
     break_off(path, first_page())
     load(path, last_page())
 
@@ -209,8 +207,8 @@ def test_a_complete_load_is_not_gone_on_with(path: Path) -> None:
         assert running.stats == LoadStats()
 
 
-def test_the_newest_load_of_a_query_is_gone_on_with(path: Path) -> None:
-    """That the same was loaded well before does not matter."""
+def test_the_newest_load_of_a_request_is_resumed(path: Path) -> None:
+    """An earlier complete load does not matter."""
     load(path, first_page(), last_page())
     break_off(path, first_page())
 
@@ -219,8 +217,8 @@ def test_the_newest_load_of_a_query_is_gone_on_with(path: Path) -> None:
         assert running.parts_left() == [SECOND]
 
 
-def test_a_load_that_stored_nothing_is_not_gone_on_with(path: Path) -> None:
-    """Where no part came there is nothing to go on from."""
+def test_a_load_without_parts_is_not_resumed(path: Path) -> None:
+    """The next run starts a load of its own."""
     break_off(path)
 
     with open_load(path, Asked()) as running:
@@ -228,8 +226,8 @@ def test_a_load_that_stored_nothing_is_not_gone_on_with(path: Path) -> None:
         assert running.parts_left() == [WINDOW]
 
 
-def test_a_limited_load_is_not_gone_on_with(path: Path) -> None:
-    """The newest complaints are others by now; what is remembered of the first run is let go."""
+def test_a_load_with_a_limit_is_not_resumed(path: Path) -> None:
+    """The newest complaints are others by then; the old checkpoints are deleted."""
     break_off(path, first_page(), limit=3)
     assert seen(path) == [1, 2]
 
@@ -239,8 +237,8 @@ def test_a_limited_load_is_not_gone_on_with(path: Path) -> None:
         assert seen(path) == []
 
 
-def test_a_load_may_be_restarted(path: Path) -> None:
-    """When asked to, a run begins anew, and the load that was broken off is never gone on with."""
+def test_a_load_can_be_restarted(path: Path) -> None:
+    """With `restart` a run starts over, and the interrupted load is never resumed."""
     break_off(path, first_page())
 
     with open_load(path, Asked(), restart=True) as running:
@@ -256,8 +254,8 @@ def test_a_load_may_be_restarted(path: Path) -> None:
         assert running.id == 3
 
 
-def test_a_restart_that_stored_nothing_leaves_nothing_to_go_on_with(path: Path) -> None:
-    """Of a load that was given up nothing is left, even if its heir did not come far."""
+def test_after_a_restart_without_parts_nothing_is_resumed(path: Path) -> None:
+    """The checkpoints of the interrupted load were deleted."""
     break_off(path, first_page())
     with open_load(path, Asked(), restart=True):
         pass

@@ -1,4 +1,4 @@
-"""SQLite's errors are raised by name, and a transaction is all or nothing."""
+"""SQLite's errors become this package's, and a transaction is all or nothing."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # --- damaged files ---------------------------------------------------------------------------
 
 
-def test_a_truncated_file_is_told(tmp_path: Path) -> None:
-    """A database that lost its end is not a sound file."""
+def test_a_truncated_file_is_damaged(tmp_path: Path) -> None:
+    """A database that has lost its end cannot be opened."""
     database = tmp_path / "cut.db"
     create_database(database)
     database.write_bytes(database.read_bytes()[:4096])
@@ -35,8 +35,8 @@ def test_a_truncated_file_is_told(tmp_path: Path) -> None:
         create_database(database)
 
 
-def test_a_damaged_page_is_told(tmp_path: Path) -> None:
-    """A page of noise is found when it is read, and told as damage, not as a full disk."""
+def test_a_damaged_page_is_found_when_it_is_read(tmp_path: Path) -> None:
+    """The error says that the file is damaged, not that the disk is full."""
     database = tmp_path / "damaged.db"
     create_database(database)
     content = bytearray(database.read_bytes())
@@ -51,24 +51,24 @@ def test_a_damaged_page_is_told(tmp_path: Path) -> None:
         connection.execute("SELECT * FROM complaint").fetchall()
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    """A folder in the file's place cannot be opened."""
+def test_a_folder_cannot_be_opened(tmp_path: Path) -> None:
+    """The error names the folder."""
     with pytest.raises(NotWritableError, match="unable to open") as caught:
         create_database(tmp_path)
 
     assert caught.value.path == tmp_path
 
 
-def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
-    """A file in a folder that is not there cannot be opened, and the folder stays missing."""
+def test_a_missing_folder_is_not_created(tmp_path: Path) -> None:
+    """A file in it cannot be opened."""
     with pytest.raises(NotWritableError, match="unable to open"):
         create_database(tmp_path / "none" / "new.db")
 
     assert not (tmp_path / "none").exists()
 
 
-def test_text_that_is_none(tmp_path: Path) -> None:
-    """A value that Python cannot read is told as damage, though SQLite has no code for it."""
+def test_undecodable_text_is_damage(tmp_path: Path) -> None:
+    """Python rejects it, without an error code of SQLite."""
     database = tmp_path / "our.db"
     create_database(database)
     execute(database, "INSERT INTO complaint VALUES (1" + ", CAST(x'ff' AS TEXT)" * 21 + ")")
@@ -84,7 +84,7 @@ def test_text_that_is_none(tmp_path: Path) -> None:
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    """A file that cannot grow is told as not writable, and the transaction leaves nothing."""
+    """The error says that the file cannot be written, and the transaction is rolled back."""
     database = tmp_path / "our.db"
     create_database(database)
 
@@ -105,7 +105,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_a_file_locked_by_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another program's transaction is waited for so long, and then told as such."""
+    """The transaction of the other program is waited for, up to a limit."""
     monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_SECONDS", 0.05)
     database = tmp_path / "our.db"
     create_database(database)
@@ -118,8 +118,8 @@ def test_a_file_locked_by_another_program(tmp_path: Path, monkeypatch: pytest.Mo
         create_database(database)
 
 
-def test_a_lock_of_a_finer_kind_is_a_lock(tmp_path: Path) -> None:
-    """SQLite's extended codes go by their primary one: here, a snapshot that others outdated."""
+def test_extended_error_codes_mean_the_same(tmp_path: Path) -> None:
+    """SQLite reports a snapshot that another writer has outdated by one of them."""
     database = tmp_path / "our.db"
     create_database(database)
 
@@ -136,7 +136,7 @@ def test_a_lock_of_a_finer_kind_is_a_lock(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_transaction_is_all_or_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    """What leaves the block by an error, Ctrl-C included, leaves nothing; the rest is kept."""
+    """An error or Ctrl-C within the block rolls it back; other transactions stay."""
     database = tmp_path / "our.db"
     with closing(connect(database, make=True)) as connection:
         ensure_schema(connection, database)
@@ -156,7 +156,7 @@ def test_a_transaction_is_all_or_nothing(tmp_path: Path, error: type[BaseExcepti
 
 
 def test_a_wrong_statement_is_not_hidden(tmp_path: Path) -> None:
-    """A mistake of ours, such as a broken constraint, passes as it is."""
+    """An error of the program, such as a broken constraint, is raised as it is."""
     database = tmp_path / "our.db"
     create_database(database)
 
@@ -169,7 +169,7 @@ def test_a_wrong_statement_is_not_hidden(tmp_path: Path) -> None:
 
 
 def test_the_cause_is_kept(tmp_path: Path) -> None:
-    """SQLite's own error stays behind ours, for --verbose."""
+    """SQLite's own error is the cause, for --verbose."""
     with pytest.raises(NotWritableError) as caught:
         create_database(tmp_path)
 

@@ -1,4 +1,4 @@
-"""The views count as a plain scan does, and the search knows every narrative and no other."""
+"""The views count as a plain scan does, and the search has every narrative and no other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CARDS = "Credit card or prepaid card"
 
 
 def renamed_products() -> list[tuple[str, str, str]]:
-    """Return the names of products as filed, with the sub-product or "", and today's name."""
+    """Return each name as filed, the sub-product or "", and today's name."""
     with closing(sqlite3.connect(":memory:")) as connection:
         create_schema(connection)
         return connection.execute(
@@ -37,14 +37,14 @@ RENAMED_PRODUCTS = renamed_products()
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """Make a database of the newest schema, and open it as any reader would."""
+    """Create a database, and open it as another program does."""
     with closing(connect(path, make=True)) as connection:
         ensure_schema(connection, path)
     return sqlite3.connect(path, isolation_level=None)
 
 
 def insert(connection: sqlite3.Connection, number: int, **fields: str | None) -> None:
-    """Insert a complaint as any program would."""
+    """Insert a complaint as another program does."""
     names, places = ", ".join(fields), ", ?" * len(fields)
     connection.execute(
         "INSERT INTO complaint"  # noqa: S608
@@ -86,7 +86,7 @@ SUB_PRODUCTS = (*dict.fromkeys(sub for _, sub, _ in RENAMED_PRODUCTS if sub), "A
     )
 )
 def test_a_view_counts_as_a_plain_scan_does(rows: list[dict[str, str | None]]) -> None:
-    """Every complaint is counted once, under what it has, NULL too."""
+    """Every complaint is counted once, also those with NULL."""
     with closing(sqlite3.connect(":memory:")) as connection:
         create_schema(connection)
         for number, row in enumerate(rows):
@@ -114,7 +114,7 @@ def test_a_view_counts_as_a_plain_scan_does(rows: list[dict[str, str | None]]) -
 
 
 def today(product: str | None, sub_product: str | None) -> str | None:
-    """Return what a product is called today, as a plain reading of the table has it."""
+    """Return today's name of a product, by a plain reading of the table."""
     for filed, part_of, name in RENAMED_PRODUCTS:
         if product == filed and part_of in ("", sub_product):
             return name
@@ -122,7 +122,7 @@ def today(product: str | None, sub_product: str | None) -> str | None:
 
 
 def test_shares_and_days(connection: sqlite3.Connection) -> None:
-    """Late answers are in percent of those told of; each company has a first and a last day."""
+    """Shares are in percent of the complaints with a value; each company has two days."""
     for number, (day, timely) in enumerate(
         (("2024-03-01", "No"), ("2023-01-01", "Yes"), ("2024-01-01", None))
     ):
@@ -136,8 +136,8 @@ def test_shares_and_days(connection: sqlite3.Connection) -> None:
     ]
 
 
-def test_the_largest_come_first(connection: sqlite3.Connection) -> None:
-    """A view is in the order in which a person reads it, without asking for one."""
+def test_views_are_sorted(connection: sqlite3.Connection) -> None:
+    """The largest or the earliest come first, without ORDER BY."""
     for number, (company, day) in enumerate(
         (("B", "2024-02-01"), ("A", "2024-01-01"), ("C", "2024-03-01"), ("C", "2024-03-01"))
     ):
@@ -151,10 +151,10 @@ def test_the_largest_come_first(connection: sqlite3.Connection) -> None:
 
 @pytest.mark.parametrize("view", ["complaints_by_product", "complaints_by_month_and_product"])
 @pytest.mark.parametrize("sub_product", ["Store credit card", "Gift card", None])
-def test_a_product_of_two_is_parted(
+def test_a_product_that_was_divided(
     connection: sqlite3.Connection, view: str, sub_product: str | None
 ) -> None:
-    """What was filed under both cards goes to the one that its sub-product tells, if it does."""
+    """A complaint filed about both cards counts for one, if the sub-product shows which."""
     insert(connection, 1, product=CARDS, sub_product=sub_product, date_received="2020-01-01")
 
     names = {"Store credit card": "Credit card", "Gift card": "Prepaid card", None: CARDS}
@@ -163,15 +163,15 @@ def test_a_product_of_two_is_parted(
     assert connection.execute("SELECT product FROM complaint").fetchall() == [(CARDS,)]
 
 
-def test_no_name_of_today_was_replaced() -> None:
-    """What a product is called today is not itself a name of the past."""
+def test_todays_names_were_not_renamed() -> None:
+    """Today's name of a product is not itself an earlier name."""
     filed = {product for product, *_ in RENAMED_PRODUCTS}
 
     assert not filed & {name for *_, name in RENAMED_PRODUCTS}
 
 
 def test_every_view_reads_an_index(connection: sqlite3.Connection) -> None:
-    """No view that counts reads the complaints themselves, but for a product of two."""
+    """No view that counts reads the complaints themselves, except for the divided product."""
     views = [
         name
         for (name,) in connection.execute(
@@ -201,7 +201,7 @@ def test_every_view_reads_an_index(connection: sqlite3.Connection) -> None:
     ],
 )
 def test_the_usual_questions_read_an_index(connection: sqlite3.Connection, asked: str) -> None:
-    """How many there are of a company, a product, a state or a month is counted in an index."""
+    """Complaints of a company, product, state or month are counted in an index."""
     sql = f"SELECT COUNT(*) FROM complaint WHERE {asked}"  # noqa: S608
     ((*_, plan),) = connection.execute(f"EXPLAIN QUERY PLAN {sql}")
 
@@ -217,18 +217,18 @@ def found(path: Path, words: str) -> list[int]:
     return [number for (number,) in query(path, sql)]
 
 
-def prove_sound(connection: sqlite3.Connection) -> None:
-    """Let SQLite hold the search against the narratives themselves."""
+def check_search(connection: sqlite3.Connection) -> None:
+    """Let SQLite compare the search with the narratives."""
     connection.execute("INSERT INTO narrative_search (narrative_search) VALUES ('integrity-check')")
 
 
-def held(path: Path) -> int:
-    """Return of how many complaints the search knows."""
+def searchable(path: Path) -> int:
+    """Return how many complaints the search has."""
     return int(query(path, "SELECT COUNT(*) FROM narrative_search_docsize")[0][0])
 
 
-def test_every_load_keeps_the_search_right(path: Path) -> None:
-    """A narrative is found when it comes, under its new words when it changes, and stays."""
+def test_every_load_keeps_the_search_current(path: Path) -> None:
+    """A narrative is found by its newest words."""
     load_file(path, complaint(1, complaint_what_happened="They lost my payment"), as_of=JANUARY)
     assert (found(path, "payment"), found(path, "refund")) == ([1], [])
 
@@ -241,12 +241,12 @@ def test_every_load_keeps_the_search_right(path: Path) -> None:
     load_file(path, wrote, kind="archive", as_of=MARCH)
     assert found(path, "refund") == [1, 2]
     with closing(sqlite3.connect(path)) as connection:
-        prove_sound(connection)
+        check_search(connection)
 
 
 @pytest.mark.parametrize("before", [0, 1], ids=["empty", "known"])
 def test_a_complaint_twice_in_a_first_file(path: Path, before: int) -> None:
-    """The search has the words of the later copy only, though its trigger is away meanwhile."""
+    """The search has only the words of the later copy, although its trigger is dropped."""
     if before:
         load_file(path, complaint(1, complaint_what_happened="They lost it"), as_of=JANUARY)
     between = complaints(*range(2, 1_200), complaint_what_happened="A letter")
@@ -254,20 +254,20 @@ def test_a_complaint_twice_in_a_first_file(path: Path, before: int) -> None:
     load_file(path, first, *between, first._replace(complaint_what_happened="My refund"))
 
     assert (found(path, "refund"), found(path, "payment OR lost")) == ([1], [])
-    assert held(path) == 1_199
+    assert searchable(path) == 1_199
     with closing(sqlite3.connect(path)) as connection:
-        prove_sound(connection)
+        check_search(connection)
 
 
-def test_what_has_no_narrative_is_not_in_the_search(path: Path) -> None:
-    """A file without narratives adds nothing to it."""
+def test_complaints_without_narratives_are_not_searchable(path: Path) -> None:
+    """A file without narratives adds nothing to the search."""
     load_file(path, *complaints(*range(1_000), company="A"))
 
-    assert held(path) == 0
+    assert searchable(path) == 0
 
 
-def test_a_failed_load_leaves_the_search(path: Path) -> None:
-    """The search changes with the complaints or not at all."""
+def test_a_failed_load_does_not_change_the_search(path: Path) -> None:
+    """The search is rolled back with the complaints."""
     first = complaint(1, complaint_what_happened="payment")
     load_file(path, first, *complaints(*range(2, 100)), as_of=JANUARY)
     with pytest.raises(TooManyWithdrawnError):
@@ -289,8 +289,8 @@ EDITS = st.lists(
 
 @settings(deadline=None, max_examples=soak(50))
 @given(EDITS)
-def test_whatever_is_done_to_a_complaint(edits: list[tuple[str, int, str | None]]) -> None:
-    """By hand too: after any change the search is that of the narratives."""
+def test_the_search_follows_changes_by_hand(edits: list[tuple[str, int, str | None]]) -> None:
+    """After any change the search has the words of the narratives."""
     with closing(sqlite3.connect(":memory:")) as connection:
         create_schema(connection)
         for edit, number, narrative in edits:
@@ -311,7 +311,7 @@ def test_whatever_is_done_to_a_complaint(edits: list[tuple[str, int, str | None]
                 sql = "UPDATE OR IGNORE complaint SET complaint_id = ? WHERE complaint_id = ?"
                 connection.execute(sql, (number % 4 + 1, number))
 
-        prove_sound(connection)
+        check_search(connection)
         there = connection.execute("SELECT complaint_id, narrative FROM narratives ORDER BY 1")
         known = connection.execute("SELECT rowid, narrative FROM narrative_search ORDER BY 1")
         assert known.fetchall() == there.fetchall()
@@ -320,8 +320,8 @@ def test_whatever_is_done_to_a_complaint(edits: list[tuple[str, int, str | None]
         assert {*connection.execute(matching)} == {*connection.execute(plain)}
 
 
-def test_a_narrative_with_its_company(connection: sqlite3.Connection) -> None:
-    """The view of narratives has what a person asks of each, the product by today's name."""
+def test_the_view_of_narratives(connection: sqlite3.Connection) -> None:
+    """It has the company and today's product of each."""
     insert(connection, 1, company="A", product="Credit reporting", complaint_what_happened="Why")
     insert(connection, 2, company="A", product=CARDS, sub_product="Gift card")
     wrote = "Where"

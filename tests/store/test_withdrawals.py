@@ -1,4 +1,4 @@
-"""What a source no longer has is marked."""
+"""A complaint that its source no longer has is marked as withdrawn, and its row stays."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SPRING = "2026-04-30"
 def everything(
     *numbers: int, day: str | None = "2026-01-15", as_of: str = MARCH, **info: Any
 ) -> ParsedPart:
-    """Make all complaints that a source has of `DAYS`, each received on this one."""
+    """Make all complaints of a source in the window `DAYS`, received on one day."""
     info = {"days": DAYS, "proves_absence": True} | info
     return part(*complaints(*numbers, date_received=day), as_of=as_of, **info)
 
 
-def test_what_is_absent_is_marked(path: Path) -> None:
-    """What the source no longer has keeps its row, with the day of the data that lack it."""
+def test_an_absent_complaint_is_marked(path: Path) -> None:
+    """The mark is the day of the data in which the complaint is missing."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
     with open_load(path, Asked()) as running:
         store(running, path, everything(1, 4, as_of=MARCH))
@@ -59,12 +59,12 @@ def test_what_is_absent_is_marked(path: Path) -> None:
         (None, False),
     ],
 )
-def test_only_the_days_that_were_read_are_looked_at(
+def test_only_complaints_of_the_window_are_marked(
     path: Path,
     day: str | None,
     absent: bool,  # noqa: FBT001
 ) -> None:
-    """A complaint of another day, or of none, was not asked for."""
+    """A complaint of another day, or without a day, was not requested."""
     load(path, part(complaint(1, date_received=day), as_of=JANUARY))
     load(path, everything(2))
 
@@ -76,10 +76,10 @@ def test_only_the_days_that_were_read_are_looked_at(
     [((None, "2026-01-02"), {1, 2}), (("2026-01-02", None), {2, 3}), ((None, None), {1, 2, 3})],
     ids=str,
 )
-def test_days_may_be_open(
+def test_a_window_can_be_open(
     path: Path, days: tuple[str | None, str | None], marked: Collection[int]
 ) -> None:
-    """Where no first or last day bounds the window, all days before or after are looked at."""
+    """A window without a first or last day covers all days before or after."""
     dated = [complaint(n, date_received=f"2026-01-0{n}") for n in (1, 2, 3)]
     load(path, part(*dated, complaint(4), as_of=JANUARY))
     load(path, everything(5, days=days))
@@ -87,16 +87,16 @@ def test_days_may_be_open(
     assert withdrawn(path).keys() == marked
 
 
-def test_an_empty_answer_may_withdraw_all(path: Path) -> None:
-    """Where the source counts nothing in days that held complaints, they are gone."""
+def test_an_empty_window_withdraws_all_its_complaints(path: Path) -> None:
+    """If the source counts none, all stored complaints of these days are gone."""
     load(path, everything(1, 2, as_of=JANUARY))
     load(path, everything())
 
     assert withdrawn(path) == {1: MARCH, 2: MARCH}
 
 
-def test_all_pages_of_a_window_count(path: Path) -> None:
-    """Only at its end is it known what a window does not hold."""
+def test_a_window_is_compared_at_its_end(path: Path) -> None:
+    """Before its last page nothing is marked."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
     with open_load(path, Asked()) as running:
         store(running, path, everything(1, matching=2, next_parts=[WINDOW]))
@@ -106,8 +106,8 @@ def test_all_pages_of_a_window_count(path: Path) -> None:
     assert withdrawn(path) == {2: MARCH}
 
 
-def test_each_window_answers_for_its_own_days(path: Path) -> None:
-    """What another window holds is not missed in this one, and the other way round."""
+def test_each_window_marks_complaints_of_its_own_days(path: Path) -> None:
+    """A complaint of another window is not missing in this one."""
     early, late = Page(2, "2026-01-01", "2026-01-15"), Page(2, "2026-01-16", "2026-01-31")
 
     def window(at: Page, *numbers: int, as_of: str) -> ParsedPart:
@@ -120,8 +120,8 @@ def test_each_window_answers_for_its_own_days(path: Path) -> None:
     assert withdrawn(path) == {2: MARCH, 3: MARCH}
 
 
-def test_what_is_marked_is_not_marked_again(path: Path) -> None:
-    """The day stays that on which it was first missed."""
+def test_a_marked_complaint_is_not_marked_again(path: Path) -> None:
+    """The mark stays the first day on which the complaint was missing."""
     load(path, everything(1, 2, as_of=JANUARY))
     for as_of in (MARCH, JUNE):
         load(path, everything(1, as_of=as_of))
@@ -132,8 +132,8 @@ def test_what_is_marked_is_not_marked_again(path: Path) -> None:
     assert load_ids(path) == {1: 1, 2: 2}
 
 
-def test_what_comes_again_is_no_longer_marked(path: Path) -> None:
-    """A complaint that returns is updated, which is remembered, and may go again."""
+def test_a_complaint_that_returns_is_no_longer_marked(path: Path) -> None:
+    """This is a change too, and the complaint can be marked again."""
     for numbers, as_of in (((1, 2), JANUARY), ((1,), MARCH), ((1, 2), SPRING), ((1,), JUNE)):
         load(path, everything(*numbers, as_of=as_of))
 
@@ -151,8 +151,8 @@ def test_what_comes_again_is_no_longer_marked(path: Path) -> None:
     ]
 
 
-def test_any_source_that_has_it_takes_the_mark_back(path: Path) -> None:
-    """Also a filtered load that meets the complaint shows that it is there."""
+def test_any_source_that_has_the_complaint_removes_the_mark(path: Path) -> None:
+    """A load with a filter that receives the complaint shows that CFPB has it."""
     load(path, everything(1, 2, as_of=JANUARY))
     load(path, everything(1, as_of=MARCH))
     load(path, part(complaint(2, date_received="2026-01-15"), as_of=MARCH, columns=["timely"]))
@@ -160,8 +160,8 @@ def test_any_source_that_has_it_takes_the_mark_back(path: Path) -> None:
     assert withdrawn(path) == {}
 
 
-def test_under_a_filter_nothing_is_marked(path: Path) -> None:
-    """Where absence proves nothing a complaint may only have changed, and match no more."""
+def test_a_load_with_a_filter_marks_nothing(path: Path) -> None:
+    """A complaint that is missing may only have changed, and match no longer."""
     load(path, everything(1, 2, as_of=JANUARY))
     load(path, everything(1, proves_absence=False))
 
@@ -169,8 +169,8 @@ def test_under_a_filter_nothing_is_marked(path: Path) -> None:
     assert query(path, "SELECT withdrawn FROM load") == [(0,), (0,)]
 
 
-def test_a_window_that_is_not_proved_marks_nothing(path: Path) -> None:
-    """Neither what fell short, nor what is explained by movement, shows that something is gone."""
+def test_a_window_that_is_not_verified_marks_nothing(path: Path) -> None:
+    """Neither is anything marked where a moving count explains what is missing."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
     with open_load(path, Asked()) as running:
         store(running, path, everything(1, matching=2))
@@ -185,8 +185,8 @@ def test_a_window_that_is_not_proved_marks_nothing(path: Path) -> None:
     assert withdrawn(path) == {}
 
 
-def test_what_went_while_it_was_read_is_not_marked(path: Path) -> None:
-    """A window that holds more than its source counts in the end marks the others."""
+def test_a_complaint_removed_while_it_was_read_is_not_marked(path: Path) -> None:
+    """A window with more complaints than its source counts at the end marks others."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
     with open_load(path, Asked()) as running:
         for _ in range(2):
@@ -198,7 +198,7 @@ def test_what_went_while_it_was_read_is_not_marked(path: Path) -> None:
 
 
 def test_the_second_reading_marks(path: Path) -> None:
-    """What the first reading had seen, and the second has not, is gone."""
+    """A complaint of the first reading that the second does not have is gone."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
     with open_load(path, Asked()) as running:
         store(running, path, everything(1, 2, matching=1))
@@ -208,8 +208,8 @@ def test_the_second_reading_marks(path: Path) -> None:
     assert withdrawn(path) == {2: MARCH, 3: MARCH}
 
 
-def test_a_load_that_goes_on_remembers_what_it_saw(path: Path) -> None:
-    """What came before a load was broken off is not missed at its end."""
+def test_a_resumed_load_knows_what_it_received_before(path: Path) -> None:
+    """Complaints received before the interruption are not missing at the end."""
     load(path, everything(1, 2, 3, as_of=JANUARY), query="{}")
     break_off(path, everything(1, matching=2, next_parts=[WINDOW]))
     load(path, everything(2, matching=2))
@@ -217,8 +217,8 @@ def test_a_load_that_goes_on_remembers_what_it_saw(path: Path) -> None:
     assert withdrawn(path) == {3: MARCH}
 
 
-def test_an_older_source_marks_only_what_is_older_still(path: Path) -> None:
-    """What a newer source wrote is there, whatever an older one had."""
+def test_an_older_source_marks_only_older_rows(path: Path) -> None:
+    """A complaint that a newer source wrote is not marked."""
     load(path, everything(1, as_of=JANUARY))
     load(path, everything(1, 2, as_of=JUNE))
     load(path, everything(3, as_of=MARCH))
@@ -227,8 +227,8 @@ def test_an_older_source_marks_only_what_is_older_still(path: Path) -> None:
     assert load_ids(path) == {1: 3, 2: 2, 3: 3}
 
 
-def test_an_older_source_does_not_take_a_newer_mark_back(path: Path) -> None:
-    """That an older source still had it says nothing; it may fill what is empty."""
+def test_an_older_source_does_not_remove_a_newer_mark(path: Path) -> None:
+    """It can fill gaps in the marked row."""
     known = frozenset(ALL) - {"timely"}
     load(path, everything(1, 2, as_of=JANUARY))
     load(path, everything(1, as_of=JUNE, columns=known))
