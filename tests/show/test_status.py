@@ -15,7 +15,7 @@ from cfpb_etl.show.status import get_status
 from cfpb_etl.store.errors import EmptyDatabaseError, NotADatabaseError, OtherSchemaError
 from cfpb_etl.store.lock import lock_for_loading
 from cfpb_etl.store.sqlite_file import SCHEMA_VERSION, connect, transaction
-from support.loads import break_off, load, load_file, query
+from support.loads import interrupt, load, load_file, query
 from support.parts import JANUARY, JUNE, MARCH, complaint, complaints, part
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_the_newest_load_of_each_source(path: Path) -> None:
     load(path, part(complaint(1), as_of=JANUARY))
     load_file(path, *complaints(1, 2), as_of=MARCH)
     load_file(path, *complaints(1, 2, 3), as_of=JUNE)
-    break_off(path, part(complaint(4)), query="{}")
+    interrupt(path, part(complaint(4)), query="{}")
 
     status = get_status(path, NO_SERVER)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.store.loads import open_load
-from support.loads import Asked, changes, query, seen, store
+from support.loads import FakeSource, changes, query, seen, store
 from support.parts import JANUARY, JUNE, MARCH, complaint, part
 from support.soak import soak
 
@@ -37,7 +37,7 @@ class Answers:
     columns: frozenset[str]
     as_of: str
     proves_absence: bool
-    more: int  # that it counts, and does not have
+    more: int  # complaints that it counts and does not send
 
     @property
     def matching(self) -> int:
@@ -117,7 +117,7 @@ class Model:
     def _withdraw(self, load_id: int, days: tuple[str, str], as_of: str, newer: set[int]) -> None:
         for number, row in self.rows.items():
             within = row["date_received"] and days[0] <= row["date_received"] <= days[1]
-            # What this very load wrote has come, in this window or in another.
+            # The source has what this load wrote, in this window or in another.
             if not within or number in self.seen or row["load_id"] in newer | {load_id}:
                 continue
             if row["withdrawn_on"]:
@@ -141,14 +141,14 @@ class InterruptedLoadError(Exception):
     """Raised in the middle of a load."""
 
 
-def pull(path: Path, each: Pull, model: Model, asked: Asked) -> None:
+def pull(path: Path, each: Pull, model: Model, source: FakeSource) -> None:
     """Run a load with its interruptions, and let the model do the same."""
-    answers = dict(zip([window.key for window in asked.windows], each.windows, strict=True))
+    answers = dict(zip([window.key for window in source.windows], each.windows, strict=True))
     stored_pages = 0
 
     def run() -> None:
         nonlocal stored_pages
-        with open_load(path, asked) as running:
+        with open_load(path, source) as running:
             while parts := running.parts_left():
                 at = parts[0]
                 assert isinstance(at, Page)
@@ -213,7 +213,7 @@ def test_loads_do_what_the_model_does(pulls: list[Pull]) -> None:
         for place, each in enumerate(pulls):
             days = HALVES if len(each.windows) == 2 else WHOLE
             windows = tuple(Page(2, *window) for window in days)
-            pull(path, each, model, Asked(query=str(place), windows=windows))
+            pull(path, each, model, FakeSource(query=str(place), windows=windows))
 
         columns = (*MODELLED, "withdrawn_on", "load_id", "first_load_id", "changed_load_id")
         rows = query(path, f"SELECT complaint_id, {', '.join(columns)} FROM complaint")  # noqa: S608

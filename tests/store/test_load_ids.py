@@ -100,7 +100,7 @@ def test_a_value_that_is_not_applied(path: Path) -> None:
 
 
 def everything(*numbers: int, as_of: str) -> ParsedPart:
-    """Make all complaints that a source has of some days."""
+    """Make all complaints that a source has."""
     return part(*complaints(*numbers, date_received="2026-01-15"), as_of=as_of, proves_absence=True)
 
 

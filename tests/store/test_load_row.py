@@ -9,7 +9,7 @@ import pytest
 from cfpb_etl.model.part import FileVersion
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
-from support.loads import Asked, load, load_file, query
+from support.loads import FakeSource, load, load_file, query
 from support.parts import (
     ALL,
     JANUARY,
@@ -17,11 +17,11 @@ from support.parts import (
     MARCH,
     NO_NARRATIVE,
     File,
-    Following,
+    NextPart,
     complaint,
     complaints,
+    file_of,
     part,
-    whole,
 )
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def test_the_earliest_day_is_not_after_the_day_used(path: Path) -> None:
 def test_the_age_of_several_parts(path: Path) -> None:
     """The oldest part's day counts; the range is that of all, and each evidence is named once."""
     parts = [
-        part(complaint(1), as_of=MARCH, earliest=MARCH, next_parts=[Following()]),
-        part(complaint(2), as_of=JUNE, earliest=JUNE, evidence="today", next_parts=[Following()]),
+        part(complaint(1), as_of=MARCH, earliest=MARCH, next_parts=[NextPart()]),
+        part(complaint(2), as_of=JUNE, earliest=JUNE, evidence="today", next_parts=[NextPart()]),
         part(complaint(3), as_of=JUNE, earliest=JANUARY, evidence="today"),
     ]
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         for each in parts:
             store_part(each, running.id, path)
 
@@ -78,13 +78,13 @@ def test_the_age_of_several_parts(path: Path) -> None:
 
 def test_a_part_of_unknown_age(path: Path) -> None:
     """A part without complaints, such as the archive's page, can have no age."""
-    page = whole(key="page", age=None, proves_absence=False)
+    page = file_of(key="page", age=None, proves_absence=False)
     page.next_parts = (File("a.zip"),)
-    source = Asked(kind="archive", windows=(File("page"),))
+    source = FakeSource(kind="archive", windows=(File("page"),))
     with open_load(path, source) as running:
         store_part(page, running.id, path)
         assert row(path, *AGE) == (None,) * 4
-        store_part(whole(complaint(1), key="a.zip", as_of=MARCH), running.id, path)
+        store_part(file_of(complaint(1), key="a.zip", as_of=MARCH), running.id, path)
 
     assert row(path, *AGE) == (MARCH, MARCH, MARCH, "Last-Modified")
 
@@ -105,9 +105,9 @@ def test_whether_a_load_is_partial(path: Path, is_partial: bool) -> None:  # noq
 
 def test_the_total_that_a_page_reports(path: Path) -> None:
     """The latest count is kept, also where a later page has none."""
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         for total in (16_000_000, 16_000_001, None):
-            page = part(complaint(1), source_total=total, next_parts=[Following()])
+            page = part(complaint(1), source_total=total, next_parts=[NextPart()])
             store_part(page, running.id, path)
 
     assert row(path, "source_total") == (16_000_001,)
@@ -151,7 +151,7 @@ def test_what_is_not_applied(path: Path) -> None:
 
 
 def test_a_value_in_place_of_none_is_not_applied(path: Path) -> None:
-    """A newer load that sent the column says that there is no value."""
+    """The newer load sent the column without a value."""
     load(path, part(complaint(1), as_of=JUNE))
     load(path, part(complaint(1, timely="No"), as_of=MARCH))
 
@@ -176,7 +176,7 @@ def test_a_column_that_is_not_sent_is_no_difference(path: Path) -> None:
 
 
 def test_an_equal_complaint_with_a_newer_mark_is_unchanged(path: Path) -> None:
-    """That the mark stays is no difference of values; a differing value is one."""
+    """The mark alone is not a difference; another value is one."""
     load_file(path, *complaints(1, 2, 3, date_received="2026-01-15"), as_of=JANUARY)
     load_file(path, *complaints(1, date_received="2026-01-15"), as_of=JUNE)
     older = [

@@ -15,7 +15,7 @@ from cfpb_etl.store import sqlite_file
 from cfpb_etl.store.errors import IncompleteLoadError, OtherKindError
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.sqlite_file import count_complaints
-from support.loads import Asked, fail, load, outcomes, query, stored
+from support.loads import FakeSource, fail, load, outcomes, query, stored
 from support.parts import complaint, part
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def test_a_load_is_recorded(path: Path) -> None:
     """Its source, request, program and start are stored at once, and its end at the end."""
     began = datetime.now(UTC).replace(microsecond=0)
     what = "source, address, query, flow_run_id, program_version, outcome, ended_at"
-    with open_load(path, Asked("bulk"), "a-run") as running:
+    with open_load(path, FakeSource("bulk"), "a-run") as running:
         assert query(path, f"SELECT {what} FROM load") == [  # noqa: S608
-            ("bulk", Asked.address, Asked.query, "a-run", __version__, "running", None)
+            ("bulk", FakeSource.address, FakeSource.query, "a-run", __version__, "running", None)
         ]
         assert running.id == 1
 
@@ -91,7 +91,7 @@ def test_an_error_is_raised_also_if_it_cannot_be_recorded(
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
 
         def lock_and_fail() -> None:
-            with open_load(path, Asked()):
+            with open_load(path, FakeSource()):
                 other.execute("BEGIN IMMEDIATE")
                 raise ZeroDivisionError
 

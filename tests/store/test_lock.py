@@ -10,7 +10,7 @@ import pytest
 from cfpb_etl.store import lock as claim
 from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError, NotWritableError
 from support.loads import fail, load, loading_elsewhere, outcomes, stored
-from support.parts import Following, complaint, part
+from support.parts import NextPart, complaint, part
 
 if TYPE_CHECKING:
     import sqlite3
@@ -53,7 +53,7 @@ def test_a_killed_load_releases_the_lock(path: Path) -> None:
 def test_nothing_stays_beside_the_database(path: Path, error: BaseException | None) -> None:
     """However a load ends, its lock and SQLite's own files are removed."""
     beside: list[bool] = []
-    look = Following(lambda: beside.append(path.with_name("complaints.db-loading").exists()))
+    look = NextPart(lambda: beside.append(path.with_name("complaints.db-loading").exists()))
     if error is None:
         load(path, part(next_parts=[look]))
     else:

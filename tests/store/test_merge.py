@@ -16,9 +16,9 @@ from cfpb_etl.store.errors import TooManyWithdrawnError
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
 from support.loads import (
-    Asked,
-    break_off,
+    FakeSource,
     changes,
+    interrupt,
     load,
     load_file,
     load_ids,
@@ -36,8 +36,8 @@ from support.parts import (
     WINDOW,
     complaint,
     complaints,
+    file_of,
     part,
-    whole,
 )
 from support.soak import soak
 
@@ -352,8 +352,8 @@ def added_since(path: Path, kind: SourceKind) -> bool:
     """Return whether complaints were added since the last load of this kind."""
     told: list[Watermark] = []
 
-    class Asking(Asked):
-        def resume_from(self, watermark: Watermark) -> Asked:
+    class Asking(FakeSource):
+        def resume_from(self, watermark: Watermark) -> FakeSource:
             told.append(watermark)
             return self
 
@@ -380,7 +380,7 @@ def test_a_resumed_load_adds_complaints_at_its_end(
     monkeypatch.setattr(
         "cfpb_etl.store.loads._now", lambda: f"2026-10-08T{next(hours)}:00:00+00:00"
     )
-    break_off(path, part(complaint(1), matching=2, next_parts=[WINDOW]))
+    interrupt(path, part(complaint(1), matching=2, next_parts=[WINDOW]))
     archive(path, complaint(1, **TOLD))
     assert not added_since(path, "archive")
 
@@ -391,16 +391,16 @@ def test_a_resumed_load_adds_complaints_at_its_end(
 
 def test_a_load_whose_file_is_stored_is_complete(path: Path) -> None:
     """If it is killed after its only transaction, it is not resumed."""
-    part_of_all = whole(complaint(1))
+    part_of_all = file_of(complaint(1))
     files: Any = (part_of_all.info.part,)
     with (
         suppress(KeyboardInterrupt),
-        open_load(path, Asked(kind="bulk", windows=files)) as running,
+        open_load(path, FakeSource(kind="bulk", windows=files)) as running,
     ):
         store_part(part_of_all, running.id, path)
         raise KeyboardInterrupt
 
-    with open_load(path, Asked(kind="bulk", windows=files)) as running:
+    with open_load(path, FakeSource(kind="bulk", windows=files)) as running:
         assert running.id == 2
         assert outcomes(path) == [("complete", None), ("running", None)]
 

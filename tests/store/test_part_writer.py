@@ -16,7 +16,7 @@ from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
 from cfpb_etl.store.sqlite_file import count_complaints
-from support.loads import Asked, load, load_ids, outcomes, query, start, stored
+from support.loads import FakeSource, load, load_ids, outcomes, query, start, stored
 from support.parts import (
     ALL,
     JANUARY,
@@ -24,7 +24,7 @@ from support.parts import (
     MARCH,
     NO_NARRATIVE,
     WINDOW,
-    Following,
+    NextPart,
     complaint,
     complaints,
     part,
@@ -88,7 +88,7 @@ def test_an_unchanged_row_is_not_written(path: Path) -> None:
     load(path, part(*thousand))
     wal = path.with_name(f"{path.name}-wal")
 
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         before = wal.stat().st_size
         report = store_part(part(*thousand), running.id, path)
         written = wal.stat().st_size - before
@@ -124,7 +124,7 @@ def test_a_column_of_the_part_can_become_null(path: Path) -> None:
 
 
 def test_other_columns_fill_gaps(path: Path) -> None:
-    """A value that only some hits of a page have is stored where there was none."""
+    """A value that only some hits of a page have is stored where the row has NULL."""
     load(path, part(complaint(1), complaint(2, complaint_what_happened="told")))
 
     mixed = part(
@@ -209,7 +209,7 @@ def test_two_sources_lead_to_the_same_rows(path: Path, newer_first: bool) -> Non
     assert rows[2] == {"timely": "No", "state": "CA", "complaint_what_happened": "told"}
     assert rows[4] == {"timely": "Yes", "complaint_what_happened": "told"}
     assert rows[3].pop("complaint_what_happened") == "told"
-    # The newer source carries the column: its NULL is its word.
+    # The newer source sends the column: its NULL counts.
     assert rows[3] == {}
 
 
@@ -222,9 +222,9 @@ def test_a_failure_after_the_rows_rolls_them_back(path: Path) -> None:
     def fails() -> None:
         raise ZeroDivisionError
 
-    second = part(complaint(2), next_parts=[Following(fails)])
+    second = part(complaint(2), next_parts=[NextPart(fails)])
     with pytest.raises(ZeroDivisionError):
-        load(path, part(complaint(1), matching=5, next_parts=[Following()]), second)
+        load(path, part(complaint(1), matching=5, next_parts=[NextPart()]), second)
 
     assert stored(path) == {1: {}}
     assert query(path, "SELECT parts, rows, new, matching FROM load") == [(1, 1, 1, 5)]
@@ -239,12 +239,12 @@ class Deadly(list):
 SECOND = part_of(Deadly(complaints(*range(1, 20_000), issue="x" * 500)))
 """
 KILLED_BEFORE_COMMIT = """
-DEADLY = Following(lambda: os.kill(os.getpid(), 9))
+DEADLY = NextPart(lambda: os.kill(os.getpid(), 9))
 SECOND = part(complaint(1, timely="No"), complaint(2), next_parts=[DEADLY])
 """
 STORE_BOTH = """
-with open_load(P, Asked()) as running:
-    store_part(part(complaint(1, timely="Yes"), next_parts=[Following()]), running.id, P)
+with open_load(P, FakeSource()) as running:
+    store_part(part(complaint(1, timely="Yes"), next_parts=[NextPart()]), running.id, P)
     store_part(SECOND, running.id, P)
 """
 
@@ -269,7 +269,7 @@ import resource
 from cfpb_etl.store.errors import NotWritableError
 
 try:
-    with open_load(P, Asked()) as running:
+    with open_load(P, FakeSource()) as running:
         store_part(part(complaint(1)), running.id, P)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
         many = complaints(*range(1, 9_999), issue="x" * 1000)
@@ -300,7 +300,7 @@ class Interrupting(list[Complaint]):
 
 
 def test_ctrl_c_while_rows_are_written(path: Path) -> None:
-    """It is raised as Ctrl-C and not as an error of SQLite's; the part is not stored."""
+    """It is raised as Ctrl-C and not as an SQLite error; the part is not stored."""
     load(path, part(*complaints(*range(20_000), timely="Yes")))
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
@@ -321,8 +321,8 @@ def test_ctrl_c_while_rows_are_written(path: Path) -> None:
 def test_readers_see_whole_parts(path: Path) -> None:
     """While a part is stored a reader need not wait, and sees the rows before it."""
     seen: list[dict[int, dict[str, str]]] = []
-    look = Following(lambda: seen.append(stored(path)))
-    with open_load(path, Asked()) as running:
+    look = NextPart(lambda: seen.append(stored(path)))
+    with open_load(path, FakeSource()) as running:
         store_part(part(complaint(1, timely="Yes")), running.id, path)
         changed = part(complaint(1, timely="No"), complaint(2), next_parts=[look])
         store_part(changed, running.id, path)
@@ -350,7 +350,7 @@ def test_another_writer_blocks_a_part(path: Path, monkeypatch: pytest.MonkeyPatc
     """The error names it, and only this part is lost."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_SECONDS", 0.05)
     with (
-        open_load(path, Asked()) as running,
+        open_load(path, FakeSource()) as running,
         closing(sqlite3.connect(path, isolation_level=None)) as other,
     ):
         store_part(part(complaint(1)), running.id, path)
@@ -369,8 +369,8 @@ def test_another_writer_blocks_a_part(path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_part_returns_its_stats(path: Path) -> None:
     """They have its counts, its days and the source's count."""
-    with open_load(path, Asked()) as running:
-        first = part(complaint(1), complaint(2), next_parts=[Following()])
+    with open_load(path, FakeSource()) as running:
+        first = part(complaint(1), complaint(2), next_parts=[NextPart()])
         store_part(first, running.id, path)
         report = store_part(
             part(
@@ -405,7 +405,7 @@ def test_a_part_returns_its_stats(path: Path) -> None:
 def test_missing_columns_are_reported(path: Path) -> None:
     """An empty part cannot show which columns are missing."""
     sent = {"complaint_id", "product", "complaint_what_happened"}
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         lacking = store_part(part(complaint(1), columns=sent), running.id, path)
         empty = store_part(part(columns=sent), running.id, path)
 
@@ -417,13 +417,13 @@ def test_the_parts_of_a_load_are_added_up(path: Path) -> None:
     """Counts are summed, days span all parts, and the oldest part's day counts."""
     counts = "parts, rows, new, changed, unchanged, matching"
     days = "as_of, oldest, newest, covers_until"
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         first = part(
             *complaints(1, 2, date_received="2026-02-01"),
             as_of=MARCH,
             days=(None, "2026-02-28"),
             matching=7,
-            next_parts=[Following()],
+            next_parts=[NextPart()],
         )
         store_part(first, running.id, path)
         assert query(path, f"SELECT {counts} FROM load") == [(1, 2, 2, 0, 0, 7)]  # noqa: S608
@@ -437,7 +437,7 @@ def test_the_parts_of_a_load_are_added_up(path: Path) -> None:
             as_of=JUNE,
             days=(None, "2026-02-20"),
             matching=9,
-            next_parts=[Following()],
+            next_parts=[NextPart()],
         )
         store_part(second, running.id, path)
         store_part(part(), running.id, path)
@@ -451,7 +451,7 @@ def test_the_parts_of_a_load_are_added_up(path: Path) -> None:
 def test_a_load_sends_the_columns_of_all_its_parts(path: Path) -> None:
     """Parts without complaints do not count."""
     carried = "SELECT columns_sent FROM load"
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         store_part(part(columns=[], next_parts=[WINDOW]), running.id, path)
         assert query(path, carried) == [(None,)]
         for columns in (["timely", "issue"], ["issue", "state"]):

@@ -26,7 +26,7 @@ from pathlib import Path
 from cfpb_etl.store.errors import DatabaseError
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.sqlite_file import open_for_reading
-from support.loads import Asked
+from support.loads import FakeSource
 
 if os.getuid() == 0:
     os.setgroups([])
@@ -34,7 +34,7 @@ if os.getuid() == 0:
     os.setuid(65534)
 try:
     if sys.argv[2] == "load":
-        with open_load(Path(sys.argv[1]), Asked()):
+        with open_load(Path(sys.argv[1]), FakeSource()):
             print("loaded")
     else:
         with open_for_reading(Path(sys.argv[1])) as connection:

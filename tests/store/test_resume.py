@@ -11,9 +11,9 @@ from cfpb_etl.fetch.pages import Page
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store.loads import open_load
 from support.loads import (
-    Asked,
-    break_off,
+    FakeSource,
     fail,
+    interrupt,
     load,
     loading_elsewhere,
     outcomes,
@@ -44,10 +44,10 @@ def last_page(**fields: str) -> ParsedPart:
 
 def test_an_interrupted_load_is_resumed(path: Path) -> None:
     """The next run fetches the parts left, adds to the same row, and verifies the whole."""
-    break_off(path, first_page(date_received="2026-01-02"))
+    interrupt(path, first_page(date_received="2026-01-02"))
     [(started,)] = query(path, "SELECT started_at FROM load")
 
-    with open_load(path, Asked(), "second run") as running:
+    with open_load(path, FakeSource(), "second run") as running:
         assert (running.id, running.resumed_at) == (1, started)
         assert running.parts_left() == [SECOND]
         assert running.stats == LoadStats(
@@ -105,7 +105,7 @@ def test_a_killed_load_is_resumed(path: Path) -> None:
         child.wait(60)
     assert outcomes(path) == [("running", None)]
 
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         assert (running.id, running.stats.rows) == (1, 1)
     assert outcomes(path) == [("complete", None)]
 
@@ -124,14 +124,14 @@ def test_any_load_records_that_another_was_killed(path: Path) -> None:
 def test_only_unfinished_windows_are_left(path: Path) -> None:
     """Windows that were read to their end are not fetched again."""
     early, late = Page(2, "2026-01-01", "2026-01-31"), Page(2, "2026-03-01", "2026-03-31")
-    break_off(
+    interrupt(
         path,
         part(complaint(1), at=early),
         part(complaint(2), at=LATER, next_parts=[replace(LATER, number=2)]),
         part(next_parts=[late], at=late),
     )
 
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         assert running.parts_left() == [replace(LATER, number=2), late]
         assert (running.stats.windows, running.stats.expected) == (1, 1)
 
@@ -140,9 +140,9 @@ def test_a_load_can_be_interrupted_many_times(path: Path) -> None:
     """Each run resumes where the one before stopped, with all counts so far."""
     for number in range(1, 5):
         at, following = replace(WINDOW, number=number), replace(WINDOW, number=number + 1)
-        break_off(path, part(complaint(number), at=at, matching=5, next_parts=[following]))
+        interrupt(path, part(complaint(number), at=at, matching=5, next_parts=[following]))
 
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         assert running.parts_left() == [replace(WINDOW, number=5)]
         store(running, path, part(complaint(5), at=replace(WINDOW, number=5), matching=5))
         assert running.verify() == 0
@@ -151,9 +151,9 @@ def test_a_load_can_be_interrupted_many_times(path: Path) -> None:
 
 def test_a_load_interrupted_after_its_last_page(path: Path) -> None:
     """The next run fetches nothing and only verifies."""
-    break_off(path, first_page(), last_page())
+    interrupt(path, first_page(), last_page())
 
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         assert running.parts_left() == []
         assert running.verify() == 0
     assert outcomes(path) == [("complete", None)]
@@ -165,7 +165,7 @@ def test_a_load_interrupted_after_its_last_page(path: Path) -> None:
 def test_counts_are_those_of_all_runs(path: Path) -> None:
     """A resumed load adds to the counts of the runs before."""
     load(path, part(*complaints(1, 2, 3, timely="Yes")), query="{}")
-    break_off(path, first_page(timely="No"))
+    interrupt(path, first_page(timely="No"))
     load(path, last_page(timely="No"))
 
     what = "parts, rows, new, changed, unchanged"
@@ -184,8 +184,8 @@ def test_counts_are_those_of_all_runs(path: Path) -> None:
 )
 def test_another_request_starts_a_new_load(path: Path, other: dict[str, object]) -> None:
     """Each load is resumed by its own request to its own source."""
-    break_off(path, first_page())
-    break_off(path, part(complaint(8), next_parts=[SECOND]), **other)
+    interrupt(path, first_page())
+    interrupt(path, part(complaint(8), next_parts=[SECOND]), **other)
     assert query(path, "SELECT load_id, parts FROM load") == [(1, 1), (2, 1)]
 
     load(path, last_page())
@@ -198,10 +198,10 @@ def test_another_request_starts_a_new_load(path: Path, other: dict[str, object])
 
 def test_a_complete_load_is_not_resumed(path: Path) -> None:
     """Nor is an older one that was interrupted with the same request."""
-    break_off(path, first_page())
+    interrupt(path, first_page())
     load(path, last_page())
 
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         assert (running.id, running.resumed_at) == (2, None)
         assert running.parts_left() == [WINDOW]
         assert running.stats == LoadStats()
@@ -210,28 +210,28 @@ def test_a_complete_load_is_not_resumed(path: Path) -> None:
 def test_the_newest_load_of_a_request_is_resumed(path: Path) -> None:
     """An earlier complete load does not matter."""
     load(path, first_page(), last_page())
-    break_off(path, first_page())
+    interrupt(path, first_page())
 
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         assert running.id == 2
         assert running.parts_left() == [SECOND]
 
 
 def test_a_load_without_parts_is_not_resumed(path: Path) -> None:
     """The next run starts a load of its own."""
-    break_off(path)
+    interrupt(path)
 
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         assert (running.id, running.resumed_at) == (2, None)
         assert running.parts_left() == [WINDOW]
 
 
 def test_a_load_with_a_limit_is_not_resumed(path: Path) -> None:
     """The newest complaints are others by then; the old checkpoints are deleted."""
-    break_off(path, first_page(), limit=3)
+    interrupt(path, first_page(), limit=3)
     assert seen(path) == [1, 2]
 
-    with open_load(path, Asked(limit=3)) as running:
+    with open_load(path, FakeSource(limit=3)) as running:
         assert (running.id, running.resumed_at) == (2, None)
         assert running.parts_left() == [WINDOW]
         assert seen(path) == []
@@ -239,9 +239,9 @@ def test_a_load_with_a_limit_is_not_resumed(path: Path) -> None:
 
 def test_a_load_can_be_restarted(path: Path) -> None:
     """With `restart` a run starts over, and the interrupted load is never resumed."""
-    break_off(path, first_page())
+    interrupt(path, first_page())
 
-    with open_load(path, Asked(), restart=True) as running:
+    with open_load(path, FakeSource(), restart=True) as running:
         assert (running.id, running.resumed_at) == (2, None)
         assert running.parts_left() == [WINDOW]
         assert seen(path) == []
@@ -250,16 +250,16 @@ def test_a_load_can_be_restarted(path: Path) -> None:
         assert running.verify() == 0
 
     assert outcomes(path) == [("interrupted", "KeyboardInterrupt"), ("complete", None)]
-    with open_load(path, Asked(), restart=True) as running:
+    with open_load(path, FakeSource(), restart=True) as running:
         assert running.id == 3
 
 
 def test_after_a_restart_without_parts_nothing_is_resumed(path: Path) -> None:
     """The checkpoints of the interrupted load were deleted."""
-    break_off(path, first_page())
-    with open_load(path, Asked(), restart=True):
+    interrupt(path, first_page())
+    with open_load(path, FakeSource(), restart=True):
         pass
 
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         assert running.id == 3
         assert running.parts_left() == [WINDOW]

@@ -138,7 +138,7 @@ def test_a_failed_creation_leaves_nothing(path: Path, monkeypatch: pytest.Monkey
 
     def create_and_fail(connection: sqlite3.Connection) -> None:
         create(connection)
-        connection.execute("CREATE TABLE complaint (a)")  # there is one
+        connection.execute("CREATE TABLE complaint (a)")  # it exists already
 
     with monkeypatch.context() as patch:
         patch.setattr(sqlite_file, "create_schema", create_and_fail)

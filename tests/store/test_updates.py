@@ -1,4 +1,4 @@
-"""An update repeats the newest complete load, from some days before its end."""
+"""An update repeats the newest complete load, from a number of days before its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cfpb_etl.fetch.errors import NothingToUpdateError
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.query import Query
 from cfpb_etl.store.loads import open_load
-from support.loads import Asked, outcomes, query, store
+from support.loads import FakeSource, outcomes, query, store
 from support.parts import complaint, part
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def api(since: str | None = None, *, limit: int | None = None, state: str = "CA") -> SearchApi:
     """Return a source that fetches nothing here."""
-    return SearchApi(Query(since=since, state=(state,)), limit=limit, url=Asked.address)
+    return SearchApi(Query(since=since, state=(state,)), limit=limit, url=FakeSource.address)
 
 
 def load_until(
@@ -38,7 +38,7 @@ def load_until(
     return running.source.query.since, running.source.updates_load_id
 
 
-UPDATE = SearchApi(lookback=1, url=Asked.address)
+UPDATE = SearchApi(lookback=1, url=FakeSource.address)
 
 
 @pytest.mark.parametrize("lost", [ValueError(), KeyboardInterrupt()], ids=repr)

@@ -188,7 +188,7 @@ def test_every_view_reads_an_index(connection: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "condition",
     [
         "company = 'A'",
         "company = 'A' AND date_received >= '2026-01-01'",
@@ -200,9 +200,9 @@ def test_every_view_reads_an_index(connection: sqlite3.Connection) -> None:
         "withdrawn_on IS NOT NULL",
     ],
 )
-def test_the_usual_questions_read_an_index(connection: sqlite3.Connection, asked: str) -> None:
+def test_the_usual_questions_read_an_index(connection: sqlite3.Connection, condition: str) -> None:
     """Complaints of a company, product, state or month are counted in an index."""
-    sql = f"SELECT COUNT(*) FROM complaint WHERE {asked}"  # noqa: S608
+    sql = f"SELECT COUNT(*) FROM complaint WHERE {condition}"  # noqa: S608
     ((*_, plan),) = connection.execute(f"EXPLAIN QUERY PLAN {sql}")
 
     assert "COVERING INDEX" in plan
@@ -235,7 +235,7 @@ def test_every_load_keeps_the_search_current(path: Path) -> None:
     load(path, part(complaint(1, complaint_what_happened="They owe me a refund"), as_of=MARCH))
     assert (found(path, "payment"), found(path, "refund")) == ([], [1])
 
-    # A source that has no narratives leaves them, and those of an archive fill what is empty.
+    # A source without narratives leaves them, and those of the archive fill gaps.
     load_file(path, *complaints(1, 2), columns=NO_NARRATIVE)
     wrote = complaint(2, complaint_what_happened="No refund to this day")
     load_file(path, wrote, kind="archive", as_of=MARCH)

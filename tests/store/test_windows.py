@@ -11,7 +11,7 @@ import pytest
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.store.errors import IncompleteLoadError
 from cfpb_etl.store.loads import open_load
-from support.loads import Asked, break_off, outcomes, seen, store, stored
+from support.loads import FakeSource, interrupt, outcomes, seen, store, stored
 from support.parts import complaints, part
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def last_page_of(at: Page, *numbers: int, of: int, limit: int | None = None) -> 
 @contextmanager
 def reading(path: Path, *windows: Page) -> Iterator[Load]:
     """Start or resume a load of these windows."""
-    with open_load(path, Asked(windows=windows)) as load:
+    with open_load(path, FakeSource(windows=windows)) as load:
         yield load
 
 
@@ -185,11 +185,11 @@ def test_only_the_wrong_part_of_a_split_window_is_read_again(path: Path) -> None
 @pytest.mark.parametrize(
     ("counts", "numbers"),
     [
-        ((4, 5), (1, 2, 3, 4)),  # one arrived behind the walk
-        ((5, 4), (1, 2, 3, 4, 5)),  # one was read, and went
+        ((4, 5), (1, 2, 3, 4)),  # one was added to a page read before
+        ((5, 4), (1, 2, 3, 4, 5)),  # one was removed after it was read
         ((4, 6, 5), (1, 2, 3, 4)),
-        ((4, 5, 4), (1, 2, 3, 4, 5)),  # one went, another had come
-        ((4, 5), (1, 2)),  # of what page_of and went meanwhile no count tells
+        ((4, 5, 4), (1, 2, 3, 4, 5)),  # one was added, and one removed
+        ((4, 5), (1, 2)),  # no count shows what was added and removed between two counts
         ((180, 201), range(99)),
         ((179, 200), range(302)),
     ],
@@ -219,7 +219,7 @@ def test_a_moving_count_explains_a_few_missing(
         ((4, 4), 3),
         ((4, 4), 5),
         ((49, 50), 1),  # far more than moved
-        ((180, 201), 98),  # no day moves more than a hundred, and one in a hundred
+        ((180, 201), 98),  # at most 100 and one in a hundred can move
         ((179, 200), 303),
         ((0, 1_000_000), 300),
     ],
@@ -288,7 +288,7 @@ def test_copies_do_not_count(path: Path, pages: list[tuple[int, ...]]) -> None:
 @pytest.mark.parametrize(("numbers", "of"), [((1, 2, 3), 100), ((1, 2), 2)])
 def test_a_load_with_a_limit_is_verified(path: Path, numbers: tuple[int, ...], of: int) -> None:
     """With a limit of three, three complaints are expected, or fewer if fewer match."""
-    with open_load(path, Asked(limit=3, windows=(JAN,))) as load:
+    with open_load(path, FakeSource(limit=3, windows=(JAN,))) as load:
         store(load, path, last_page_of(JAN, *numbers, of=of, limit=3))
 
         assert load.verify() == 0
@@ -368,7 +368,7 @@ def fail_to_verify_twice(path: Path) -> None:
 
 def test_a_run_interrupted_between_two_readings(path: Path) -> None:
     """The next run reads the window once more, and reports it once."""
-    break_off(path, last_page_of(JAN, 1, 2, 3, of=4), last_page_of(FEB, 5, of=1))
+    interrupt(path, last_page_of(JAN, 1, 2, 3, of=4), last_page_of(FEB, 5, of=1))
 
     with reading(path, JAN, FEB) as load:
         assert load.parts_left() == [JAN]

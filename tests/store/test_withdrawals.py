@@ -8,7 +8,17 @@ import pytest
 
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.store.loads import open_load
-from support.loads import Asked, break_off, changes, load, load_ids, query, store, stored, withdrawn
+from support.loads import (
+    FakeSource,
+    changes,
+    interrupt,
+    load,
+    load_ids,
+    query,
+    store,
+    stored,
+    withdrawn,
+)
 from support.parts import ALL, JANUARY, JUNE, MARCH, WINDOW, complaint, complaints, part
 
 if TYPE_CHECKING:
@@ -32,7 +42,7 @@ def everything(
 def test_an_absent_complaint_is_marked(path: Path) -> None:
     """The mark is the day of the data in which the complaint is missing."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         store(running, path, everything(1, 4, as_of=MARCH))
 
     assert withdrawn(path) == {2: MARCH, 3: MARCH}
@@ -98,7 +108,7 @@ def test_an_empty_window_withdraws_all_its_complaints(path: Path) -> None:
 def test_a_window_is_compared_at_its_end(path: Path) -> None:
     """Before its last page nothing is marked."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         store(running, path, everything(1, matching=2, next_parts=[WINDOW]))
         assert withdrawn(path) == {}
         store(running, path, everything(3, matching=2))
@@ -172,7 +182,7 @@ def test_a_load_with_a_filter_marks_nothing(path: Path) -> None:
 def test_a_window_that_is_not_verified_marks_nothing(path: Path) -> None:
     """Neither is anything marked where a moving count explains what is missing."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         store(running, path, everything(1, matching=2))
         assert withdrawn(path) == {}
         assert running.parts_left() == [WINDOW]
@@ -188,7 +198,7 @@ def test_a_window_that_is_not_verified_marks_nothing(path: Path) -> None:
 def test_a_complaint_removed_while_it_was_read_is_not_marked(path: Path) -> None:
     """A window with more complaints than its source counts at the end marks others."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         for _ in range(2):
             store(running, path, everything(1, 2, matching=2, next_parts=[WINDOW]))
             store(running, path, everything(matching=1))
@@ -200,7 +210,7 @@ def test_a_complaint_removed_while_it_was_read_is_not_marked(path: Path) -> None
 def test_the_second_reading_marks(path: Path) -> None:
     """A complaint of the first reading that the second does not have is gone."""
     load(path, everything(1, 2, 3, as_of=JANUARY))
-    with open_load(path, Asked()) as running:
+    with open_load(path, FakeSource()) as running:
         store(running, path, everything(1, 2, matching=1))
         store(running, path, everything(1, matching=1))
         assert running.verify() == 0
@@ -211,7 +221,7 @@ def test_the_second_reading_marks(path: Path) -> None:
 def test_a_resumed_load_knows_what_it_received_before(path: Path) -> None:
     """Complaints received before the interruption are not missing at the end."""
     load(path, everything(1, 2, 3, as_of=JANUARY), query="{}")
-    break_off(path, everything(1, matching=2, next_parts=[WINDOW]))
+    interrupt(path, everything(1, matching=2, next_parts=[WINDOW]))
     load(path, everything(2, matching=2))
 
     assert withdrawn(path) == {3: MARCH}

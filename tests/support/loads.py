@@ -1,4 +1,4 @@
-"""Loads made by hand, and what they leave, for the tests of the database."""
+"""Loads of parts made by hand, and queries of what they have stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
 from cfpb_etl.store.sqlite_file import connect, ensure_schema, named_errors
 from support import PYTHONPATH
-from support.parts import ALL, WINDOW, whole
+from support.parts import ALL, WINDOW, file_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A source as a load sees it, which is not asked for anything."""
+class FakeSource:
+    """A source that fetches nothing: tests store parts of their own."""
 
     kind: SourceKind = "api"
     limit: int | None = None
@@ -45,15 +45,15 @@ class Asked:
     proves_absence: bool = False
 
     def rate_limit_use(self) -> str:
-        """Return that there is no rate limit."""
+        """Return "": there is no rate limit."""
         return ""
 
     def query_json(self) -> str:
         """Return the query."""
         return self.query
 
-    def resume_from(self, watermark: Watermark) -> Asked:  # noqa: ARG002
-        """Return this: whatever the database has reached, the same is asked for."""
+    def resume_from(self, watermark: Watermark) -> FakeSource:  # noqa: ARG002
+        """Return the source as it is."""
         return self
 
     def parts(self) -> Sequence[Page]:
@@ -65,15 +65,15 @@ class Asked:
         return Page.from_json(text)
 
     def fetch(self, part: Any) -> RawPart:
-        """Never happens: these tests begin and end loads, and store parts that they made."""
+        """Raise an error, because no test calls this."""
         raise NotImplementedError(part)
 
     def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
-        """Never happens, as nothing is fetched."""
+        """Raise an error, because no test calls this."""
         raise NotImplementedError(raw, in_flight)
 
 
-INSERT = (  # a complaint, as another program would
+INSERT = (  # as another program inserts a complaint
     "INSERT INTO complaint (complaint_id, load_id, first_load_id, changed_load_id)"
     " VALUES (1, 1, 1, 1)"
 )
@@ -86,7 +86,7 @@ def create_database(database: Path) -> None:
 
 
 def execute(database: Path, *statements: str) -> None:
-    """Change the file as another program would."""
+    """Change the file as another program does."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -97,8 +97,8 @@ def load_file(
 ) -> LoadStats:
     """Load a file of all complaints, or of the archive one that only fills gaps."""
     info = info if kind == "bulk" else {"proves_absence": False, "fills_gaps_only": True, **info}
-    part = whole(*complaints, **info)
-    source = Asked(
+    part = file_of(*complaints, **info)
+    source = FakeSource(
         kind=kind,
         query="{}",
         windows=(part.info.part,),
@@ -109,10 +109,10 @@ def load_file(
         return store_part(part, running.id, database)
 
 
-def asked_for(*parts: ParsedPart, **asked: Any) -> Asked:
-    """Make a source whose windows are those of these parts."""
+def source_of(*parts: ParsedPart, **request: Any) -> FakeSource:
+    """Make a source with the windows of these parts."""
     firsts = {each.info.part.key: each.info.part.first() for each in parts}
-    return Asked(windows=tuple(firsts.values()) or (WINDOW,), **asked)
+    return FakeSource(windows=tuple(firsts.values()) or (WINDOW,), **request)
 
 
 def store(running: Load, database: Path, *parts: ParsedPart) -> None:
@@ -121,44 +121,44 @@ def store(running: Load, database: Path, *parts: ParsedPart) -> None:
         running.stats += store_part(each, running.id, database)
 
 
-def load(database: Path, *parts: ParsedPart, **asked: Any) -> list[tuple[int, int, int]]:
+def load(database: Path, *parts: ParsedPart, **request: Any) -> list[tuple[int, int, int]]:
     """Load these parts, and return what each did: new, changed, unchanged."""
-    with open_load(database, asked_for(*parts, **asked)) as running:
+    with open_load(database, source_of(*parts, **request)) as running:
         every = [store_part(each, running.id, database) for each in parts]
     return [(stats.new, stats.changed, stats.unchanged) for stats in every]
 
 
-def fail(database: Path, error: BaseException, *parts: ParsedPart, **asked: Any) -> None:
-    """Load these parts, and end by an error."""
-    with open_load(database, asked_for(*parts, **asked)) as running:
+def fail(database: Path, error: BaseException, *parts: ParsedPart, **request: Any) -> None:
+    """Load these parts, and then raise an error."""
+    with open_load(database, source_of(*parts, **request)) as running:
         store(running, database, *parts)
         raise error
 
 
-def break_off(database: Path, *parts: ParsedPart, **asked: Any) -> None:
-    """Load these parts, and stop there as by Ctrl-C."""
+def interrupt(database: Path, *parts: ParsedPart, **request: Any) -> None:
+    """Load these parts, and interrupt the load as by Ctrl-C."""
     with suppress(KeyboardInterrupt):
-        fail(database, KeyboardInterrupt(), *parts, **asked)
+        fail(database, KeyboardInterrupt(), *parts, **request)
 
 
 Change = tuple[int, int, str, str | None, str | None]
-"""A complaint, the load that brought the new value, the column, the old value and the new."""
+"""A complaint, the load that changed the value, the column, the old value and the new."""
 
 
 def changes(database: Path) -> list[Change]:
-    """Return what the database remembers, in the order in which it happened."""
+    """Return the changed values in the order of the changes."""
     columns = "complaint_id, load_id, column_name, old, new"
     return query(database, f"SELECT {columns} FROM complaint_change ORDER BY rowid")  # noqa: S608
 
 
 def withdrawn(database: Path) -> dict[int, str]:
-    """Return which complaints are marked, and on which day they were first missed."""
+    """Return the marked complaints, each with its mark."""
     marks = "SELECT complaint_id, withdrawn_on FROM complaint WHERE withdrawn_on IS NOT NULL"
     return dict(query(database, marks))
 
 
 def query(database: Path, sql: str) -> list[Any]:
-    """Ask the file as any reader would."""
+    """Query the file as another program does."""
     with closing(sqlite3.connect(database, timeout=0)) as connection:
         return connection.execute(sql).fetchall()
 
@@ -173,17 +173,17 @@ def stored(database: Path) -> dict[int, dict[str, str]]:
 
 
 def load_ids(database: Path) -> dict[int, int]:
-    """Return which load each complaint was written by."""
+    """Return the load whose values count, for each complaint."""
     return dict(query(database, "SELECT complaint_id, load_id FROM complaint"))
 
 
 def outcomes(database: Path) -> list[tuple[str, str | None]]:
-    """Return how each load ended, and why."""
+    """Return how each load ended, and why it failed."""
     return query(database, "SELECT outcome, failure FROM load ORDER BY load_id")
 
 
 def seen(database: Path) -> list[int]:
-    """Return what is remembered of windows that are not whole."""
+    """Return the ids received in unfinished windows."""
     return [n for (n,) in query(database, "SELECT complaint_id FROM load_seen ORDER BY 1")]
 
 
@@ -197,7 +197,7 @@ from support.parts import *
 P = Path(sys.argv[1])
 """
 HOLD = """
-with open_load(P, Asked()) as running:
+with open_load(P, FakeSource()) as running:
     store_part(part(complaint(1)), running.id, P)
     print("loading", flush=True)
     sys.stdin.read()
@@ -205,7 +205,7 @@ with open_load(P, Asked()) as running:
 
 
 def start(code: str, path: Path) -> subprocess.Popen[str]:
-    """Start another process that knows what stands in this file, and our names."""
+    """Start another process with the names of this module and of `parts`."""
     return subprocess.Popen(
         [sys.executable, "-c", BEGIN + code, path],
         env=os.environ | {"PYTHONPATH": PYTHONPATH},
@@ -217,7 +217,7 @@ def start(code: str, path: Path) -> subprocess.Popen[str]:
 
 @contextmanager
 def loading_elsewhere(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Hold a load in another process."""
+    """Keep a load running in another process."""
     with start(HOLD, path) as child:
         try:
             assert child.stdout

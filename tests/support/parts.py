@@ -1,4 +1,4 @@
-"""Complaints and parsed parts made by hand, for the tests of the database."""
+"""Complaints and parsed parts made by hand, to be stored."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ WINDOW = Page(2)  # of all days
 
 
 @dataclass(frozen=True)
-class Following:
-    """A part to come, and something to do when it is asked, which is amid a transaction."""
+class NextPart:
+    """A part to fetch next. Storing it calls a function, within the transaction."""
 
     then: Callable[[], object] = str
     key: str = WINDOW.key
 
     def to_json(self) -> str:
-        """Return what is remembered of it."""
+        """Return it as JSON."""
         self.then()
         return replace(WINDOW, number=2).to_json()
 
@@ -50,7 +50,7 @@ class Following:
 
 @dataclass(frozen=True)
 class File:
-    """A file to read, whole."""
+    """A file to fetch."""
 
     key: str
 
@@ -58,7 +58,7 @@ class File:
         return self.key
 
     def to_json(self) -> str:
-        """Return what is remembered of it."""
+        """Return it as JSON."""
         return "{}"
 
     def first(self) -> File:
@@ -67,17 +67,17 @@ class File:
 
 
 def complaint(number: int, **fields: str | None) -> Complaint:
-    """Make a complaint of these fields and no others."""
+    """Make a complaint with these fields only."""
     return Complaint(number, *map(fields.get, ALL[1:]))
 
 
 def complaints(*numbers: int, **fields: str | None) -> list[Complaint]:
-    """Make complaints that are alike."""
+    """Make complaints with the same fields."""
     return [complaint(number, **fields) for number in numbers]
 
 
 def part(*complaints: Complaint, **info: Any) -> ParsedPart:
-    """Make a part that was parsed."""
+    """Make a parsed page of these complaints."""
     return part_of([*complaints], **info)
 
 
@@ -120,7 +120,7 @@ def batches(complaints: Iterable[Complaint]) -> Iterator[Batch]:
         yield Batch(batch)
 
 
-def whole(
+def file_of(
     *complaints: Complaint,
     key: str = "complaints.csv",
     columns: Collection[str] = ALL,
@@ -130,7 +130,7 @@ def whole(
     without_id: int = 0,
     **info: Any,
 ) -> ParsedPart:
-    """Make a parsed file of all complaints, which are handed out while they are stored."""
+    """Make a parsed file of all complaints."""
     ids = {each.complaint_id for each in complaints}
     read_stats = ReadStats(
         rows=len(complaints),

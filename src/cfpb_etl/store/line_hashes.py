@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LineHashWriter:
-    """Stores the hashes of a file's lines in place of those of the file before.
+    """Replaces the stored hashes by those of the lines of a new file.
 
     Args:
         connection: The database's.

@@ -150,7 +150,7 @@ def update_sql(
         )
 
     values = {column: value_of(column) for column in columns[1:]}
-    # The complaint is no longer missing, unless a newer source has found it missing.
+    # The source has the complaint, so the mark goes, unless a newer source has set it.
     values["withdrawn_on"] = (
         f"CASE WHEN complaint.withdrawn_on > '{as_of}' THEN complaint.withdrawn_on END"
     )
@@ -168,8 +168,8 @@ def update_sql(
 def remember_changes_sql(load_id: int) -> str:
     """Return the statement that creates a trigger, which notes each value that an update changes.
 
-    The trigger is gone when the connection is closed. A value in place of NULL is no change if the
-    load that wrote the row did not send the column: it may have had the value before.
+    The trigger lasts until the connection is closed. A value that replaces NULL is not a change
+    if the load that wrote the row did not send the column: the value may have been there before.
     """
     pairs = "\n        UNION ALL ".join(
         f"SELECT '{column}' AS name, OLD.{column} AS old, NEW.{column} AS new"

@@ -116,7 +116,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _begin(connection: sqlite3.Connection) -> None:
-    """Wait until nobody else writes. Ctrl-C ends this wait, and would not end SQLite's own."""
+    """Begin when no other program writes. Ctrl-C ends this wait, and would not end SQLite's own."""
     deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
@@ -218,7 +218,7 @@ def create_indexes(connection: sqlite3.Connection, statements: Iterable[str]) ->
 
 @contextmanager
 def named_errors(database: Path) -> Iterator[None]:
-    """Raise this package's errors in place of SQLite's."""
+    """Raise SQLite's errors as errors of this package."""
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -45,8 +45,8 @@ class Verification:
         received: How many distinct complaints of them were received.
         moved: How many complaints were added or removed there in the last reading.
         left: How many windows are still to be read, for the first time or again.
-        left_expected: As `expected`, of those that are to be read again.
-        left_received: As `received`, of those.
+        left_expected: As `expected`, for windows that could not be verified.
+        left_received: As `received`, for the same windows.
     """
 
     windows: int
