@@ -62,7 +62,7 @@ def files_on(page: str) -> list[str]:
     with serve(HTMLResponse(page)) as url:
         address = urljoin(url, "/a/page/")
         raw = Archive(page=address).fetch(ArchivePage(address))
-        return [part.key.replace(urljoin(url, "/"), "/") for part in raw.following]
+        return [part.key.replace(urljoin(url, "/"), "/") for part in raw.next_parts]
 
 
 LINKS = {
@@ -166,9 +166,9 @@ def test_where_it_begins() -> None:
     page, files = Archive(), Archive(("https://cfpb.example/x.zip", "/y.zip"))
 
     assert page.parts() == [ArchivePage(ARCHIVE_URL)]
-    assert (page.address, json.loads(page.described())) == (ARCHIVE_URL, {})
+    assert (page.address, json.loads(page.query_json())) == (ARCHIVE_URL, {})
     assert files.address == "local files"
-    assert json.loads(files.described()) == {"files": [*files.files]}
+    assert json.loads(files.query_json()) == {"files": [*files.files]}
     for source in (page, files):
         for part in source.parts():
             assert source.part_from_json(part.to_json()) == part
@@ -189,8 +189,8 @@ def test_what_is_known_is_forgotten_when_there_is_more_to_add_to() -> None:
     """Complaints that came since may be in files that were stored before."""
     known = {"x.zip": FileVersion('"1"')}
 
-    assert Archive().resume_from(Watermark(versions=known)).known == known
-    assert Archive().resume_from(Watermark(versions=known, added_since=True)).known == {}
+    assert Archive().resume_from(Watermark(versions=known)).stored_versions == known
+    assert Archive().resume_from(Watermark(versions=known, added_since=True)).stored_versions == {}
 
 
 # --- through the flow -----------------------------------------------------------------------
@@ -288,13 +288,13 @@ def test_the_archive_comes_file_by_file(site: Site) -> None:
     assert site.asked() == [("page", 200), *((number, 200) for number in "45678"), ("3", 200)]
     assert narratives(site.folder) == ARCHIVED
     load = last_load(site.folder)
-    told = "source", "address", "query", "outcome", "as_of", "parts", "inserted"
+    told = "source", "address", "query", "outcome", "as_of", "parts", "new"
     assert tuple(load[name] for name in told) == (
         *("archive", site.page, "{}", "complete", LAST_MONTH, 7, 3_000),
     )
-    parts = rows(site.folder, "SELECT key, next, kept FROM load_part ORDER BY key")
+    parts = rows(site.folder, "SELECT key, next, received FROM load_part ORDER BY key")
     assert [part["key"] for part in parts[:2]] == ["", urljoin(site.api_url, parts[1]["key"])]
-    assert sum(part["kept"] for part in parts) == 3_000
+    assert sum(part["received"] for part in parts) == 3_000
     assert {part["next"] for part in parts} == {None}
     assert {path.name for path in site.folder.iterdir()} == {"complaints.db", "files"}
 
@@ -322,7 +322,7 @@ def test_a_run_that_found_nothing_new_forgets_nothing(site: Site) -> None:
     site.archive()
     site.archive()
 
-    assert (site.archive().known_files, site.archive().rows) == (6, 0)
+    assert (site.archive().unchanged_files, site.archive().rows) == (6, 0)
 
 
 @pytest.mark.slow
@@ -349,9 +349,9 @@ def test_others_that_add_nothing_are_no_reason_to_read_again(site: Site) -> None
     """After a daily file without new complaints the archive is still up to date."""
     site.archive()
     site.emulator.publish(LATER, columns=15)
-    assert site.bulk().inserted == 0
+    assert site.bulk().new == 0
 
-    assert site.archive().known_files == 6
+    assert site.archive().unchanged_files == 6
 
 
 @through_the_flow
@@ -382,7 +382,7 @@ def test_a_page_that_fails_leaves_nothing_to_go_on_with(site: Site) -> None:
     site.faulty.faults = {1: faults.forbidden_html()}
     assert isinstance(error_of(site.run()), server_errors.AccessDeniedError)
 
-    assert site.archive().inserted == 3_000
+    assert site.archive().new == 3_000
     assert last_load(site.folder)["load_id"] == 2
 
 
@@ -416,7 +416,7 @@ def test_the_daily_file_and_the_archive_in_any_order(site: Site, tmp_path: Path)
         assert stored[each["complaint_id"]]["company_response"] == "Closed with relief"
     told = sum(text is not None for text in ARCHIVED.values())
     lost = sum(ARCHIVED[c["complaint_id"]] is not None for c in gone)
-    assert (then.inserted, then.updated, then.left_out) == (20, told - lost, 0)
+    assert (then.new, then.changed, then.skipped) == (20, told - lost, 0)
     assert rows(site.folder, CHANGES) == []
 
 
@@ -459,8 +459,8 @@ def test_in_a_partial_pull_the_rest_is_left_out(
     assert 0 < pulled < 1_000
     assert (report.rows, report.new, report.skipped) == (3_000, 0, 3_000 - pulled)
     assert report.received == pulled
-    assert last_load(site.folder)["left_out"] == 3_000 - pulled
-    assert f"{3_000 - pulled:,} complaints that only the archive has were left out" in caplog.text
+    assert last_load(site.folder)["skipped"] == 3_000 - pulled
+    assert f"Skipped {3_000 - pulled:,} complaints that only the archive has" in caplog.text
     assert len(rows(site.folder)) == pulled
 
 
@@ -482,7 +482,7 @@ def test_what_came_since_is_rounded_off_too(site: Site) -> None:
     assert {number: in_one_line(text) for number, text in narratives(site.folder).items()} == (
         ARCHIVED
     )
-    assert site.archive().known_files == 6
+    assert site.archive().unchanged_files == 6
 
 
 @pytest.mark.slow
@@ -495,7 +495,7 @@ def test_narratives_fill_empty_places_only(site: Site) -> None:
         {**c, TOLD: "Another story."} for c in COMPLAINTS if c["state"] == "CA"
     ]
     with serve(Emulator(other, today=LATER)) as url:
-        assert site.pull(url, state=("CA",)).updated == len(other)
+        assert site.pull(url, state=("CA",)).changed == len(other)
 
     site.archive()
 
@@ -528,7 +528,7 @@ def test_files_whose_names_tell_no_month(site: Site) -> None:
     for path, name in zip(site.zips, names, strict=True):
         shutil.copy(path, name)
 
-    assert site.archive(*names).inserted == 3_000
+    assert site.archive(*names).new == 3_000
 
     assert last_load(site.folder)["as_of"] == "2026-09-01"
 
@@ -540,7 +540,7 @@ def test_a_page_whose_names_tell_no_month(site: Site) -> None:
     for number, path in enumerate(site.zips):
         path.rename(path.with_name(f"{number}.zip"))
 
-    assert site.archive().inserted == 3_000
+    assert site.archive().new == 3_000
 
     assert last_load(site.folder)["as_of"] == "2026-09-01"
 
@@ -561,7 +561,7 @@ def test_one_of_the_files_is_broken(site: Site) -> None:
     assert 0 < stored < 3_000
 
     site.zips[3].write_bytes(whole)
-    assert site.archive(*site.zips).inserted == 3_000
+    assert site.archive(*site.zips).new == 3_000
     assert last_load(site.folder)["load_id"] == 1
     assert downloads_beside(site.database) == []
 
@@ -572,8 +572,8 @@ def test_a_file_by_its_address(site: Site) -> None:
     """It is downloaded, and known when it is asked for again; the page is not."""
     file = urljoin(site.api_url, f"/f/documents/{site.zips[-1].name}")
 
-    assert site.archive(file).inserted > 0
-    assert site.archive(file).known_files == 1
+    assert site.archive(file).new > 0
+    assert site.archive(file).unchanged_files == 1
     assert [status for _, status in site.asked()] == [200, 304]
 
 

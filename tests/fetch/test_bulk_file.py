@@ -142,7 +142,7 @@ def test_the_first_load_brings_all(published: Daily) -> None:
     assert (report.rows, report.new, report.received) == (3_000, 3_000, 3_000)
     assert by_id(published.folder).keys() == set(map(id_of, COMPLAINTS))
     record = last_load(published.folder)
-    told = ("source", "address", "query", "outcome", "as_of", "parts", "inserted", "matching")
+    told = ("source", "address", "query", "outcome", "as_of", "parts", "new", "matching")
     assert [record[name] for name in told] == [
         *("bulk", published.url, "{}", "complete", TODAY.isoformat(), 1, 3_000, None)
     ]
@@ -173,7 +173,7 @@ def test_an_unchanged_file_is_not_loaded_again(loaded: Daily) -> None:
 @pytest.mark.slow
 def test_it_is_up_to_date_ever_after(loaded: Daily) -> None:
     """A load that found nothing new is itself one after which the next finds nothing new."""
-    assert [loaded.load().result().known_files for _ in range(2)] == [1, 1]
+    assert [loaded.load().result().unchanged_files for _ in range(2)] == [1, 1]
     assert loaded.statuses == [200, 304, 304]
 
 
@@ -208,7 +208,7 @@ def test_exactly_what_changed_overnight_is_written(loaded: Daily) -> None:
         for column, value in answer.items()
         if before[id_of(each)][column] != value
     } | {(id_of(each), 2, "withdrawn_on", None, TOMORROW.isoformat()) for each in gone}
-    counts = ("complaints_read", "inserted", "updated", "unchanged", "withdrawn")
+    counts = ("rows", "new", "changed", "unchanged", "withdrawn")
     assert [last_load(loaded.folder)[name] for name in counts] == [3_020, 40, 60, 2_920, 20]
     assert (report.new, report.changed, report.withdrawn) == (40, 60, 20)
     assert loaded.statuses == [200, 200]
@@ -271,7 +271,7 @@ def test_a_rejected_row_withdraws_nothing(loaded: Daily, caplog: pytest.LogCaptu
 
     assert (report.rejected, report.withdrawn, report.unchanged) == (1, 0, 2_999)
     assert by_id(loaded.folder) == before
-    assert last_load(loaded.folder)["remarks"].startswith("complaints.csv.zip, line 502: ")
+    assert last_load(loaded.folder)["warnings"].startswith("complaints.csv.zip, line 502: ")
     assert "line 502: " in caplog.text
 
 
@@ -397,7 +397,7 @@ def test_a_corrupt_download_is_told_by_name(tmp_path: Path) -> None:
         assert by_id(tmp_path) == {}
         assert server.downloads == []
         assert server.statuses == [200]
-        assert server.load().result().inserted == 3_000
+        assert server.load().result().new == 3_000
 
 
 @pytest.mark.slow
@@ -405,7 +405,7 @@ def test_a_corrupt_download_is_told_by_name(tmp_path: Path) -> None:
     ("fault", "error"),
     [
         (faults.forbidden_html(), server_errors.AccessDeniedError),
-        (faults.html_page(), server_errors.NotAFileError),
+        (faults.html_page(), server_errors.WrongContentError),
     ],
 )
 def test_what_is_no_file_is_told_by_name(
@@ -445,14 +445,14 @@ def test_a_file_that_could_not_be_stored_is_kept(
     """The next run asks whether it is still the newest, and stores it without a second download."""
 
     def fails(*_: object) -> None:
-        raise store_errors.NotWritableError(published.folder, "is full")
+        raise store_errors.NotWritableError(path=published.folder, detail="is full")
 
     with monkeypatch.context() as patch:
         patch.setattr("cfpb_etl.flow.store_part", fails)
         assert isinstance(error_of(published.load()), store_errors.NotWritableError)
     assert len(downloads_beside(published.folder / "complaints.db")) == 1
 
-    assert published.load().result().inserted == 3_000
+    assert published.load().result().new == 3_000
     assert published.statuses == [200, 304]
     assert published.downloads == []
 
@@ -536,7 +536,7 @@ def test_an_older_file_changes_nothing(loaded: Daily) -> None:
     new = COMPLAINTS[40] | {"complaint_id": str(10**9)}
     loaded.emulator.put(new)
     loaded.emulator.publish(TOMORROW)
-    assert loaded.load().result().inserted == 1
+    assert loaded.load().result().new == 1
     before, changes = by_id(loaded.folder), rows(loaded.folder, CHANGES)
 
     report = load(str(older), loaded.folder).result()
@@ -572,19 +572,23 @@ def test_an_update_through_the_api_follows_the_file(loaded: Daily) -> None:
 
     assert (report.new, report.changed, report.withdrawn) == (0, 1, 0)
     record = last_load(loaded.folder)
-    assert (record["updates"], record["source"], record["outcome"]) == (1, "api", "complete")
-    assert record["complaints_read"] < 3_000
+    assert (record["updates_load_id"], record["source"], record["outcome"]) == (
+        1,
+        "api",
+        "complete",
+    )
+    assert record["rows"] < 3_000
     assert by_id(loaded.folder)[id_of(newest)]["company_response"] == "Closed with relief"
 
 
 @pytest.mark.slow
 def test_an_update_follows_a_file_that_was_up_to_date(loaded: Daily) -> None:
     """The load that it updates is the one that brought complaints."""
-    assert loaded.load().result().known_files == 1
+    assert loaded.load().result().unchanged_files == 1
 
     assert run_at(loaded.api_url, loaded.folder, lookback=30).is_completed()
 
-    assert last_load(loaded.folder)["updates"] == 1
+    assert last_load(loaded.folder)["updates_load_id"] == 1
 
 
 def test_the_api_and_the_file_tell_the_same(published: Daily, tmp_path: Path) -> None:
@@ -673,4 +677,4 @@ def in_one_line(row: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_picture_says_when_it_is_read(loaded: Daily) -> None:
     """A file's rows are read while they are stored, so that no time of its own is shown."""
-    assert "read while it is stored" in "".join(texts(loaded.folder))
+    assert "rows parsed while storing" in "".join(texts(loaded.folder))
