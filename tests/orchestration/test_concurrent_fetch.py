@@ -1,0 +1,190 @@
+"""Parts are fetched in parallel, while the flow parses and stores."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from cfpb_etl.model.part import PartInfo, RawPart
+from cfpb_etl.orchestration.concurrent_fetch import ConcurrentFetch
+from cfpb_etl.orchestration.outcome import RunOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+SECONDS = 30  # after which a test fails that waits for an event
+
+
+class Source:
+    """A source whose parts are names.
+
+    Args:
+        next_parts: Which parts follow a part.
+        max_concurrency: How many may be fetched in parallel.
+        failing: The parts that cannot be fetched.
+        waiting: Parts whose fetch ends only when another one has started.
+
+    Attributes:
+        started: For each part, whether its fetch has started.
+        ended: For each part, whether its fetch has ended.
+        most: The largest number of parallel fetches.
+        splits: The part and the number of others in flight, for each call of `split`.
+    """
+
+    def __init__(
+        self,
+        next_parts: dict[str, Sequence[str]] | None = None,
+        max_concurrency: int = 1,
+        failing: str = "",
+        waiting: dict[str, str] | None = None,
+    ) -> None:
+        self.max_concurrency = max_concurrency
+        self.started: dict[str, threading.Event] = defaultdict(threading.Event)
+        self.ended: dict[str, threading.Event] = defaultdict(threading.Event)
+        self.most = 0
+        self.splits: list[tuple[str, int]] = []
+        self._next_parts = next_parts or {}
+        self._failing = failing
+        self._waiting = waiting or {}
+        self._running = 0
+        self._lock = threading.Lock()
+
+    def fetch(self, part: Any) -> RawPart:
+        """Return a part, or fail."""
+        with self._lock:
+            self._running += 1
+            self.most = max(self.most, self._running)
+        self.started[part].set()
+        try:
+            if other := self._waiting.get(part):
+                assert self.started[other].wait(SECONDS)
+                time.sleep(0.2)  # so that the other one, which waits for nothing, arrives first
+            if part in self._failing:
+                raise ConnectionError(part)
+            parts: Any = self._next_parts.get(part, ())
+            return RawPart(None, PartInfo(part, part, 10, 10, 10, None), parts)
+        finally:
+            with self._lock:
+                self._running -= 1
+            self.ended[part].set()
+
+    def split(self, raw: RawPart, in_flight: int) -> Any:
+        """Return the parts that follow."""
+        self.splits.append((str(raw), in_flight))
+        return raw.next_parts
+
+
+@task(cache_policy=NO_CACHE)
+def fetch(source: Any, part: Any) -> RawPart:
+    """Fetch a part."""
+    return source.fetch(part)  # type: ignore[no-any-return]
+
+
+def fetched(
+    source: Any,
+    parts: Any,
+    store: Callable[[ConcurrentFetch, str], object] = lambda *_: None,
+    outcome: RunOutcome | None = None,
+) -> list[str]:
+    """Return the parts in the order in which a flow receives and stores them."""
+    received: list[str] = []
+
+    @flow
+    def load() -> None:
+        fetching = ConcurrentFetch(fetch, source, parts, outcome or RunOutcome())
+        for raw in fetching:
+            received.append(str(raw))
+            store(fetching, str(raw))
+
+    load(return_state=True)
+    return received
+
+
+def test_a_window_is_continued_before_the_next_one_starts() -> None:
+    """Otherwise an interrupted load would have started all windows and finished none."""
+    source = Source({"a1": ["a2"], "a2": ["a3"], "b1": ["b2"]})
+
+    assert fetched(source, ["a1", "b1"]) == ["a1", "a2", "a3", "b1", "b2"]
+
+
+def test_parts_are_received_as_they_arrive() -> None:
+    """A slow part does not hold up a fast one."""
+    source = Source(max_concurrency=2, waiting={"slow": "fast"})
+
+    assert fetched(source, ["slow", "fast"]) == ["fast", "slow"]
+
+
+def test_at_most_so_many_fetches_are_parallel() -> None:
+    """The source says how many."""
+    parts = [f"part {number}" for number in range(9)]
+    source = Source(max_concurrency=3, waiting={parts[0]: parts[2], parts[1]: parts[2]})
+
+    assert sorted(fetched(source, parts)) == parts
+    assert source.most == 3
+
+
+def test_the_next_part_is_fetched_while_one_is_stored() -> None:
+    """Its fetch is submitted before the part is handed out."""
+    source = Source({"a1": ["a2"]})
+    started: list[bool] = []
+
+    def store(_fetching: ConcurrentFetch, part: str) -> None:
+        if part == "a1":
+            started.append(source.started["a2"].wait(SECONDS))
+
+    assert fetched(source, ["a1"], store) == ["a1", "a2"]
+    assert started == [True]
+
+
+@pytest.mark.parametrize("submits", [True, False])
+def test_a_part_that_arrived_meanwhile_is_followed_up(*, submits: bool) -> None:
+    """The flow calls `submit_next` between parsing and storing, so the server need not wait."""
+    source = Source({"a1": ["a2"], "a2": ["a3"]})
+    started: list[bool] = []
+
+    def store(fetching: ConcurrentFetch, part: str) -> None:
+        if part == "a1":
+            assert source.ended["a2"].wait(SECONDS)
+            deadline = time.monotonic() + (SECONDS if submits else 1)
+            while not source.started["a3"].is_set() and time.monotonic() < deadline:
+                if submits:
+                    fetching.submit_next()
+                time.sleep(0.01)
+            started.append(source.started["a3"].is_set())
+
+    assert fetched(source, ["a1"], store) == ["a1", "a2", "a3"]
+    assert started == [submits]
+
+
+def test_a_failure_is_raised_when_its_part_is_due() -> None:
+    """The parts that arrived before it are stored first."""
+    source = Source(max_concurrency=2, failing="b", waiting={"b": "a"})
+    outcome = RunOutcome()
+    stored: list[str] = []
+
+    def store(fetching: ConcurrentFetch, part: str) -> None:
+        assert source.ended["b"].wait(SECONDS)
+        time.sleep(0.5)  # until Prefect has noticed, too
+        fetching.submit_next()
+        stored.append(part)
+
+    assert fetched(source, ["a", "b"], store, outcome) == ["a"]
+    assert stored == ["a"]
+    figures = outcome.tasks["fetch"]
+    assert (figures.completed, figures.failed, figures.error) == (1, 1, "b")
+
+
+def test_a_source_splits_by_what_is_in_flight() -> None:
+    """Parts that wait to be submitted count too."""
+    source = Source({"a": ["c"]}, max_concurrency=1)
+
+    assert fetched(source, ["a", "b"]) == ["a", "c", "b"]
+    assert source.splits == [("a", 1), ("c", 1), ("b", 0)]
