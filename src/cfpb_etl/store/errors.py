@@ -44,6 +44,7 @@ class DatabaseError(CfpbEtlError):
 class NotADatabaseError(DatabaseError):
     """Raised when the file is damaged, is not SQLite, or belongs to another program."""
 
+    detail: str
     problem = "{path} {detail}"
     remedy = "Choose another --database."
 
@@ -58,6 +59,7 @@ class EmptyDatabaseError(NotADatabaseError):
 class NotWritableError(DatabaseError):
     """Raised when the file cannot be opened or written."""
 
+    detail: str
     problem = "{path} cannot be written ({detail})"
     remedy = "Check its permissions and the free disk space, also that for temporary files."
 
@@ -67,6 +69,7 @@ class OtherSchemaError(DatabaseError):
 
     found: int
     supported: int
+    version: str
     problem = (
         "{path} has schema {found}, and this cfpb-etl {version} only supports schema {supported}"
     )
@@ -90,5 +93,7 @@ class LoadRunningError(DatabaseInUseError):
 class OtherKindError(DatabaseError):
     """Raised when a load would mix made-up complaints with real ones."""
 
+    held: str
+    added: str
     problem = "{path} holds {held} complaints, which are never mixed with {added} ones"
     remedy = "Choose another --database."
