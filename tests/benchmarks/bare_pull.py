@@ -1,4 +1,4 @@
-"""Pull all complaints with a bare loop, as one writes it with no more than requests and sqlite3.
+"""Load all complaints with the shortest possible loop, with only requests and sqlite3.
 
 Run `python bare_pull.py URL DATABASE`; it prints the seconds from the first request to the last
 commit.
@@ -22,8 +22,8 @@ FIELDS = Complaint._fields
 ID = FIELDS.index("complaint_id")
 DATES = [place for place, name in enumerate(FIELDS) if name.startswith("date_")]
 INSERT = (
-    f"INSERT OR REPLACE INTO complaint ({', '.join(FIELDS)}, load_id)"  # noqa: S608 - our own names
-    f" VALUES ({', '.join('?' * len(FIELDS))}, 1)"
+    f"INSERT OR REPLACE INTO complaint ({', '.join(FIELDS)}, load_id, first_load_id,"  # noqa: S608 - our own names
+    f" changed_load_id) VALUES ({', '.join('?' * len(FIELDS))}, 1, 1, 1)"
 )
 
 
@@ -38,12 +38,12 @@ def complaint_of(source: dict[str, Any]) -> Complaint:
 
 
 def main(url: str, database: Path) -> None:
-    """Ask for page after page, and commit each."""
+    """Fetch page after page, and commit each."""
     with closing(connect(database, make=True)) as connection:
         ensure_schema(connection, database)
         connection.execute(
-            "INSERT INTO load (source, address, query, program_version, started_at)"
-            " VALUES ('api', ?, '{}', 'bare', datetime())",
+            "INSERT INTO load (source, address, query, is_partial, program_version, started_at)"
+            " VALUES ('api', ?, '{}', 1, 'bare', datetime())",
             (url,),
         )
         parameters = {
@@ -52,7 +52,7 @@ def main(url: str, database: Path) -> None:
             "sort": "created_date_asc",
             "no_aggs": "true",
         }
-        began = time.monotonic()
+        started = time.monotonic()
         with requests.Session() as session:
             while True:
                 response = session.get(url, params=parameters, timeout=90)
@@ -66,7 +66,7 @@ def main(url: str, database: Path) -> None:
                     break
                 milliseconds, identity = hits[-1]["sort"]
                 parameters["search_after"] = f"{milliseconds}_{identity}"
-        print(time.monotonic() - began)
+        print(time.monotonic() - started)
 
 
 if __name__ == "__main__":

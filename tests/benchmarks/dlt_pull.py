@@ -1,6 +1,6 @@
-"""Pull all complaints with dlt: its REST API source, its SQLAlchemy destination, merged by id.
+"""Load all complaints with dlt: its REST API source and SQLAlchemy destination, merged by id.
 
-Run `python dlt_pull.py URL DATABASE FOLDER`, where FOLDER is for dlt's own files.
+Run `python dlt_pull.py URL DATABASE FOLDER`; FOLDER is for dlt's own files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import dlt  # type: ignore[import-not-found,unused-ignore] # it is in the extra `bench` alone
+import dlt  # type: ignore[import-not-found,unused-ignore] # it is only in the extra `bench`
 from dlt.destinations import (  # type: ignore[import-not-found,unused-ignore] # as above
     sqlalchemy,
 )
@@ -31,23 +31,23 @@ DATES = [name for name in Complaint._fields if name.startswith("date_")]
 
 
 class SearchAfter(BasePaginator):  # type: ignore[misc,unused-ignore] # as above
-    """Pages that begin after the last hit of the page before."""
+    """Pages that start after the last hit of the page before."""
 
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002 - dlt calls it so
-        """Keep the last hit's sort value, or end at a page that is not full."""
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002 - dlt passes it
+        """Keep the last hit's sort value, or stop after a page that is not full."""
         self._has_next_page = data is not None and len(data) == PAGE_SIZE
         if data:
             milliseconds, identity = data[-1]["sort"]
             self._cursor = f"{milliseconds}_{identity}"
 
     def update_request(self, request: Request) -> None:
-        """Ask for what comes after it, if there is a next page; dlt calls this at the end too."""
+        """Request the next page, if there is one; dlt calls this after the last page too."""
         if self._has_next_page:
             request.params["search_after"] = self._cursor
 
 
 def row_of(hit: dict[str, Any]) -> dict[str, Any]:
-    """Turn a hit into the row that the table is to hold."""
+    """Turn a hit into a row of the table."""
     row: dict[str, Any] = {name: value or None for name, value in hit["_source"].items()}
     row["complaint_id"] = int(row["complaint_id"])
     for name in DATES:
@@ -78,7 +78,7 @@ def main(url: str, database: Path, folder: Path) -> None:
                     "processing_steps": [{"map": row_of}],
                     "primary_key": "complaint_id",
                     "write_disposition": "merge",
-                    # Told the types, it need not look for them.
+                    # With types given, dlt does not have to detect them.
                     "columns": {
                         name: {"data_type": "bigint" if name == "complaint_id" else "text"}
                         for name in Complaint._fields
@@ -91,7 +91,7 @@ def main(url: str, database: Path, folder: Path) -> None:
         pipeline_name="complaints",
         pipelines_dir=str(folder),
         destination=sqlalchemy(f"sqlite:///{database}", create_primary_keys=True),
-        dataset_name="main",  # the file itself, and no further one
+        dataset_name="main",  # the file itself; another name would be another file
     ).run(source)
 
 

@@ -1,6 +1,6 @@
-"""Pull all complaints with the flow, as the command line does but for CFPB's pace.
+"""Load all complaints of a search API with the flow, as the command line does, but without limit.
 
-Run `python our_pull.py URL DATABASE`; the last line that it prints is the seconds from the first
+Run `python our_pull.py URL DATABASE`. The last line of the output is the seconds from the first
 request to the last commit.
 """
 
@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 import requests
 
+from cfpb_etl.cli.options import LoadOptions
 from cfpb_etl.cli.run import run
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.query import Query
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 send = requests.Session.send
-asked_at: list[float] = []
+sent_at: list[float] = []
 committed_at: list[float] = []
 
 
 def noted_send(*args: Any, **options: Any) -> requests.Response:
     """Note when a request is sent."""
-    asked_at.append(time.monotonic())
+    sent_at.append(time.monotonic())
     return send(*args, **options)
 
 
@@ -44,11 +45,14 @@ def noted_transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    source = SearchApi(query=Query(since="2011-01-01"), url=sys.argv[1], rate_limit=None)
+    url, database = sys.argv[1:]
+    options = LoadOptions(database=Path(database), no_graph=True)
+    source = SearchApi(Query(since="2011-01-01"), url=url, rate_limit=None)
     with (
         patch("requests.Session.send", noted_send),
         patch("cfpb_etl.store.part_writer.transaction", noted_transaction),
     ):
-        code = run(source, Path(sys.argv[2]), None, verbose=False)
-    print(committed_at[-1] - asked_at[0])
-    sys.exit(code)
+        code = run(source, options)
+    if code:
+        sys.exit(code)
+    print(committed_at[-1] - sent_at[0])

@@ -1,103 +1,110 @@
-"""Time a pull of many complaints from the emulator: ours, a bare loop's and dlt's, in turn.
+"""Time a pull of many complaints from the emulator, with this program, a bare loop and dlt.
 
-Run `python tests/benchmarks/pull.py [bare|dlt|memory] [PAIRS]`, with the extra `bench` installed;
-without a word it does all three. Ratios are ours to theirs, the median of the pairs', which holds
-when the machine's speed drifts.
+Run `python tests/benchmarks/pull.py [bare|dlt|memory] [PAIRS]`, with the extra `bench` installed.
+Without a mode it runs all three. The two programs of a pair run one after the other. The ratio is
+the median over the pairs of our time to theirs, so it holds when the machine's speed changes.
 
 bare: 100,000 complaints, from the first request to the last commit.
-dlt: 500,000 complaints, whole processes, Prefect's temporary server with ours.
-memory: the peak of our process at 100,000 complaints and at 500,000.
+dlt: 500,000 complaints, whole processes, ours with Prefect's temporary server.
+memory: the peak memory of our process at 100,000 and at 500,000 complaints.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import requests
-
-from cfpb_etl.model.complaint import Complaint
+from paired import (
+    assert_same,
+    command,
+    isolated_environment,
+    output_of,
+    print_ratio,
+    remove,
+    run_modes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path
 
-SOME, MANY = 100_000, 500_000
-HERE = Path(__file__).parent
+FEW, MANY = 100_000, 500_000
 
 
 def bare(folder: Path, pairs: int) -> None:
-    """Time our flow and a bare loop, from the first request to the last commit."""
-    environment = settings(folder)
-    with emulator(SOME) as url:
+    """Time the flow and a bare loop, from the first request to the last commit."""
+    environment = isolated_environment(folder)
+    ours, theirs = folder / "ours.db", folder / "bare.db"
+    with emulator(FEW) as url:
         timed = []
-        for pair in range(pairs + 1):
-            ours, theirs = folder / f"ours-{pair}.db", folder / f"bare-{pair}.db"
+        for _ in range(pairs + 1):
             times = (
-                float(output("our_pull.py", url, ours, environment=environment).split()[-1]),
-                float(output("bare_pull.py", url, theirs, environment=environment)),
+                float(output_of("our_pull.py", url, ours, environment=environment).split()[-1]),
+                float(output_of("bare_pull.py", url, theirs, environment=environment)),
             )
-            prove_same(ours, theirs, SOME)
+            assert_same(ours, theirs, FEW)
             remove(ours, theirs)
-            timed += [times] if pair else []  # the first one of each warms up
-    tell("bare loop", timed)
+            timed.append(times)
+    print_ratio("cfpb-etl", "bare loop", timed[1:])  # the first pair warms up
 
 
 def dlt(folder: Path, pairs: int) -> None:
-    """Time our flow and dlt, whole processes, and compare what they stored."""
-    environment = settings(folder)
-    with emulator(1) as url:  # uncounted: Prefect makes its database, and Python its bytecode
-        pull_ours(url, folder / "warm-ours.db", environment)
-        pull_dlt(url, folder / "warm-dlt.db", environment)
+    """Time the flow and dlt, whole processes, and compare what they stored."""
+    environment = isolated_environment(folder)
+    ours, theirs = folder / "ours.db", folder / "theirs.db"
+    with emulator(1) as url:  # not counted: Prefect creates its database, and Python its bytecode
+        seconds_of_ours(url, ours, environment)
+        seconds_of_dlt(url, theirs, environment)
+        remove(ours, theirs)
     with emulator(MANY) as url:
         timed = []
-        for pair in range(pairs):
-            ours, theirs = folder / f"ours-{pair}.db", folder / f"dlt-{pair}.db"
+        for _ in range(pairs):
             timed.append(
-                (pull_ours(url, ours, environment), pull_dlt(url, theirs, environment)),
+                (seconds_of_ours(url, ours, environment), seconds_of_dlt(url, theirs, environment))
             )
-            prove_same(ours, theirs, MANY)
+            assert_same(ours, theirs, MANY)
             remove(ours, theirs)
-    tell("dlt", timed)
+    print_ratio("cfpb-etl", "dlt", timed)
 
 
 def memory(folder: Path, pairs: int) -> None:
-    """Measure the peak memory of our process, under a Prefect server that is not its child."""
-    with prefect_server(folder) as environment, emulator(SOME) as some, emulator(MANY) as many:
+    """Measure the peak memory of our process, with a Prefect server that it has not started."""
+    with prefect_server(folder) as environment, emulator(FEW) as few, emulator(MANY) as many:
         peaks = [
-            (peak(some, folder, environment), peak(many, folder, environment)) for _ in range(pairs)
+            (megabytes(few, folder, environment), megabytes(many, folder, environment))
+            for _ in range(pairs)
         ]
-    few, most = (statistics.median(megabytes) for megabytes in zip(*peaks, strict=True))
-    print(f"{SOME:,} complaints  {few:6.0f} MB at most")
-    print(f"{MANY:,} complaints  {most:6.0f} MB at most")
-    print(f"ratio               {most / few:6.2f}   medians of {pairs}")
+    at_few, at_many = (statistics.median(values) for values in zip(*peaks, strict=True))
+    print(f"{FEW:,} complaints  {at_few:6.0f} MB at most")
+    print(f"{MANY:,} complaints  {at_many:6.0f} MB at most")
+    print(f"ratio               {at_many / at_few:6.2f}   medians of {pairs}")
 
 
-def pull_ours(url: str, database: Path, environment: dict[str, str]) -> float:
-    """Return how long our process took."""
-    began = time.monotonic()
-    output("our_pull.py", url, database, environment=environment)
-    return time.monotonic() - began
+def seconds_of_ours(url: str, database: Path, environment: dict[str, str]) -> float:
+    """Return the time of our process."""
+    started = time.monotonic()
+    output_of("our_pull.py", url, database, environment=environment)
+    return time.monotonic() - started
 
 
-def pull_dlt(url: str, database: Path, environment: dict[str, str]) -> float:
-    """Return how long dlt's took, with a working folder of its own."""
+def seconds_of_dlt(url: str, database: Path, environment: dict[str, str]) -> float:
+    """Return the time of dlt's process, with an empty working folder."""
     with tempfile.TemporaryDirectory(dir=database.parent) as working:
-        began = time.monotonic()
-        output("dlt_pull.py", url, database, working, environment=environment)
-        return time.monotonic() - began
+        started = time.monotonic()
+        output_of("dlt_pull.py", url, database, working, environment=environment)
+        return time.monotonic() - started
 
 
-def peak(url: str, folder: Path, environment: dict[str, str]) -> float:
-    """Return the most memory that our process held, in megabytes."""
+def megabytes(url: str, folder: Path, environment: dict[str, str]) -> float:
+    """Return the peak memory of our process, in megabytes."""
     database = folder / "ours.db"
     process = subprocess.Popen(
         command("our_pull.py", url, database),
@@ -114,36 +121,9 @@ def peak(url: str, folder: Path, environment: dict[str, str]) -> float:
     return in_bytes / 1e6
 
 
-def command(program: str, *arguments: str | Path) -> Sequence[str]:
-    """Return the command that runs a program beside this one."""
-    return [sys.executable, str(HERE / program), *map(str, arguments)]
-
-
-def output(program: str, *arguments: str | Path, environment: dict[str, str]) -> str:
-    """Run a program beside this one to its end, and return what it printed."""
-    ended = subprocess.run(
-        command(program, *arguments), env=environment, check=False, capture_output=True, text=True
-    )
-    if ended.returncode:
-        raise SystemExit(f"{program} ended with exit code {ended.returncode}\n{ended.stderr}")
-    return ended.stdout
-
-
-def settings(folder: Path) -> dict[str, str]:
-    """Return an environment in which neither tool sees the user's own settings, or calls home."""
-    users = {"PREFECT_API_URL", "PREFECT_PROFILE"}
-    return {
-        **{name: value for name, value in os.environ.items() if name not in users},
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DLT_DATA_DIR": str(folder / "dlt"),
-        "RUNTIME__DLTHUB_TELEMETRY": "false",
-    }
-
-
 @contextmanager
 def emulator(complaints: int) -> Iterator[str]:
-    """Serve so many complaints from a process of its own, and yield the address."""
+    """Serve generated complaints from another process, and yield the address."""
     rows = ["--rows", str(complaints), "--era", "deployed", "--port", "0"]
     with subprocess.Popen(
         [sys.executable, "-m", "cfpb_etl.emulator", *rows], stdout=subprocess.PIPE, text=True
@@ -157,20 +137,20 @@ def emulator(complaints: int) -> Iterator[str]:
 
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[dict[str, str]]:
-    """Run a Prefect server, and yield an environment that names it."""
+    """Run a Prefect server, and yield an environment with its address."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     api_url = f"http://127.0.0.1:{port}/api"
-    environment = {**settings(folder), "PREFECT_API_URL": api_url}
+    environment = {**isolated_environment(folder), "PREFECT_API_URL": api_url}
     with subprocess.Popen(
-        [*[sys.executable, "-m", "prefect", "server", "start"], "--port", str(port)],
+        [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
             deadline = time.monotonic() + 120
-            while not answers(f"{api_url}/health"):
+            while not is_healthy(f"{api_url}/health"):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise SystemExit("Prefect's server did not start")
                 time.sleep(0.1)
@@ -179,49 +159,13 @@ def prefect_server(folder: Path) -> Iterator[dict[str, str]]:
             process.terminate()
 
 
-def answers(url: str) -> bool:
-    """Say whether something answers there, and well."""
+def is_healthy(url: str) -> bool:
+    """Say whether a server answers without an error."""
     with suppress(requests.ConnectionError):
         return requests.get(url, timeout=10).ok
     return False
 
 
-def prove_same(ours: Path, theirs: Path, complaints: int) -> None:
-    """Compare two databases, every column of every complaint."""
-    columns = ", ".join(Complaint._fields)
-    ask = "SELECT {} FROM {}.complaint".format
-    with closing(sqlite3.connect(ours)) as connection:
-        connection.execute("ATTACH ? AS theirs", (str(theirs),))
-        for database in ("main", "theirs"):
-            (stored,) = connection.execute(ask("COUNT(*)", database)).fetchone()
-            assert stored == complaints, (database, stored)
-        compare = f"{ask(columns, 'main')} EXCEPT {ask(columns, 'theirs')} LIMIT 1"
-        differing = connection.execute(compare).fetchone()
-        assert differing is None, differing
-
-
-def remove(*databases: Path) -> None:
-    """Remove databases and what lies beside them."""
-    for database in databases:
-        for file in database.parent.glob(f"{database.stem}*"):
-            file.unlink()
-
-
-def tell(name: str, timed: list[tuple[float, float]]) -> None:
-    """Print both medians, and that of the ratios."""
-    ours, theirs = (statistics.median(seconds) for seconds in zip(*timed, strict=True))
-    ratios = [mine / other for mine, other in timed]
-    print(f"cfpb-etl   {ours:7.2f} s")
-    print(f"{name:<10} {theirs:7.2f} s")
-    print(
-        f"ratio      {statistics.median(ratios):7.2f}   median of {len(timed)} pairs,"
-        f" {min(ratios):.2f} to {max(ratios):.2f}"
-    )
-
-
 if __name__ == "__main__":
-    ALL = {"bare": bare, "dlt": dlt, "memory": memory}
-    MODES = sys.argv[1:2] or list(ALL)
-    for MODE in MODES:
-        with tempfile.TemporaryDirectory() as temporary:
-            ALL[MODE](Path(temporary), int(sys.argv[2]) if len(sys.argv) > 2 else 3)
+    MODES = {"bare": bare, "dlt": dlt, "memory": memory}
+    run_modes(MODES, [*MODES])

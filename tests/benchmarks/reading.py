@@ -1,15 +1,15 @@
-"""Time what reading costs and gives: the load with its indexes and without, and every view.
+"""Time the views, the questions and the report, and what the indexes add to the time of a load.
 
-Run `python tests/benchmarks/reading.py [load|views|all] [PAIRS]`, with the extra `bench`; without a
-word it does the first two.
+Run `python tests/benchmarks/reading.py [load|views|all] [PAIRS]`, with the extra `bench`. Without a
+mode it runs the first two.
 
-load: the first load of a million complaints, as in `bulk.py`, beside the same without the indexes,
-    and without the search's trigger.
-views: each view, the five questions of the README and a search, the best of as many, and the
-    report, all on a million complaints of 2024, a third of them with a narrative; the counts beside
-    those of a plain scan.
-all: as many complaints as CFPB has, 18 million, without narratives, loaded once; then as views.
-    It takes ten minutes, and 20 GB of disk.
+load: the first load of a million complaints as in `bulk.py`, and the same load without the indexes
+    and the search's trigger.
+views: each view, the README's five questions, a search and the report, on a million complaints of
+    2024, a third of them with a narrative. Each time is the best of PAIRS. The counts of the views
+    are compared with those of a plain scan.
+all: the same as `views`, on 18 million complaints without narratives, as many as CFPB has. It takes
+    ten minutes and 20 GB of disk.
 """
 
 from __future__ import annotations
@@ -17,116 +17,118 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import closing
 from datetime import date
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bulk import MILLION, TODAY, load, made, tell_pairs, today
-from pull import remove, settings
+from bulk import MILLION, TODAY, generate, load, write_today
+from paired import isolated_environment, print_ratio, remove, run_modes
 
 from cfpb_etl.emulator import generate_complaints, write_bulk_file
 from cfpb_etl.show.questions import QUESTIONS
-from cfpb_etl.store.views import RENAMED_PRODUCTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ALL_MILLIONS = 18
-OF_2024 = date(2024, 11, 6)
+DAY_OF_2024 = date(2024, 11, 6)
 SEARCH = """
 SELECT * FROM complaint
 WHERE complaint_id IN (SELECT rowid FROM narrative_search WHERE narrative_search MATCH '"identity"')
 ORDER BY date_received DESC LIMIT 101"""
 
 
-def cost(folder: Path, pairs: int) -> None:
-    """Time first loads, with what serves reading and without."""
-    file, _ = today(folder)
-    whole, bare = folder / "whole.db", folder / "bare.db"
+def indexes(folder: Path, pairs: int) -> None:
+    """Time first loads with and without the indexes and the search's trigger."""
+    file, _ = write_today(folder)
+    indexed, bare = folder / "indexed.db", folder / "bare.db"
+    environment = isolated_environment(folder)
     timed = []
     for _ in range(pairs):
-        remove(whole, bare)
-        environment = settings(folder)
+        remove(indexed, bare)
         timed.append(
             (
-                load(file, whole, environment).seconds,
+                load(file, indexed, environment).seconds,
                 load(file, bare, environment | {"WITHOUT_INDEXES": "1"}).seconds,
             )
         )
-    tell_pairs("without", timed, ours="with indexes")
+    print_ratio("with indexes", "without", timed)
 
 
 def views(folder: Path, pairs: int) -> None:
-    """Time each view, and hold its counts against a plain scan's."""
+    """Time each view, and compare its counts with those of a plain scan."""
     complaints = generate_complaints(MILLION, era="2024")
-    file = write_bulk_file(folder, complaints, day=OF_2024, columns=18)
+    file = write_bulk_file(folder, complaints, day=DAY_OF_2024, columns=18)
     del complaints
     database = folder / "ours.db"
-    load(file, database, settings(folder))
-    ask(database, pairs)
+    load(file, database, isolated_environment(folder))
+    time_queries(database, pairs)
     with closing(sqlite3.connect(database)) as connection:
-        prove_counts(connection)
-    draw(database)
+        assert_counts(connection)
+    time_report(database)
 
 
-def all_of_them(folder: Path, pairs: int) -> None:
-    """Load as many complaints as CFPB has, and read them."""
-    file = write_bulk_file(folder, made(ALL_MILLIONS), day=TODAY)
+def all_complaints(folder: Path, pairs: int) -> None:
+    """Load as many complaints as CFPB has, and time each view."""
+    file = write_bulk_file(folder, generate(ALL_MILLIONS), day=TODAY)
     database = folder / "ours.db"
-    loaded = load(file, database, settings(folder))
+    loaded = load(file, database, isolated_environment(folder))
     gigabytes = database.stat().st_size / 1e9
     print(
         f"{ALL_MILLIONS} million in {loaded.seconds:.0f} s, with at most {loaded.megabytes:.0f} MB;"
         f" the file has {gigabytes:.1f} GB"
     )
-    ask(database, pairs)
-    draw(database)
+    time_queries(database, pairs)
+    time_report(database)
 
 
-def ask(database: Path, pairs: int) -> None:
+def time_queries(database: Path, runs: int) -> None:
     """Time each view, the README's questions and a search."""
     with closing(sqlite3.connect(database)) as connection:
         found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall()
-        asked = {name: f"SELECT * FROM {name} LIMIT 10000" for (name,) in found}  # noqa: S608
-        asked |= {each.title: each.sql for each in QUESTIONS}
-        asked["a search of Datasette's"] = SEARCH
-        for name, question in asked.items():
-            taken = []
-            for _ in range(pairs):
-                began = time.monotonic()
-                connection.execute(question).fetchall()
-                taken.append(time.monotonic() - began)
-            print(f"{min(taken) * 1_000:6.0f} ms  {name}")
+        queries = {name: f"SELECT * FROM {name} LIMIT 10000" for (name,) in found}  # noqa: S608
+        queries |= {each.title: each.sql for each in QUESTIONS}
+        queries["a search in Datasette"] = SEARCH
+        for name, sql in queries.items():
+            times = []
+            for _ in range(runs):
+                started = time.monotonic()
+                connection.execute(sql).fetchall()
+                times.append(time.monotonic() - started)
+            print(f"{min(times) * 1_000:6.0f} ms  {name}")
 
 
-def draw(database: Path) -> None:
+def time_report(database: Path) -> None:
     """Time the report."""
-    began = time.monotonic()
+    started = time.monotonic()
     page = str(database.with_suffix(".html"))
     report = [sys.executable, "-m", "cfpb_etl.flow", "report", page]
     subprocess.run([*report, "--database", str(database)], check=True, stdout=subprocess.DEVNULL)
-    print(f"{time.monotonic() - began:6.1f} s   the report, its process from beginning to end")
+    print(f"{time.monotonic() - started:6.1f} s   the report, the whole process")
 
 
-def prove_counts(connection: sqlite3.Connection) -> None:
-    """Count every complaint in Python, and compare."""
+def assert_counts(connection: sqlite3.Connection) -> None:
+    """Count every complaint in Python, and compare with the views."""
     columns = "SUBSTR(date_received, 1, 7), product, company, state, sub_product"
-    today = {(product, sub_product): name for product, sub_product, name in RENAMED_PRODUCTS}
-    scanned = [Counter() for _ in range(4)]  # type: ignore[var-annotated]
+    today = {
+        (product, sub_product): name
+        for product, sub_product, name in connection.execute("SELECT * FROM product_today")
+    }
+    scanned: list[Counter[str]] = [Counter() for _ in range(4)]
     for row in connection.execute(f"SELECT {columns} FROM complaint NOT INDEXED"):  # noqa: S608
         month, product, company, state, sub_product = row
         name = today.get((product, ""), today.get((product, sub_product), product))
         for counter, value in zip(scanned, (month, name, company, state), strict=True):
             counter[value] += 1
     for by, counter in zip(("month", "product", "company", "state"), scanned, strict=True):
-        counted = dict(connection.execute(f"SELECT {by}, complaints FROM complaints_by_{by}"))  # noqa: S608
-        assert counted == counter, by
-        assert sum(counted.values()) == MILLION, by
-    print("every count is that of a plain scan")
+        counts = dict(connection.execute(f"SELECT {by}, complaints FROM complaints_by_{by}"))  # noqa: S608
+        assert counts == counter, by
+        assert sum(counts.values()) == MILLION, by
+    print("every count equals that of a plain scan")
 
 
 if __name__ == "__main__":
-    MODES = {"load": cost, "views": views, "all": all_of_them}
-    for MODE in sys.argv[1:2] or ["load", "views"]:
-        with tempfile.TemporaryDirectory() as temporary:
-            MODES[MODE](Path(temporary), int(sys.argv[2]) if len(sys.argv) > 2 else 3)
+    MODES = {"load": indexes, "views": views, "all": all_complaints}
+    run_modes(MODES, ["load", "views"])

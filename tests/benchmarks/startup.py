@@ -1,47 +1,36 @@
-"""Time the sample run against a trivial Prefect flow of three tasks, whole processes in turn.
+"""Time the sample run and a trivial Prefect flow of three tasks, as whole processes in turn.
 
-Run `python tests/benchmarks/startup.py [PAIRS]`; it prints both medians, and the median
-of the ratios pair by pair, which holds when the machine's speed drifts.
+Run `python tests/benchmarks/startup.py [PAIRS]`; it prints both medians, and the median of the
+ratios pair by pair, which holds when the machine's speed changes.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from paired import command, isolated_environment, print_ratio
+
 SAMPLE = [sys.executable, "-m", "cfpb_etl.flow", "--source", "sample"]
-TRIVIAL = [sys.executable, str(Path(__file__).with_name("trivial_flow.py"))]
+TRIVIAL = command("trivial_flow.py")
 
 
-def seconds(command: list[str], folder: str, environment: dict[str, str]) -> float:
-    """Run a command to its end and return how long that took."""
-    began = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
-    return time.perf_counter() - began
+def seconds(program: list[str], folder: str) -> float:
+    """Run a program to its end, and return the seconds."""
+    environment = isolated_environment(Path(folder))
+    started = time.monotonic()
+    subprocess.run(program, cwd=folder, env=environment, check=True, capture_output=True)
+    return time.monotonic() - started
 
 
 def main(pairs: int) -> None:
-    """Run both in turn, after one uncounted run of each, in which Prefect makes its database."""
+    """Time both in turn, after one run of each that creates Prefect's database."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {
-            **{name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"},
-            "PREFECT_HOME": str(Path(folder, "prefect")),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        }
-        timed = [
-            (seconds(SAMPLE, folder, environment), seconds(TRIVIAL, folder, environment))
-            for _ in range(pairs + 1)
-        ][1:]
-    sample, trivial = (statistics.median(times) for times in zip(*timed, strict=True))
-    ratio = statistics.median(ours / theirs for ours, theirs in timed)
-    print(f"sample run    {sample:6.2f} s")
-    print(f"trivial flow  {trivial:6.2f} s")
-    print(f"ratio         {ratio:6.2f}   median of {pairs} pairs")
+        timed = [(seconds(SAMPLE, folder), seconds(TRIVIAL, folder)) for _ in range(pairs + 1)]
+    print_ratio("sample run", "trivial flow", timed[1:])
 
 
 if __name__ == "__main__":

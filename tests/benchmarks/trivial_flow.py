@@ -1,4 +1,4 @@
-"""The least that a Prefect flow of three tasks can be, to be timed beside ours."""
+"""A minimal Prefect flow of three tasks, to time beside this program."""
 
 from prefect import flow, task
 
@@ -11,19 +11,19 @@ def get() -> int:
 
 @task
 def parse(raw: int) -> int:
-    """Return another."""
+    """Return the next number."""
     return raw + 1
 
 
 @task
 def store(parsed: int) -> int:
-    """Return a third."""
+    """Return the next number."""
     return parsed + 1
 
 
 @flow
 def trivial() -> int:
-    """Hand a number on."""
+    """Pass a number from task to task."""
     return store(parse(get()))
 
 
