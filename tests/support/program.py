@@ -1,0 +1,24 @@
+"""The program as a process of its own, as users run it."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from typing import Any
+
+PROGRAM = [sys.executable, "-m", "cfpb_etl.flow"]
+
+
+def run_program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end, without a terminal."""
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def query(database: str, sql: str) -> list[Any]:
+    """Query a database in the current folder."""
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(sql).fetchall()
