@@ -1,7 +1,8 @@
-"""Serve the flow on a schedule: the newest complaints, every day after CFPB has published.
+"""Load the newest complaints every day, as a served flow.
 
-Run `python flows/newest_complaints.py` beside a Prefect server (`prefect server start`, and
-`PREFECT_API_URL` set to it); it waits for the hour, or for a run started in Prefect's UI.
+Start a Prefect server (`prefect server start`), set `PREFECT_API_URL` to its address, and run
+`python flows/newest_complaints.py`. It runs the flow when a run is due, or when a run is started in
+Prefect's UI.
 """
 
 from dataclasses import asdict
@@ -16,8 +17,8 @@ if __name__ == "__main__":
     load_complaints.serve(
         name="newest-complaints",
         entrypoint_type=EntrypointType.MODULE_PATH,
-        # CFPB publishes about 09:16 GMT, some 20,000 complaints on a working day. In place of cron,
-        # at which Prefect 3.9.1's scheduler fails where it has pendulum (Python 3.11 and 3.12).
+        # CFPB publishes at about 09:16 GMT, some 20,000 complaints on a working day. No cron
+        # schedule: Prefect 3.9.1 fails with those where it uses pendulum (Python 3.11 and 3.12).
         rrule="FREQ=DAILY;BYHOUR=10;BYMINUTE=30;BYSECOND=0",
         parameters={
             "source": asdict(SearchApi(limit=50_000)),

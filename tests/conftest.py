@@ -1,4 +1,4 @@
-"""What the tests share: one Prefect server, and a line that says what they run on."""
+"""Fixtures for all tests, and a line about the environment at the top of the output."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def pytest_report_header() -> str:
-    """Name what is not pinned: the SQLite that Python was built with."""
+    """Print the version of SQLite, which comes with Python and is not pinned."""
     return f"SQLite {sqlite3.sqlite_version}"
 
 
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
-    """Put back what the command line, called within the tests' process, does on Ctrl-C."""
+    """Restore the signal handlers, which the command line replaces in the tests' process."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
@@ -49,5 +49,5 @@ def no_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where a database may be made."""
+    """Return the path of a database that does not exist yet."""
     return tmp_path / "complaints.db"

@@ -1,4 +1,4 @@
-"""A load of CFPB's daily file may be killed at any moment."""
+"""A load of CFPB's daily file can be killed at any moment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import pytest
@@ -49,12 +49,12 @@ def load_here(url: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_kills_leave_the_old_state_or_the_new(
+def test_a_kill_leaves_the_old_state_or_the_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After SIGKILL the database is as before or as after, and the next run ends in the new state.
+    """After SIGKILL the database is in the old state or the new; the next run reaches the new one.
 
-    What was downloaded whole by then is not downloaded again.
+    A download that was complete is not repeated.
     """
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
     environment = {name: value for name, value in os.environ.items() if "COV" not in name}
@@ -77,9 +77,9 @@ def test_kills_leave_the_old_state_or_the_new(
             emulator.withdraw(each["complaint_id"])
         emulator.publish(TOMORROW)
         folder = copied(before, tmp_path / "undisturbed")
-        began = time.monotonic()
+        started = time.monotonic()
         load_here(url, folder)
-        took = time.monotonic() - began
+        duration = time.monotonic() - started
         new = rows(folder, STATE)
         assert old != new
 
@@ -93,32 +93,33 @@ def test_kills_leave_the_old_state_or_the_new(
                     process.wait(0.01)
                 assert process.poll() is None
             with suppress(subprocess.TimeoutExpired):
-                process.wait(dice.uniform(0, 1.2 * took))
+                process.wait(dice.uniform(0, 1.2 * duration))
             process.kill()
             process.wait()
 
             state = rows(folder, STATE)
-            whole = [note for note in downloads_beside(folder / "complaints.db") if is_whole(note)]
-            states.append("new" if state == new else "downloaded" if whole else "old")
+            notes = downloads_beside(folder / "complaints.db")
+            downloaded = any(is_complete(note) for note in notes)
+            states.append("new" if state == new else "downloaded" if downloaded else "old")
             assert state in (old, new)
-            asked = len(emulator.file_requests)
+            requests_before = len(emulator.file_requests)
             load_here(url, folder)
             assert rows(folder, STATE) == new
             assert last_load(folder)["outcome"] == "complete"
-            statuses = [request.status for request in emulator.file_requests[asked:]]
-            assert statuses == ([304] if whole or state == new else statuses)
+            statuses = [request.status for request in emulator.file_requests[requests_before:]]
+            assert statuses == ([304] if downloaded or state == new else statuses)
             assert downloads_beside(folder / "complaints.db") == []
 
     print(f"after each kill: {states}")
     assert not SOAKING or len({*states}) > 1
 
 
-def is_whole(note: Path) -> bool:
-    """Say whether the file that a note is about has come to its end."""
+def is_complete(note: Path) -> bool:
+    """Say whether the download that a note describes is complete."""
     return note.with_name(note.name.removesuffix(".json")).exists()
 
 
-def copied(before: Path, folder: Path) -> Any:
-    """Copy a database to a folder of its own."""
+def copied(before: Path, folder: Path) -> Path:
+    """Copy a folder with a database, and return the copy."""
     shutil.copytree(before, folder)
     return folder

@@ -1,4 +1,4 @@
-"""The flow as it is served on a schedule: that it comes to run."""
+"""The flow that flows/newest_complaints.py serves is scheduled."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from prefect.settings import PREFECT_API_URL
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
-SERVED = Path(__file__).parents[2] / "flows" / "newest_complaints.py"
+PROGRAM = Path(__file__).parents[2] / "flows" / "newest_complaints.py"
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
-def served(client: SyncPrefectClient) -> DeploymentResponse:
-    """Return the deployment, once the server knows of it."""
+def deployment_of(client: SyncPrefectClient) -> DeploymentResponse:
+    """Return the deployment, once it is on the server."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -37,13 +37,13 @@ def served(client: SyncPrefectClient) -> DeploymentResponse:
             threading.Event().wait(0.1)
 
 
-def test_it_is_due_every_day(tmp_path: Path) -> None:
-    """Prefect's scheduler makes runs of it, each after CFPB has published, with its parameters."""
+def test_a_run_is_scheduled_every_day(tmp_path: Path) -> None:
+    """Prefect schedules one run a day, after CFPB has published, with the parameters."""
     api_url = PREFECT_API_URL.value()
     assert api_url
     with (
         subprocess.Popen(
-            [sys.executable, SERVED],
+            [sys.executable, PROGRAM],
             cwd=tmp_path,
             env=os.environ | {"PREFECT_API_URL": api_url},
             stdout=subprocess.DEVNULL,
@@ -52,7 +52,7 @@ def test_it_is_due_every_day(tmp_path: Path) -> None:
         get_client(sync_client=True) as client,
     ):
         try:
-            deployment = served(client)
+            deployment = deployment_of(client)
             client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment.id})
             only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
             runs = client.read_flow_runs(deployment_filter=only)

@@ -1,4 +1,4 @@
-"""Everything that a query matches comes, at the server's pace, whatever moves meanwhile."""
+"""A pull loads every match of a query, within the rate limit, while CFPB changes its data."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
 ALL_DAYS = Query(since="2011-12-01")
 COMPLAINTS = generate_complaints(5_000, era="deployed")
-# As slow as this, and as often: five windows are needed to use the rate limit.
-SLOW, OFTEN = 0.1, RateLimit(requests=4_000, seconds=100)
+# With answers this slow, using the rate limit takes five windows in parallel.
+SLOW, RATE_LIMIT = 0.1, RateLimit(requests=4_000, seconds=100)
 
 
 def ids(complaints: Any) -> set[int]:
-    """Return the numbers of complaints."""
+    """Return the ids of complaints."""
     return {int(complaint["complaint_id"]) for complaint in complaints}
 
 
-def test_windows_are_walked_side_by_side(tmp_path: Path) -> None:
-    """Slow answers are asked for side by side, and every complaint comes once."""
+def test_windows_are_fetched_in_parallel(tmp_path: Path) -> None:
+    """Slow answers are fetched in parallel, and every complaint is loaded once."""
     app = Delayed(Emulator(COMPLAINTS), SLOW)
-    report = run(app, tmp_path, query=ALL_DAYS, page_size=200, rate_limit=OFTEN).result()
+    stats = run(app, tmp_path, query=ALL_DAYS, page_size=200, rate_limit=RATE_LIMIT).result()
 
-    assert (report.rows, report.new, report.received) == (5_000, 5_000, 5_000)
-    assert 5 <= report.windows <= 12
-    assert report.parts <= 25 + report.windows
+    assert (stats.rows, stats.new, stats.received) == (5_000, 5_000, 5_000)
+    assert 5 <= stats.windows <= 12
+    assert stats.parts <= 25 + stats.windows
     assert ids(rows(tmp_path)) == ids(COMPLAINTS)
     windows = rows(tmp_path, "SELECT * FROM load_part")
     assert sum(window["expected"] for window in windows) == 5_000
-    assert all(window["kept"] == window["expected"] for window in windows)
+    assert all(window["received"] == window["expected"] for window in windows)
 
 
-def test_no_more_under_way_than_lanes(tmp_path: Path) -> None:
-    """However slow the answers, no more requests are open at once than the source has max_concurrency."""
+def test_parallel_requests_are_limited(tmp_path: Path) -> None:
+    """However slow the answers, at most `max_concurrency` requests are open at a time."""
     open_requests, most = 0, 0
     slow = Delayed(Emulator(COMPLAINTS), SLOW)
 
@@ -65,89 +65,88 @@ def test_no_more_under_way_than_lanes(tmp_path: Path) -> None:
     assert most == 6
 
 
-def test_fast_answers_need_no_second_window(tmp_path: Path) -> None:
-    """Where one walk alone uses the rate_limit, the query is not divided."""
-    report = run(
-        Emulator(COMPLAINTS), tmp_path, query=ALL_DAYS, rate_limit=RateLimit(1_000, 1_000)
-    ).result()
+def test_fast_answers_need_one_window(tmp_path: Path) -> None:
+    """Where one request at a time uses the rate limit, the query is not split."""
+    app, rate_limit = Emulator(COMPLAINTS), RateLimit(1_000, 1_000)
+    stats = run(app, tmp_path, query=ALL_DAYS, rate_limit=rate_limit).result()
 
-    assert (report.parts, report.windows) == (6, 1)
+    assert (stats.parts, stats.windows) == (6, 1)
 
 
 @pytest.mark.slow
-def test_a_day_of_one_timestamp(tmp_path: Path) -> None:
-    """40,000 complaints of one day, all at its noon in the old date style, come completely."""
-    made = generate_complaints(41_000, era="2024")
+def test_a_day_with_a_single_timestamp(tmp_path: Path) -> None:
+    """All of 40,000 complaints are loaded that have the same noon, in the old date format."""
+    complaints = generate_complaints(41_000, era="2024")
     noon = "2023-05-14T12:00:00-05:00"
-    made[:40_000] = [{**complaint, "date_received": noon} for complaint in made[:40_000]]
+    complaints[:40_000] = [{**each, "date_received": noon} for each in complaints[:40_000]]
 
-    report = run(
-        Delayed(Emulator(made), SLOW),
+    stats = run(
+        Delayed(Emulator(complaints), SLOW),
         tmp_path,
         query=Query(since="2015-01-01"),
         page_size=10_000,
-        rate_limit=OFTEN,
+        rate_limit=RATE_LIMIT,
     ).result()
 
-    assert (report.new, report.received, report.expected) == (41_000, 41_000, 41_000)
-    ((of_the_day,),) = (
-        row.values()
-        for row in rows(
-            tmp_path, "SELECT COUNT(*) FROM complaint WHERE date_received = '2023-05-14'"
-        )
-    )
-    assert of_the_day == 40_000
+    assert (stats.new, stats.received, stats.expected) == (41_000, 41_000, 41_000)
+    of_the_day = "SELECT COUNT(*) AS count FROM complaint WHERE date_received = '2023-05-14'"
+    assert rows(tmp_path, of_the_day) == [{"count": 40_000}]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("delay", [0, SLOW], ids=["one window", "several windows"])
-def test_a_source_that_moves(seed: int, delay: float, tmp_path: Path) -> None:
-    """Rows added, changed and withdrawn between pages: nothing that stayed is missing."""
+def test_a_source_that_changes_between_pages(seed: int, delay: float, tmp_path: Path) -> None:
+    """While complaints are added, changed and withdrawn, none of the others is missed."""
     dice = random.Random(seed)  # noqa: S311 - a test's dice
     everything = [*COMPLAINTS]
     dice.shuffle(everything)
-    late, there = everything[:500], everything[500:]
-    changing, leaving = there[:400], there[400:500]
-    stayed = ids(there) - ids(leaving)
-    emulator = Emulator(there)
-    came, gone = [], []
+    late, published = everything[:500], everything[500:]
+    changing, leaving = published[:400], published[400:500]
+    staying = ids(published) - ids(leaving)
+    emulator = Emulator(published)
+    added: list[dict[str, Any]] = []
+    withdrawn: list[dict[str, Any]] = []
 
-    async def moving(exchange: Exchange) -> None:
-        for complaint in [late.pop() for _ in range(dice.randrange(min(len(late), 12) + 1))]:
-            came.append(complaint)
+    def some(complaints: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+        return [complaints.pop() for _ in range(dice.randrange(min(len(complaints), most) + 1))]
+
+    async def change(exchange: Exchange) -> None:
+        for complaint in some(late, 12):
+            added.append(complaint)
             emulator.put(complaint)
-        for complaint in [
-            changing.pop() for _ in range(dice.randrange(min(len(changing), 12) + 1))
-        ]:
+        for complaint in some(changing, 12):
             emulator.put({**complaint, "company_response": "Closed with relief"})
-        for complaint in [leaving.pop() for _ in range(dice.randrange(min(len(leaving), 3) + 1))]:
-            gone.append(complaint)
+        for complaint in some(leaving, 3):
+            withdrawn.append(complaint)
             emulator.withdraw(complaint["complaint_id"])
         await exchange.respond(await exchange.answer())
 
-    app = Faulty(Delayed(emulator, delay), otherwise=moving)
-    state = run(app, tmp_path, query=ALL_DAYS, page_size=300, rate_limit=OFTEN)
+    app = Faulty(Delayed(emulator, delay), otherwise=change)
+    state = run(app, tmp_path, query=ALL_DAYS, page_size=300, rate_limit=RATE_LIMIT)
 
-    report = state.result()
+    stats = state.result()
     stored = rows(tmp_path)
-    assert stayed <= ids(stored) <= stayed | ids(came) | ids(gone) | ids(leaving)
-    assert came
-    assert gone
+    assert staying <= ids(stored) <= staying | ids(added) | ids(withdrawn) | ids(leaving)
+    assert added
+    assert withdrawn
     windows = rows(tmp_path, "SELECT * FROM load_part")
     assert all(window["next"] is None for window in windows)
     assert any(window["readings"] == 2 for window in windows)
-    assert sum(abs(w["expected"] - w["kept"]) for w in windows) <= len(came) + len(gone)
-    assert report.expected == sum(window["expected"] for window in windows)
-    # A second pull of what now stands still is equal to it.
+    differences = sum(abs(window["expected"] - window["received"]) for window in windows)
+    assert differences <= len(added) + len(withdrawn)
+    assert stats.expected == sum(window["expected"] for window in windows)
+    # A second pull, of data that no longer change, has the same complaints as the source.
     again = run(emulator, tmp_path, query=ALL_DAYS).result()
-    assert again.kept == again.expected == 4_500 + len(came) - len(gone)
-    there_now = ids(row for row in rows(tmp_path) if row["withdrawn_on"] is None)
-    assert there_now == ids(there) - ids(gone) | ids(came)
+    assert again.received == again.expected == 4_500 + len(added) - len(withdrawn)
+    present = ids(row for row in rows(tmp_path) if row["withdrawn_on"] is None)
+    assert present == ids(published) - ids(withdrawn) | ids(added)
 
 
-def test_what_moved_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What came or went in both readings of a window is said, with its number."""
+def test_changes_during_a_load_cause_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The warning has the number of complaints that changed in both readings of a window."""
     first, *late = sorted(COMPLAINTS, key=lambda complaint: str(complaint["date_received"]))[:41]
     emulator = Emulator(c for c in COMPLAINTS if c not in late)
 
@@ -156,17 +155,19 @@ def test_what_moved_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
             emulator.put(late.pop())
         await exchange.respond(await exchange.answer())
 
-    report = run(Faulty(emulator, otherwise=arriving), tmp_path, query=ALL_DAYS).result()
+    stats = run(Faulty(emulator, otherwise=arriving), tmp_path, query=ALL_DAYS).result()
 
     assert int(first["complaint_id"]) in ids(rows(tmp_path))
-    missing = report.expected - report.received
+    missing = stats.expected - stats.received
     assert missing == 4
-    assert f"{missing} complaints came or went while these were read" in caplog.text
+    assert f"{missing} complaints appeared or disappeared during the load" in caplog.text
     assert last_load(tmp_path)["outcome"] == "complete"
 
 
-def test_a_long_pull_names_the_bulk_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A pull of more than half a million says in one line that one file has them all."""
+def test_a_long_pull_suggests_the_bulk_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pull of more than half a million says once that one file has all complaints."""
 
     async def many(exchange: Exchange) -> None:
         page = json.loads(bytes((await exchange.answer()).body))
@@ -175,9 +176,9 @@ def test_a_long_pull_names_the_bulk_file(tmp_path: Path, caplog: pytest.LogCaptu
 
     run(Faulty(Emulator(COMPLAINTS[:100]), {1: many}), tmp_path, query=ALL_DAYS, page_size=50)
 
-    told = [r.getMessage() for r in caplog.records if "--source bulk" in r.getMessage()]
-    assert len(told) == 1
-    assert told[0].startswith("600,000 complaints match")
+    lines = [r.getMessage() for r in caplog.records if "--source bulk" in r.getMessage()]
+    assert len(lines) == 1
+    assert lines[0].startswith("600,000 complaints match")
 
 
 SERVER = """
@@ -198,8 +199,8 @@ print(json.dumps([[request.at, request.status] for request in emulator.requests]
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_the_allowance_is_used(tmp_path: Path) -> None:
-    """At a fifth of the scale, 20 requests in 12 s with answers of 2.32 s: 90 % of them used."""
+def test_the_rate_limit_is_used(tmp_path: Path) -> None:
+    """At a fifth of CFPB's scale, 20 requests in 12 s and answers of 2.32 s, 90 % is used."""
     window, latency = 12.0, 2.32
     with subprocess.Popen(
         [sys.executable, "-c", SERVER, "10500", "20", str(window), str(latency)],
@@ -211,21 +212,21 @@ def test_the_allowance_is_used(tmp_path: Path) -> None:
         assert server.stdin
         assert server.stdout
         url = server.stdout.readline().strip()
-        report = run_at(
-            url, tmp_path, query=ALL_DAYS, page_size=100, rate_limit=RateLimit(20, window)
-        ).result()
+        rate_limit = RateLimit(20, window)
+        state = run_at(url, tmp_path, query=ALL_DAYS, page_size=100, rate_limit=rate_limit)
+        stats = state.result()
         server.stdin.write("\n")
         server.stdin.flush()
         requests = json.loads(server.stdout.read())
 
-    assert report.received == 10_500
+    assert stats.received == 10_500
     moments = [moment for moment, _ in requests]
-    # A window that has begun allows 20 as well.
+    # The last window, which has only started, allows 20 as well.
     windows = int((moments[-1] - moments[0]) / window) + 1
     share = len(moments) / (20 * windows)
     print(
         f"{len(moments)} requests for 105 full pages in {windows} windows of 20: {share:.0%};"
-        f" {report.windows} windows of days"
+        f" {stats.windows} date windows"
     )
     assert {status for _, status in requests} == {200}
     assert share >= 0.9

@@ -1,4 +1,4 @@
-"""An update brings an existing database up to date, and remembers what it replaces."""
+"""An update fetches what has changed, and keeps the previous values."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cfpb_etl import errors
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.fetch.errors import NothingToUpdateError
 from cfpb_etl.model.query import Query
 from support import faults
 from support.faults import Faulty
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 ALL_DAYS = Query(since="2011-12-01")
 COMPLAINTS = generate_complaints(12_000, era="deployed")
 NEWEST = max(str(complaint["date_received"])[:10] for complaint in COMPLAINTS)
-BACK = (date.fromisoformat(NEWEST) - timedelta(60)).isoformat()
+LOOKBACK_DAY = (date.fromisoformat(NEWEST) - timedelta(60)).isoformat()
 
 
 def day(complaint: dict[str, Any]) -> str:
@@ -31,44 +31,43 @@ def day(complaint: dict[str, Any]) -> str:
 
 
 def by_id(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the rows of the database by complaint."""
+    """Return the rows of the database by complaint id."""
     return {str(row["complaint_id"]): row for row in rows(folder)}
 
 
 def test_exactly_what_changed_is_recorded(tmp_path: Path) -> None:
-    """500 changed, 300 late, 50 withdrawn within the lookback: these are recorded, no other row."""
-    recent = [c for c in COMPLAINTS if day(c) >= BACK]
+    """Within the lookback 500 changed, 300 came late, 50 were withdrawn: only these are written."""
+    recent = [c for c in COMPLAINTS if day(c) >= LOOKBACK_DAY]
     assert len(recent) > 900
     late, recent = recent[:300], recent[300:]
     withdrawn, changed = recent[:50], recent[50:550]
     emulator = Emulator(c for c in COMPLAINTS if c not in late)
     run(emulator, tmp_path, query=ALL_DAYS)
     before = by_id(tmp_path)
-    emulator_knows = {str(c["complaint_id"]) for c in COMPLAINTS}
     for complaint in late:
         emulator.put(complaint)
     for complaint in changed:
         emulator.put({**complaint, "company_response": "Closed with relief", "timely": "No"})
     for complaint in withdrawn:
         emulator.withdraw(complaint["complaint_id"])
-    # Beyond the lookback nobody looks.
-    old = next(c for c in COMPLAINTS if day(c) < BACK)
+    # A change before the lookback is not found.
+    old = next(c for c in COMPLAINTS if day(c) < LOOKBACK_DAY)
     emulator.put({**old, "timely": "Perhaps"})
-    asked = len(emulator.requests)
+    earlier = len(emulator.requests)
 
-    report = run(emulator, tmp_path, lookback=60).result()
+    stats = run(emulator, tmp_path, lookback=60).result()
 
     after = by_id(tmp_path)
-    assert (report.new, report.changed, report.withdrawn) == (300, 500, 50)
-    assert dict(emulator.requests[asked].parameters)["date_received_min"] == BACK
+    assert (stats.new, stats.changed, stats.withdrawn) == (300, 500, 50)
+    assert dict(emulator.requests[earlier].parameters)["date_received_min"] == LOOKBACK_DAY
     written = {number for number, row in after.items() if row != before.get(number)}
     assert written == {c["complaint_id"] for c in (*late, *changed, *withdrawn)}
     marked = {number for number, row in after.items() if row["withdrawn_on"]}
     assert marked == {c["complaint_id"] for c in withdrawn}
-    assert set(after) == emulator_knows
+    assert set(after) == {str(c["complaint_id"]) for c in COMPLAINTS}
     load = last_load(tmp_path)
-    assert (load["outcome"], load["updates"], load["withdrawn"]) == ("complete", 1, 50)
-    told = {
+    assert (load["outcome"], load["updates_load_id"], load["withdrawn"]) == ("complete", 1, 50)
+    recorded = {
         (str(row["complaint_id"]), row["column_name"], row["old"], row["new"])
         for row in rows(tmp_path, "SELECT * FROM complaint_change")
     }
@@ -78,16 +77,16 @@ def test_exactly_what_changed_is_recorded(tmp_path: Path) -> None:
         for column, new in (("company_response", "Closed with relief"), ("timely", "No"))
         if before[number][column] != new
     } | {(c["complaint_id"], "withdrawn_on", None, load["as_of"]) for c in withdrawn}
-    assert told == expected
+    assert recorded == expected
 
     again = run(emulator, tmp_path, lookback=60).result()
 
-    assert (again.inserted, again.updated, again.withdrawn) == (0, 0, 0)
+    assert (again.new, again.changed, again.withdrawn) == (0, 0, 0)
     assert by_id(tmp_path) == after
 
 
 def test_a_complaint_that_returns_loses_its_mark(tmp_path: Path) -> None:
-    """What CFPB publishes again is there again, and both days are remembered."""
+    """When CFPB publishes a complaint again, its mark is removed, and both changes are recorded."""
     newest = max(COMPLAINTS, key=day)
     emulator = Emulator(COMPLAINTS)
     run(emulator, tmp_path, query=ALL_DAYS)
@@ -95,9 +94,9 @@ def test_a_complaint_that_returns_loses_its_mark(tmp_path: Path) -> None:
     assert run(emulator, tmp_path, lookback=5).result().withdrawn == 1
     emulator.put(newest)
 
-    report = run(emulator, tmp_path, lookback=5).result()
+    stats = run(emulator, tmp_path, lookback=5).result()
 
-    assert (report.new, report.changed, report.withdrawn) == (0, 1, 0)
+    assert (stats.new, stats.changed, stats.withdrawn) == (0, 1, 0)
     assert by_id(tmp_path)[newest["complaint_id"]]["withdrawn_on"] is None
     changes = rows(tmp_path, "SELECT column_name, old, new FROM complaint_change ORDER BY rowid")
     marked = changes[0]["new"]
@@ -107,24 +106,24 @@ def test_a_complaint_that_returns_loses_its_mark(tmp_path: Path) -> None:
     ]
 
 
-def test_a_filter_proves_no_absence(tmp_path: Path) -> None:
-    """Under a filter, what does not come may only have changed, so that nothing is marked."""
+def test_an_update_under_a_filter_marks_nothing(tmp_path: Path) -> None:
+    """Under a filter, a missing complaint may just have changed, so it is not withdrawn."""
     emulator = Emulator(COMPLAINTS)
     run(emulator, tmp_path, query=Query(since="2011-12-01", state=("CA",)))
     moved = max((c for c in COMPLAINTS if c["state"] == "CA"), key=day)
     emulator.put({**moved, "state": "NY"})
 
-    report = run(emulator, tmp_path, lookback=60).result()
+    stats = run(emulator, tmp_path, lookback=60).result()
 
-    assert (report.withdrawn, report.proves_absence) == (0, False)
+    assert (stats.withdrawn, stats.proves_absence) == (0, False)
     assert ("state", "CA") in emulator.requests[-1].parameters
     assert not [row for row in rows(tmp_path) if row["withdrawn_on"]]
 
 
-def test_days_that_no_load_covers_are_never_left_out(tmp_path: Path) -> None:
-    """An update long after the last load begins where that ended, not so many days ago."""
-    seen = [c for c in COMPLAINTS if day(c) < "2026-03-01"]
-    run(Emulator(seen), tmp_path, query=ALL_DAYS)
+def test_an_update_skips_no_days(tmp_path: Path) -> None:
+    """An update long after the last load looks back from where that ended, not from today."""
+    early = [c for c in COMPLAINTS if day(c) < "2026-03-01"]
+    run(Emulator(early), tmp_path, query=ALL_DAYS)
 
     run(Emulator(COMPLAINTS), tmp_path, lookback=5)
 
@@ -134,7 +133,7 @@ def test_days_that_no_load_covers_are_never_left_out(tmp_path: Path) -> None:
 
 
 def test_an_update_follows_an_update(tmp_path: Path) -> None:
-    """Each update looks back from what the one before it reached, over the first load's filters."""
+    """Each update looks back from where the one before it ended, and repeats the first load."""
     run(Emulator([c for c in COMPLAINTS if day(c) < "2026-01-01"]), tmp_path, query=ALL_DAYS)
     run(Emulator([c for c in COMPLAINTS if day(c) < "2026-03-01"]), tmp_path, lookback=5)
     emulator = Emulator(COMPLAINTS)
@@ -143,33 +142,33 @@ def test_an_update_follows_an_update(tmp_path: Path) -> None:
 
     first = dict(emulator.requests[0].parameters)["date_received_min"]
     assert "2026-02-15" < first < "2026-03-01"
-    assert last_load(tmp_path)["updates"] == 1
+    assert last_load(tmp_path)["updates_load_id"] == 1
 
 
 @pytest.mark.parametrize("limit", [None, 10])
 def test_without_a_load_to_repeat(limit: int | None, tmp_path: Path) -> None:
-    """An empty database, or one of the newest only, has nothing that an update could repeat."""
+    """An empty database, or one with a newest-N load only, has no load to update."""
     if limit is not None:
         run(Emulator(COMPLAINTS), tmp_path, limit=limit)
 
     error = error_of(run(Emulator(COMPLAINTS), tmp_path, lookback=60))
 
-    assert isinstance(error, errors.NothingToUpdateError)
+    assert isinstance(error, NothingToUpdateError)
 
 
-def test_an_interrupted_update_is_gone_on_with(tmp_path: Path) -> None:
-    """The same update goes on where it broke off, from the same day."""
+def test_a_failed_update_is_resumed(tmp_path: Path) -> None:
+    """The same command resumes it, with the same first day."""
     emulator = Emulator(COMPLAINTS)
-    broken = Faulty(emulator, {}, None)
-    with serve(broken) as url:
+    faulty = Faulty(emulator)
+    with serve(faulty) as url:
         run_at(url, tmp_path, query=ALL_DAYS)
-        broken.faults = {len(broken.requests) + 3: faults.forbidden_html()}
+        faulty.faults = {len(faulty.requests) + 3: faults.forbidden_html()}
         run_at(url, tmp_path, lookback=60, page_size=100)
         assert last_load(tmp_path)["outcome"] == "failed"
-        asked = len(broken.requests)
+        earlier = len(faulty.requests)
 
         run_at(url, tmp_path, lookback=60, page_size=100)
 
     load = last_load(tmp_path)
-    assert (load["load_id"], load["outcome"], load["updates"]) == (2, "complete", 1)
-    assert "search_after" in dict(broken.requests[asked])
+    assert (load["load_id"], load["outcome"], load["updates_load_id"]) == (2, "complete", 1)
+    assert "search_after" in dict(faulty.requests[earlier])

@@ -1,4 +1,4 @@
-"""Runs of the flow, what they leave, and what Prefect's server knows of them."""
+"""Runs of the flow, what they stored, and what Prefect's server records of them."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 
 def finished_task_runs(flow_run_id: UUID, count: int) -> list[TaskRun]:
-    """Return a flow run's task runs, once the server knows of so many that have ended.
+    """Return a flow run's task runs, once the server has this many that have ended.
 
-    Task runs reach it as events, some time after they ended.
+    The server receives them as events, some time after they ended.
     """
     deadline = time.monotonic() + 60
     only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
     with get_client(sync_client=True) as client:
         while time.monotonic() < deadline:
-            known = client.read_task_runs(flow_run_filter=only)
-            if len(known) >= count and all(run.end_time for run in known):
+            found = client.read_task_runs(flow_run_filter=only)
+            if len(found) >= count and all(run.end_time for run in found):
                 break
             threading.Event().wait(0.1)
-    assert len(known) == count
-    return known
+    assert len(found) == count
+    return found
 
 
 def handed_over(task_runs: list[TaskRun]) -> set[tuple[str, str]]:
-    """Return which task handed a value to which, by their `task_inputs`."""
+    """Return the pairs of tasks where the second took a result of the first, by `task_inputs`."""
     names = {run.id: run.task_key.rpartition("-")[0] for run in task_runs}
     return {
         (names[value.id], names[run.id])
@@ -53,15 +53,22 @@ def handed_over(task_runs: list[TaskRun]) -> set[tuple[str, str]]:
     }
 
 
-def run(app: ASGIApp, folder: Path, **asked: Any) -> State[Any]:
-    """Run the flow against an application, a thousand complaints a page."""
+def run(app: ASGIApp, folder: Path, **options: Any) -> State[Any]:
+    """Run the flow against an application, with 1,000 complaints a page."""
     with serve(app) as url:
-        return run_at(url, folder, **asked)
+        return run_at(url, folder, **options)
 
 
-def run_at(url: str, folder: Path, *, restart: bool = False, **asked: Any) -> State[Any]:
-    """Run the flow against a server, a thousand complaints a page."""
-    source = SearchApi(**{"url": url, "rate_limit": None, "page_size": 1_000, **asked})
+def run_at(url: str, folder: Path, *, restart: bool = False, **options: Any) -> State[Any]:
+    """Run the flow against a server, with 1,000 complaints a page.
+
+    Args:
+        url: The address of the search API.
+        folder: Where the database and the picture are written.
+        restart: As for the flow.
+        options: Fields of `SearchApi`.
+    """
+    source = SearchApi(**{"url": url, "rate_limit": None, "page_size": 1_000, **options})
     state: State[Any] = load_complaints(
         source, folder / "complaints.db", folder / "flow.svg", restart, return_state=True
     )
@@ -69,14 +76,14 @@ def run_at(url: str, folder: Path, *, restart: bool = False, **asked: Any) -> St
 
 
 def error_of(state: State[Any]) -> BaseException:
-    """Return what a failed run failed with."""
+    """Return the error of a failed run."""
     error = state.result(raise_on_failure=False)
     assert isinstance(error, BaseException)
     return error
 
 
 def rows(folder: Path, query: str = "SELECT * FROM complaint ORDER BY complaint_id") -> list[Any]:
-    """Ask the database that a run has left."""
+    """Query the database of a run."""
     with closing(sqlite3.connect(folder / "complaints.db")) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(query)]
@@ -89,6 +96,6 @@ def last_load(folder: Path) -> dict[str, Any]:
 
 
 def texts(folder: Path) -> list[str]:
-    """Return the texts of the picture that a run has left."""
+    """Return the texts in the picture of a run."""
     root = ET.fromstring((folder / "flow.svg").read_text("utf-8"))  # noqa: S314 - our own picture
     return [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]

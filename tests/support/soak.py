@@ -1,4 +1,4 @@
-"""How often a test repeats what is left to chance: `make soak` sets CFPB_ETL_SOAK=1."""
+"""How often a random test is repeated: `make soak` sets CFPB_ETL_SOAK=1."""
 
 import os
 
