@@ -173,7 +173,7 @@ def suggest_the_bulk_file(raw: RawPart) -> None:
     """Say that CFPB's file of all complaints would be faster, where that is so."""
     expected = raw.info.expected or 0
     if expected > BULK_IS_FASTER:
-        faster = "--source bulk loads all of CFPB's complaints in one download"
+        faster = "--source bulk loads all complaints in one download"
         log_and_emit(Headline(f"{expected:,} complaints match; {faster}"))
 
 
@@ -189,8 +189,8 @@ def warnings_of(stats: LoadStats, moved: int) -> Iterator[str]:
 def recorded_run(source: Source, database: Path, graph: Path | None) -> Iterator[RunOutcome]:
     """Collect the outcome of this run; at its end, draw it and give Prefect its summary.
 
-    Errors of these never fail the run. After Ctrl-C there is no summary, since that would wait for
-    Prefect's server.
+    Errors of these never fail the run. After Ctrl-C Prefect gets no summary, because the
+    run would wait for its server.
     """
     outcome, progress = RunOutcome(), ProgressArtifact(source.limit)
     error: BaseException | None = None
@@ -210,7 +210,7 @@ def recorded_run(source: Source, database: Path, graph: Path | None) -> Iterator
 
 
 def draw(graph: Path | None, outcome: RunOutcome) -> Path | None:
-    """Draw the flow as it ran, and return the picture's path, or None if there is no picture."""
+    """Draw the flow as it ran, and return the picture's path, or None without one."""
     if graph is None:
         return None
     try:

@@ -13,7 +13,7 @@ DATE_FORMATS = re.compile(
 
 
 def parse_date(text: str) -> str:
-    """Return the day of a date in any of CFPB's three formats, as `YYYY-MM-DD`.
+    """Return the day of a date in one of the three formats that CFPB uses, as `YYYY-MM-DD`.
 
     The day is not moved to another time zone: the noon of the old format is not a real time, and
     the UTC day of the new one is the day in CFPB's files (docs/facts.md, "Date formats").

@@ -69,7 +69,7 @@ class LoadStats:
         expected: How many complaints the source counted in these windows.
         received: How many distinct complaints of these windows were received.
         proves_absence: Whether a complaint missing from these windows is gone from the source.
-        unknown_columns: Names in the data for which there is no column.
+        unknown_columns: Names in the data that are not columns.
         missing_columns: Columns that every release of CFPB has sent so far and a part lacked.
     """
 

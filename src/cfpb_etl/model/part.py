@@ -51,7 +51,7 @@ class FileVersion:
 
     @property
     def day(self) -> str | None:
-        """Return the day of the last change, `YYYY-MM-DD` in UTC, or None if there is none."""
+        """Return the day of the last change, `YYYY-MM-DD` in UTC, or None without one."""
         try:
             moment = parsedate_to_datetime(self.last_modified or "")
             # The zone -0000 means UTC, and Python then returns a moment without a zone.
@@ -65,7 +65,7 @@ class Age(NamedTuple):
 
     Attributes:
         as_of: The day of the data, `YYYY-MM-DD`.
-        evidence: What says so, such as `Last-Modified`.
+        evidence: What shows the day, such as `Last-Modified`.
         earliest: The earliest day that the data can be of; None for the newest day received.
     """
 
@@ -95,7 +95,7 @@ class PartInfo:
             where the database holds all that CFPB has, and skipped in a partial database.
         version: Which version of the file it is.
         is_unchanged: Whether this version of the file is stored already, so that nothing was sent.
-        source_total: How many complaints the source has in all, where it says so.
+        source_total: How many complaints the source has in all, or None.
     """
 
     part: Part
@@ -178,7 +178,7 @@ class ReadStats:
     Attributes:
         rows: Complaints read, with the unchanged ones.
         unchanged: Complaints that were skipped because their line is stored unchanged.
-        days: The first and last day received of unchanged ones; empty if there are none.
+        days: The first and last day received of unchanged ones, or empty.
         duplicates: Complaints whose id occurs earlier in the part; the last copy counts.
         duplicate_ids: The ids of these.
         rejected: Rows that are not valid complaints.
@@ -220,7 +220,7 @@ class ParsedContent(NamedTuple):
         batches: The complaints, handed out once.
         columns: The columns that every complaint has. Only these may replace a stored value; any
             other column may fill a gap.
-        unknown_columns: Names in the content for which there is no column.
+        unknown_columns: Names in the content that are not columns.
         read_stats: What reading has found; complete when all batches have been handed out.
         age: How old the data are, where reading the content shows that; else None.
     """

@@ -21,7 +21,7 @@ class Watermark:
 
     Attributes:
         load_id: The newest complete load without a limit, of the source's kind or of all that CFPB
-            has; None where there is none.
+            has; or None.
         query: What that load asked for, as the source's JSON.
         covers_until: The last day that it, or an update of it, covers; None when nothing matched.
         versions: The stored version of each file, by the key of its part.
@@ -76,7 +76,7 @@ class Source(Protocol):
 
     @property
     def is_partial(self) -> bool:
-        """Say whether it asks for a part of CFPB's complaints only."""
+        """Say whether it asks for only a part of all complaints."""
         ...
 
     @property

@@ -41,7 +41,7 @@ def create_run_artifacts(
     """Create the artifacts of the run in progress: its summary, and its picture if there is one.
 
     The server cannot read a file of this machine, so the picture is in its own address as a
-    `data:` URL, which both of Prefect's UIs show. A server that refuses artifacts causes a warning.
+    `data:` URL, which both UIs of Prefect show. A server that refuses artifacts causes a warning.
     """
     try:
         context = FlowRunContext.get()

@@ -26,7 +26,7 @@ def load_notification_block(name: str) -> Any:  # noqa: ANN401 - its methods are
     """Return the block that is saved as `TYPE/NAME`, such as `slack-webhook/team`.
 
     Raises:
-        NoNotificationBlockError: If there is none, or it is a block of another kind.
+        NoNotificationBlockError: If it does not exist, or is a block of another kind.
     """
     # These modules take a third of a second to import, and most runs do not need them.
     import prefect.blocks.notifications  # noqa: F401, PLC0415 - it registers the types of blocks
@@ -52,7 +52,7 @@ def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
     name = flow_run.parameters.get("notify")
     # Read directly: `state.result()` would wait for a result that is already here.
     error = getattr(state.data, "result", state.data)
-    # Without a valid name there is nothing to notify; a user who interrupts a run knows of it.
+    # Without a valid name nothing can be notified; a user who interrupts a run knows that.
     if not name or isinstance(error, (NoNotificationBlockError, KeyboardInterrupt)):
         return
     log = flow_run_logger(flow_run, flow)

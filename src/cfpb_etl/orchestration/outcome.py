@@ -1,4 +1,4 @@
-"""What became of a run of the flow: the figures for its picture, summary and notification.
+"""The outcome of a run of the flow: the figures for its picture, summary and notification.
 
 The flow records each task call in its own process, from what the task returned or raised, so the
 figures are the same under any task runner.
@@ -37,7 +37,7 @@ R = TypeVar("R", bound=Counted)
 
 @dataclass
 class TaskFigures:
-    """What became of one task's runs.
+    """The figures of one task's runs.
 
     Attributes:
         completed: How many completed.
@@ -74,7 +74,7 @@ class TaskFigures:
 
 @dataclass
 class RunOutcome:
-    """What became of one run of the flow. It is a listener of the run's events.
+    """The outcome of one run of the flow. It is a listener of the run's events.
 
     Attributes:
         started: When the run started.
@@ -104,7 +104,7 @@ class RunOutcome:
             self.stats += event.stats
 
     def run(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a task, record what became of it, and return its result."""
+        """Call a task, record its outcome, and return its result."""
         started = datetime.now(UTC)
         try:
             result = task(*args, **kwargs)

@@ -81,7 +81,7 @@ _RENDER_SECONDS = 30
 
 
 def draw_flow(flow: AnyFlow, path: Path, outcome: RunOutcome | None = None) -> Path:
-    """Draw a flow, coloured by what became of a run of it, and return the path of the picture.
+    """Draw a flow, coloured by the outcome of a run, and return the path of the picture.
 
     Args:
         flow: The flow.
@@ -89,7 +89,7 @@ def draw_flow(flow: AnyFlow, path: Path, outcome: RunOutcome | None = None) -> P
         outcome: The run, or None to draw the flow without a run.
 
     Raises:
-        PictureError: If there is no renderer, or the file cannot be written.
+        PictureError: If no renderer is installed, or the file cannot be written.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in ("svg", "png"):
