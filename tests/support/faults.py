@@ -6,7 +6,7 @@
     app = Faulty(emulator, {1: cut_download(50_000), 2: ignores_range()})
 
 A fault is what happens to one request, for a search or a file; requests are counted from 1.
-CCDB_API.md sections 0 and 7 say which of them the real server shows.
+docs/facts.md, "Errors" and "Access through the edge", says which of them CFPB's server shows.
 """
 
 import asyncio
@@ -140,7 +140,7 @@ def wrong_type(field_name: str = "company", value: object = 7) -> Fault:
 
 
 def hit_without_id() -> Fault:
-    """A page whose first complaint has no complaint_id, as DATA.md section 5 tells of."""
+    """A page whose first complaint lacks its id (docs/facts.md, "Complaint ids")."""
     return _with_first_source(lambda source: source.pop("complaint_id"))
 
 
