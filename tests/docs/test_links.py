@@ -17,9 +17,9 @@ CODE = [
 ]
 _FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_BETWEEN = r"(?:,|and|or|#|--|\s)*"  # a citation may be wrapped over lines of a comment
+_SPACE = r"(?:#|--|\s)*"  # a citation may be wrapped over lines of a comment
 _QUOTED = re.compile(r'"([^"]+)"')
-_CITATION = re.compile(rf'(docs/\w+\.md)((?:{_BETWEEN}"[^"]+")*)')
+_CITATION = re.compile(rf'(docs/\w+\.md)((?:{_SPACE}(?:,|and|or){_SPACE}"[^"]+")*)')
 
 
 def headings(page: Path) -> list[str]:
