@@ -19,7 +19,7 @@ _FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SPACE = r"(?:#|--|\s)*"  # a citation may be wrapped over lines of a comment
 _QUOTED = re.compile(r'"([^"]+)"')
-_CITATION = re.compile(rf'(docs/\w+\.md)((?:{_SPACE}(?:,|and|or){_SPACE}"[^"]+")*)')
+_CITATION = re.compile(rf'(docs/\w+\.md)((?:{_SPACE}(?:, from|,|and|or|to){_SPACE}"[^"]+")*)')
 
 
 def headings(page: Path) -> list[str]:
