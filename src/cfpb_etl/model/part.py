@@ -146,7 +146,7 @@ class RawPart:
 
     def __init__(
         self,
-        content: object,  # bytes of hits, a CsvFile, or None: the parser chooses by the type
+        content: object,  # a list of hits, a CsvFile, or None: its type decides the parser
         info: PartInfo,
         next_parts: Sequence[Part] = (),
         on_stored: Callable[[], object] | None = None,
@@ -166,8 +166,14 @@ class RawPart:
         return self.info.rows
 
     def take_content(self) -> object:
-        """Return the content and drop it: Prefect keeps about half of all submitted results."""
-        content, self._content = self._content, None
+        """Return the content and drop it: Prefect keeps about half of all submitted results.
+
+        Raises:
+            RuntimeError: If it was taken before; without content it would pass for an empty part.
+        """
+        content, self._content = self._content, ...
+        if content is ...:
+            raise RuntimeError(f"{self} was already taken to be parsed")
         return content
 
 
