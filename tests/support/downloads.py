@@ -1,0 +1,90 @@
+"""Downloads from the file server, and what they leave on the disk."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cfpb_etl.fetch.http.download import fetch_file
+from cfpb_etl.fetch.http.errors import CutBodyError
+from cfpb_etl.model.part import FileVersion
+from support.file_server import BODY, NAME, cut
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cfpb_etl.fetch.http.download import Download
+    from support.file_server import FileServer
+
+CHUNK = 2**18  # bytes, as the client receives them
+
+
+class Killed(BaseException):
+    """Raised where a process would be killed."""
+
+
+def files_in(folder: Path) -> list[str]:
+    """Return the names of all files in a folder."""
+    return sorted(each.name for each in folder.iterdir())
+
+
+def nothing(*_: object) -> None:
+    """Do nothing."""
+
+
+def fetch(
+    server: FileServer, path: Path, stored: FileVersion | None = None, **options: Any
+) -> Download:
+    """Fetch the file, which is expected to be sent; the callbacks do nothing by default."""
+    download = fetch_or_none(server, path, stored, **options)
+    assert download is not None
+    return download
+
+
+def fetch_or_none(
+    server: FileServer, path: Path, stored: FileVersion | None = None, **options: Any
+) -> Download | None:
+    """Fetch the file, or None if it is the stored version."""
+    callbacks = {"ensure_space": nothing, "verify": nothing, "on_progress": nothing}
+    return fetch_file(server.url, path, stored, **{**callbacks, **options})
+
+
+def fetch_before(server: FileServer, path: Path) -> Download:
+    """Fetch the whole file, and forget the requests for that."""
+    download = fetch(server, path)
+    server.requests.clear()
+    return download
+
+
+def interrupt(server: FileServer, path: Path, after: int = 2 * CHUNK) -> FileVersion:
+    """Fetch a part of the file, forget the request for that, and return the version."""
+    server.faults.append(cut(after))
+    with pytest.raises(CutBodyError):
+        fetch(server, path)
+    assert part_of(path).read_bytes() == BODY[:after]
+    server.requests.clear()
+    origin = read_note(path)
+    return FileVersion(origin["etag"], origin["last_modified"])
+
+
+def part_of(path: Path) -> Path:
+    """Return where the bytes are while they are received."""
+    return path.with_name(f"{NAME}.part")
+
+
+def note_of(path: Path) -> Path:
+    """Return the note of the bytes' origin."""
+    return path.with_name(f"{NAME}.json")
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """Return the origin in the note."""
+    origin: dict[str, Any] = json.loads(note_of(path).read_text())
+    return origin
+
+
+def change_note(path: Path, **changes: object) -> None:
+    """Change the origin in the note."""
+    note_of(path).write_text(json.dumps({**read_note(path), **changes}))
