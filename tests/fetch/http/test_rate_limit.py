@@ -1,4 +1,4 @@
-"""The limiter_ lets through what the server allows, and nobody while it asked for time."""
+"""The rate limiter never allows more than the server, and holds all requests during a pause."""
 
 from __future__ import annotations
 
@@ -8,106 +8,105 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import pytest
-from pyrate_limiter import limiter
+from pyrate_limiter import limiter as pyrate
 
 from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, RateLimit, RateLimiter, rate_limiter_for
 
-TICK = 0.005  # a limiter's clock counts milliseconds
+TICK = 0.005  # seconds; the limiter's clock counts milliseconds
 
 
-def passed(limiter_: RateLimiter, requests: int) -> list[float]:
-    """Go through the gate so many times, and return when each was through."""
+def wait_for(limiter: RateLimiter, requests: int) -> list[float]:
+    """Wait for this many requests, and return when each was allowed."""
 
-    def go() -> float:
-        limiter_.wait()
+    def wait() -> float:
+        limiter.wait()
         return time.monotonic()
 
-    return [go() for _ in range(requests)]
+    return [wait() for _ in range(requests)]
 
 
-def passed_by_threads(limiter_: RateLimiter, threads: int, requests: int) -> list[float]:
-    """Let threads go through so many times each, and return when, in order."""
+def wait_in_threads(limiter: RateLimiter, threads: int, requests: int) -> list[float]:
+    """Wait for this many requests in each thread, and return when all were allowed, sorted."""
     with ThreadPoolExecutor(threads) as pool:
-        moments = [*pool.map(lambda _: passed(limiter_, requests), range(threads))]
+        moments = [*pool.map(lambda _: wait_for(limiter, requests), range(threads))]
     return sorted(chain.from_iterable(moments))
 
 
-def test_the_allowance_is_cfpbs() -> None:
+def test_the_rate_limit_of_cfpb() -> None:
     """CFPB allows 20 searches a minute."""
     assert RateLimit(requests=20, seconds=60) == CFPB_RATE_LIMIT
 
 
-def test_the_allowance_may_be_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as are allowed go through without a pause."""
-    monkeypatch.setattr(limiter, "sleep", pytest.fail)
+def test_the_whole_limit_can_be_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first 20 requests are allowed without a pause."""
+    monkeypatch.setattr(pyrate, "sleep", pytest.fail)
 
-    assert len(passed(RateLimiter(CFPB_RATE_LIMIT), CFPB_RATE_LIMIT.requests)) == 20
+    assert len(wait_for(RateLimiter(CFPB_RATE_LIMIT), CFPB_RATE_LIMIT.requests)) == 20
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_no_window_holds_more_than_is_allowed(threads: int) -> None:
-    """The fifth of four waits for the first one's window to end, whichever thread asks."""
-    began = time.monotonic()
-    moments = passed_by_threads(
-        RateLimiter(RateLimit(requests=4, seconds=0.2)), threads, 8 // threads
-    )
+def test_no_window_has_more_than_the_limit(threads: int) -> None:
+    """With a limit of four, the fifth request waits until the window has passed, in any thread."""
+    started = time.monotonic()
+    limiter = RateLimiter(RateLimit(requests=4, seconds=0.2))
+    moments = wait_in_threads(limiter, threads, 8 // threads)
 
-    assert all(moment - began >= 0.2 - TICK for moment in moments[4:])
+    assert all(moment - started >= 0.2 - TICK for moment in moments[4:])
     assert len(moments) == 8
 
 
-def test_a_server_that_does_not_count_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an rate_limit nobody sleeps."""
+def test_without_a_limit_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number of requests is allowed at once."""
     monkeypatch.setattr(time, "sleep", pytest.fail)
 
-    assert len(passed(RateLimiter(None), 1000)) == 1000
+    assert len(wait_for(RateLimiter(None), 1000)) == 1000
 
 
 @pytest.mark.parametrize("rate_limit", [None, CFPB_RATE_LIMIT])
-def test_a_hold_stops_everybody(
+def test_a_pause_holds_all_threads(
     rate_limit: RateLimit | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a Retry-After no thread is through before it has passed, and then all are."""
-    limiter_ = RateLimiter(rate_limit)
-    began = time.monotonic()
-    limiter_.pause(0.1)
+    """No request is allowed before the pause ends, and then all are."""
+    limiter = RateLimiter(rate_limit)
+    started = time.monotonic()
+    limiter.pause(0.1)
 
-    assert passed_by_threads(limiter_, 3, 1)[0] - began >= 0.1
+    assert wait_in_threads(limiter, 3, 1)[0] - started >= 0.1
 
     monkeypatch.setattr(time, "sleep", pytest.fail)
-    assert passed(limiter_, 1)
+    assert wait_for(limiter, 1)
 
 
-def test_a_shorter_hold_does_not_shorten_a_longer_one() -> None:
-    """Of two words of the server the one that reaches further counts."""
-    limiter_ = RateLimiter(None)
-    began = time.monotonic()
-    limiter_.pause(0.1)
-    limiter_.pause(0.01)
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    """The pause that ends later counts."""
+    limiter = RateLimiter(None)
+    started = time.monotonic()
+    limiter.pause(0.1)
+    limiter.pause(0.01)
 
-    assert passed(limiter_, 1)[0] - began >= 0.1
+    assert wait_for(limiter, 1)[0] - started >= 0.1
 
 
-def test_a_hold_that_comes_while_waiting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who already waits when another thread is told to slow down waits for that too."""
-    limiter_ = RateLimiter(None)
-    sleep, held = time.sleep, threading.Event()
+def test_a_pause_during_a_wait_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that waits already is held by the new pause too."""
+    limiter = RateLimiter(None)
+    sleep, paused = time.sleep, threading.Event()
 
-    def meanwhile(seconds: float) -> None:
-        if not held.is_set():
-            held.set()
-            limiter_.pause(0.15)
+    def pause_and_sleep(seconds: float) -> None:
+        if not paused.is_set():
+            paused.set()
+            limiter.pause(0.15)
         sleep(seconds)
 
-    monkeypatch.setattr(time, "sleep", meanwhile)
-    began = time.monotonic()
-    limiter_.pause(0.02)
+    monkeypatch.setattr(time, "sleep", pause_and_sleep)
+    started = time.monotonic()
+    limiter.pause(0.02)
 
-    assert passed(limiter_, 1)[0] - began >= 0.15
+    assert wait_for(limiter, 1)[0] - started >= 0.15
 
 
 class Clock:
-    """A clock for the limiter, which stands still until it is moved on."""
+    """A clock for the limiter that stands still until it is moved."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -117,67 +116,64 @@ class Clock:
         self.seconds += seconds
 
     def monotonic_ns(self) -> int:
-        """Return what time it is."""
+        """Return the time in nanoseconds."""
         return round(self.seconds * 1e9)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the limiter's clock; whoever waits moves it on."""
+    """Replace the limiter's clock; each wait moves it."""
     clock = Clock()
     monkeypatch.setattr("pyrate_limiter.clocks.monotonic_ns", clock.monotonic_ns)
-    monkeypatch.setattr(limiter, "sleep", clock.move)
+    monkeypatch.setattr(pyrate, "sleep", clock.move)
     return clock
 
 
-def test_the_limiter__tells_how_much_is_in_use(clock: Clock) -> None:
-    """Each request counts from when it leaves until its window has passed, and is then free."""
-    limiter_ = RateLimiter(CFPB_RATE_LIMIT)
+def test_the_use_of_the_limit(clock: Clock) -> None:
+    """A request is in use from when it is sent until its window has passed."""
+    limiter = RateLimiter(CFPB_RATE_LIMIT)
 
-    assert limiter_.used() == 0
-    passed(limiter_, 3)
+    assert limiter.used() == 0
+    wait_for(limiter, 3)
     clock.move(10)
-    passed(limiter_, 2)
-    assert limiter_.used() == 5
+    wait_for(limiter, 2)
+    assert limiter.used() == 5
     clock.move(50.5)
-    assert limiter_.used() == 5, "the window has a margin"
+    assert limiter.used() == 5, "the window has a margin"
     clock.move(1)
-    assert limiter_.used() == 2
+    assert limiter.used() == 2
     clock.move(10)
-    assert limiter_.used() == 0
+    assert limiter.used() == 0
 
 
-def test_asking_what_is_in_use_frees_nothing(clock: Clock) -> None:
-    """However often that is asked, no window holds more than is allowed."""
-    limiter_ = RateLimiter(RateLimit(requests=2, seconds=60))
-    began = clock.seconds
-    passed(limiter_, 2)
+def test_reading_the_use_frees_nothing(clock: Clock) -> None:
+    """However often the use is read, no window has more than the limit."""
+    limiter = RateLimiter(RateLimit(requests=2, seconds=60))
+    started = clock.seconds
+    wait_for(limiter, 2)
 
-    assert [limiter_.used() for _ in range(9)] == [2] * 9
-    passed(limiter_, 1)
-    assert clock.seconds - began >= 60
-
-
-def test_a_server_that_does_not_count_has_nothing_in_use() -> None:
-    """Without an rate_limit nothing of it is in use."""
-    limiter_ = RateLimiter(None)
-    passed(limiter_, 3)
-
-    assert (limiter_.used(), limiter_.rate_limit) == (0, None)
+    assert [limiter.used() for _ in range(9)] == [2] * 9
+    wait_for(limiter, 1)
+    assert clock.seconds - started >= 60
 
 
-def test_a_limiter__tells_its_allowance() -> None:
-    """The screen shows what is in use of how much."""
+def test_without_a_limit_nothing_is_in_use() -> None:
+    """There is no limit to use up."""
+    limiter = RateLimiter(None)
+    wait_for(limiter, 3)
+
+    assert (limiter.used(), limiter.rate_limit) == (0, None)
+
+
+def test_a_limiter_has_its_limit() -> None:
+    """The console shows how much of it is in use."""
     assert RateLimiter(CFPB_RATE_LIMIT).rate_limit is CFPB_RATE_LIMIT
 
 
-def test_a_server_has_one_limiter_() -> None:
-    """All that asks one server goes through one gate, and each server has its own."""
+def test_a_server_has_one_limiter() -> None:
+    """All requests to one server share a limiter, and each server has its own."""
     rate_limit = RateLimit(requests=20, seconds=60)
+    limiter = rate_limiter_for("a.example:443", rate_limit)
 
-    assert rate_limiter_for("a.example:443", rate_limit) is rate_limiter_for(
-        "a.example:443", rate_limit
-    )
-    assert rate_limiter_for("a.example:443", rate_limit) is not rate_limiter_for(
-        "b.example:443", rate_limit
-    )
+    assert rate_limiter_for("a.example:443", rate_limit) is limiter
+    assert rate_limiter_for("b.example:443", rate_limit) is not limiter
