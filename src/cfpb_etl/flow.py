@@ -22,10 +22,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run, task_run
 from prefect.tasks import exponential_backoff
 
-from cfpb_etl.fetch.archive import Archive
-from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.http.errors import RetriableError, ServerError
-from cfpb_etl.fetch.search_api import SearchApi
+from cfpb_etl.fetch.sources import AnySource
 from cfpb_etl.model.events import (
     Headline,
     LoadStarted,
@@ -108,7 +106,7 @@ def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadSt
     on_crashed=[notify_of_failure],
 )
 def load_complaints(
-    source: SearchApi | BulkFile | Archive,
+    source: AnySource,
     database: Path = Path("complaints.db"),
     graph: Path | None = Path("complaints-flow.svg"),
     restart: bool = False,  # noqa: FBT001, FBT002 - a parameter of the deployed flow, by its name

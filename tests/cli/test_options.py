@@ -15,7 +15,8 @@ from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.query import Query
 
 if TYPE_CHECKING:
-    from cfpb_etl.cli.options import AnySource, LoadOptions
+    from cfpb_etl.cli.options import LoadOptions
+    from cfpb_etl.fetch.sources import AnySource
 
 SAMPLE, BULK, ARCHIVE = ["--source", "sample"], ["--source", "bulk"], ["--source", "archive"]
 NOT_BULK, NOT_ARCHIVE = "--source api or sample, not bulk", "--source api or sample, not archive"

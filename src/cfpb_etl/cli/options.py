@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from cyclopts import Parameter
@@ -17,6 +17,10 @@ from cfpb_etl.fetch.complaint_file import is_url
 from cfpb_etl.fetch.http.client import is_valid_url
 from cfpb_etl.fetch.search_api import SEARCH_URL, SearchApi
 from cfpb_etl.model.query import Query
+from cfpb_etl.model.source import SourceKind  # noqa: TC001 - cyclopts reads the annotations
+
+if TYPE_CHECKING:
+    from cfpb_etl.fetch.sources import AnySource
 
 COMPLAINTS, SAMPLE = Path("complaints.db"), Path("sample.db")
 GRAPH = Path("complaints-flow.svg")
@@ -108,7 +112,6 @@ Switch = Annotated[bool, Parameter(negative="", show_default=False)]
 ApiUrl = Annotated[str | None, Parameter(validator=check_url)]
 Database = Annotated[Path, Parameter(validator=check_database)]
 
-AnySource: TypeAlias = SearchApi | BulkFile | Archive
 _QUERY = ("since", "until", "state", "product", "issue", "company", "search")
 # Options that not every source has.
 _SOURCES = {
@@ -153,7 +156,7 @@ class LoadOptions:
         verbose: Show Prefect's log, and tracebacks.
     """
 
-    source: Literal["api", "bulk", "archive", "sample"] = "api"
+    source: SourceKind = "api"
     file: Annotated[Repeatable, Parameter(validator=_check_files)] = ()
     database: Annotated[Path | None, Parameter(validator=check_file_path)] = None
     limit: int | None = None

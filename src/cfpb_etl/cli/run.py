@@ -26,7 +26,8 @@ from cfpb_etl.orchestration.errors import PrefectUnreachableError
 from cfpb_etl.orchestration.server import INTERRUPTIONS, prefect_server
 
 if TYPE_CHECKING:
-    from cfpb_etl.cli.options import AnySource, LoadOptions
+    from cfpb_etl.cli.options import LoadOptions
+    from cfpb_etl.fetch.sources import AnySource
 
 SAMPLE_COMPLAINTS = 25_000
 _EXIT_SECONDS = 30

@@ -32,6 +32,7 @@ class Complaint(NamedTuple):
     consumer_disputed: str | None
 
 
+# The column for each title in CFPB's CSV files of every era.
 CSV_COLUMNS = {
     "Date received": "date_received",
     "Product": "product",
@@ -52,7 +53,6 @@ CSV_COLUMNS = {
     "Consumer disputed?": "consumer_disputed",
     "Complaint ID": "complaint_id",
 }
-"""The column for each title in CFPB's CSV files of every era."""
 
 # CFPB has sent these in every release (docs/facts.md, "Columns by era"): a missing one is reported.
 ALWAYS_SENT = frozenset(Complaint._fields) - {

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import FileVersion, Part, RawPart
 
-SourceKind: TypeAlias = Literal["api", "sample", "bulk", "archive"]
-"""What a load records as its source: CFPB's search API, made-up complaints from the emulator,
-CFPB's daily file of all complaints, or its archive of narratives."""
+# What a load records as its source: CFPB's search API, its daily file of all complaints, its archive
+# of narratives, or made-up complaints from the emulator.
+SourceKind: TypeAlias = Literal["api", "bulk", "archive", "sample"]
 
 
 @dataclass(frozen=True)
