@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import FileVersion, Part, RawPart
 
-# What a load records as its source: CFPB's search API, its daily file of all complaints, its archive
-# of narratives, or made-up complaints from the emulator.
+# What a load records as its source: CFPB's search API, its daily file of all complaints, its
+# archive of narratives, or made-up complaints from the emulator.
 SourceKind: TypeAlias = Literal["api", "bulk", "archive", "sample"]
 
 
