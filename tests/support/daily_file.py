@@ -1,0 +1,100 @@
+"""A server of CFPB's daily file, and loads of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
+from cfpb_etl.fetch.bulk_file import BulkFile
+from cfpb_etl.flow import load_complaints
+from support.faults import Faulty
+from support.prefect_runs import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from prefect.client.schemas.objects import State
+
+    from cfpb_etl.emulator import FileRequest, RawComplaint
+
+YESTERDAY, TODAY, TOMORROW = date(2026, 10, 7), date(2026, 10, 8), date(2026, 10, 9)
+COMPLAINTS = generate_complaints(3_000)
+CHANGES = "SELECT complaint_id, load_id, column_name, old, new FROM complaint_change ORDER BY rowid"
+
+
+@dataclass
+class DailyFile:
+    """A server of the daily file, and the folder with the database for its loads.
+
+    Attributes:
+        emulator: CFPB's servers.
+        api_url: The address of the search API.
+        folder: Where the database is.
+    """
+
+    emulator: Emulator
+    api_url: str
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        """Return the address of the file."""
+        return urljoin(self.api_url, BULK_PATH)
+
+    @property
+    def zip(self) -> Path:
+        """Return the file on the server."""
+        return self.folder / "files" / BULK_PATH.lstrip("/")
+
+    @property
+    def requests(self) -> list[FileRequest]:
+        """Return the requests for the file."""
+        return self.emulator.file_requests
+
+    @property
+    def statuses(self) -> list[int]:
+        """Return the status of each request."""
+        return [request.status for request in self.requests]
+
+    @property
+    def downloads(self) -> list[str]:
+        """Return the names of all downloads beside the database."""
+        return sorted(path.name for path in self.folder.glob("complaints.db-download-*"))
+
+    def load(self, **options: Any) -> State[Any]:
+        """Run the flow."""
+        return load(self.url, self.folder, **options)
+
+
+def load(file: str, folder: Path, **options: Any) -> State[Any]:
+    """Run the flow for a file."""
+    database = folder / "complaints.db"
+    state: State[Any] = load_complaints(
+        BulkFile(file, database, **options), database, folder / "flow.svg", return_state=True
+    )
+    return state
+
+
+@contextmanager
+def serve_daily_file(
+    folder: Path, complaints: list[RawComplaint] | None = None, **faults: Any
+) -> Iterator[DailyFile]:
+    """Serve complaints, with faults if there are any; no file is published yet."""
+    emulator = Emulator(COMPLAINTS if complaints is None else complaints, files=folder / "files")
+    with serve(Faulty(emulator, **faults) if faults else emulator) as api_url:
+        yield DailyFile(emulator, api_url, folder)
+
+
+def by_id(folder: Path) -> dict[int, dict[str, Any]]:
+    """Return the rows of the database by their ids."""
+    return {row["complaint_id"]: row for row in rows(folder)}
+
+
+def id_of(complaint: Mapping[str, Any]) -> int:
+    """Return the id of a complaint as a number."""
+    return int(complaint["complaint_id"])
