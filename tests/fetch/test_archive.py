@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
@@ -14,7 +15,7 @@ from cfpb_etl.fetch import errors as fetch_errors
 from cfpb_etl.fetch.archive import ARCHIVE_URL, Archive, ArchivePage
 from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.http import errors as http_errors
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.part import Age, FileVersion
 from cfpb_etl.model.source import Watermark
 from support import faults
 from support.faults import Faulty
@@ -73,6 +74,23 @@ OTHERS = """
 def test_other_links_are_ignored() -> None:
     """A link that is not valid is ignored too."""
     assert files_on(f'{OTHERS}<a href="x.zip">') == ["/a/page/x.zip"]
+
+
+@pytest.mark.parametrize(
+    ("name", "age"),
+    [
+        ("1_July_2026.zip", Age("2026-07-31", "the archive's last month")),
+        ("1.zip", Age(datetime.now(UTC).date().isoformat(), "today")),
+    ],
+)
+def test_the_age_of_the_page(name: str, age: Age) -> None:
+    """It is the last month in a name, or today, and the page has no complaints."""
+    with serve(HTMLResponse(f'<a href="{name}">')) as url:
+        raw = Archive(page=url).fetch(ArchivePage(url))
+
+    assert raw.info.age == age
+    assert str(raw) == "archive page, 1 file"
+    assert raw.take_content() is None
 
 
 def test_a_page_without_files_is_an_error() -> None:

@@ -84,7 +84,7 @@ def test_a_file_that_changes_during_the_download(tmp_path: Path) -> None:
         emulator.publish(TOMORROW)
 
     emulator.publish(TODAY)
-    with serve(Faulty(emulator, {1: faults.changed_meanwhile(publish, 50_000)})) as api_url:
+    with serve(Faulty(emulator, {1: faults.cut_and_changed(publish, 50_000)})) as api_url:
         stats = load(urljoin(api_url, BULK_PATH), tmp_path).result()
 
     assert stats.new == 3_000

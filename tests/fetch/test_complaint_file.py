@@ -1,4 +1,4 @@
-"""A file of complaints as a part: its names, its age, its room, its place beside the database."""
+"""A file of complaints as a part: its name, its age, its disk space, and its download."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ HEADER = (
 
 
 def write_csv(path: Path, *days: str) -> Path:
-    """Write a plain file with a complaint of each day, in this order."""
+    """Write a plain CSV with a complaint for each day, in this order."""
     lines = [f"{day}{',' * 14}{number}\n" for number, day in enumerate(days, 1)]
     path.write_text(HEADER + "".join(lines), "utf-8")
     return path
 
 
 def today() -> date:
-    """Return the day, as the program counts it."""
+    """Return the current day in UTC."""
     return datetime.now(UTC).date()
 
 
 def age_of(path: Path, known_as_of: str | None = None) -> Age:
-    """Return the age of a local file, as it is known once the file is parsed."""
+    """Return the age of a local file, once it is parsed."""
     part = FilePart(str(path), known_as_of)
     age = parse_part(fetch_complaint_file(part, path.with_name("c.db"), None, {})).info.age
     assert age is not None
@@ -63,8 +63,8 @@ def age_of(path: Path, known_as_of: str | None = None) -> Age:
         FilePart('/odd/"quoted"\\\n\N{SNOWMAN}.zip'),
     ],
 )
-def test_the_progress_of_a_part_tells_all_of_it(part: FilePart) -> None:
-    """What the database remembers becomes the same part."""
+def test_a_part_is_restored_from_json(part: FilePart) -> None:
+    """The JSON in the database has all of it."""
     assert FilePart.from_json(part.to_json()) == part
 
 
@@ -88,9 +88,9 @@ def test_the_progress_of_a_part_tells_all_of_it(part: FilePart) -> None:
     ],
 )
 def test_a_part_is_named_after_its_file(place: str, name: str) -> None:
-    """An address is decoded, and ends before its query; of a path every character counts.
+    """An address is decoded and ends before its query; a path is the name as it is.
 
-    What would command the terminal is not shown.
+    Characters that control a terminal are replaced.
     """
     part = FilePart.at(place)
 
@@ -99,19 +99,19 @@ def test_a_part_is_named_after_its_file(place: str, name: str) -> None:
 
 
 def test_a_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The record is of use from any folder."""
+    """So the record is right for any current folder."""
     monkeypatch.chdir(tmp_path)
 
     assert FilePart.at("complaints.csv").address == str(tmp_path / "complaints.csv")
 
 
-def test_an_address_stays_as_it_is() -> None:
-    """It is no path, whatever it looks like."""
+def test_an_address_is_not_changed() -> None:
+    """It is not a path, even if it looks like one."""
     assert FilePart.at("HTTP://files.example/../x").address == "HTTP://files.example/../x"
 
 
 @pytest.mark.parametrize(
-    ("place", "is_one"),
+    ("place", "expected"),
     [
         (ADDRESS, True),
         ("http://files.example", True),
@@ -123,14 +123,14 @@ def test_an_address_stays_as_it_is() -> None:
         ("", False),
     ],
 )
-def test_what_is_an_address(place: str, is_one: bool) -> None:  # noqa: FBT001 - a case
+def test_which_places_are_addresses(place: str, expected: bool) -> None:  # noqa: FBT001 - a case
     """Only http and https are downloaded."""
-    assert is_url(place) is is_one
-    assert FilePart(place).is_remote is is_one
+    assert is_url(place) is expected
+    assert FilePart(place).is_remote is expected
 
 
 def test_a_file_has_no_pages() -> None:
-    """To read it again is to read it."""
+    """Its first part is the file itself."""
     part = FilePart(ADDRESS)
 
     assert part.first() == part
@@ -139,22 +139,22 @@ def test_a_file_has_no_pages() -> None:
 # --- the age of a local file ----------------------------------------------------------------
 
 
-def test_a_zip_is_as_old_as_what_is_in_it(tmp_path: Path) -> None:
-    """Its own time may be that of a copy."""
+def test_the_age_of_a_zip(tmp_path: Path) -> None:
+    """It is the date in the zip; the file's own time may be that of a copy."""
     path = write_bulk_file(tmp_path, generate_complaints(3), day=date(2025, 3, 14))
     os.utime(path)
 
     assert age_of(path) == Age("2025-03-14", "date in the zip")
 
 
-def test_a_plain_file_is_as_old_as_its_newest_complaint(tmp_path: Path) -> None:
-    """Wherever in the file that stands."""
+def test_the_age_of_a_plain_file(tmp_path: Path) -> None:
+    """It is the newest day received, in any row."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02", "2020-05-06", "2020-03-04")
 
     assert age_of(path) == Age("2020-05-06", "newest day received")
 
 
-def test_a_plain_file_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
+def test_a_plain_file_is_not_from_the_future(tmp_path: Path) -> None:
     """A mistyped day must not make the file the newest for ever."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02", "2999-01-01")
 
@@ -162,8 +162,8 @@ def test_a_plain_file_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
     assert before.isoformat() <= age_of(path).as_of <= today().isoformat()
 
 
-def test_a_zip_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
-    """Nor may a clock that was wrong."""
+def test_a_zip_is_not_from_the_future(tmp_path: Path) -> None:
+    """A wrong clock must not do so either."""
     path = write_bulk_file(tmp_path, generate_complaints(3), day=today() + timedelta(3))
 
     before = today()
@@ -171,8 +171,8 @@ def test_a_zip_of_a_day_to_come_is_of_today(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("days", [(), ("",), ("soon",)])
-def test_a_plain_file_that_tells_no_day_is_of_today(days: tuple[str, ...], tmp_path: Path) -> None:
-    """It was made at some time until now."""
+def test_a_plain_file_without_a_day_is_of_today(days: tuple[str, ...], tmp_path: Path) -> None:
+    """It was made at some time before now."""
     before = today()
     found = age_of(write_csv(tmp_path / "complaints.csv", *days))
 
@@ -180,8 +180,8 @@ def test_a_plain_file_that_tells_no_day_is_of_today(days: tuple[str, ...], tmp_p
     assert found.evidence == "today"
 
 
-def test_a_zip_whose_day_is_none_is_of_today(tmp_path: Path) -> None:
-    """Some programs write noughts there."""
+def test_a_zip_without_a_valid_day_is_of_today(tmp_path: Path) -> None:
+    """Some programs write zeros there."""
     path = tmp_path / "complaints.zip"
     info = ZipInfo("complaints.csv", (1980, 1, 1, 0, 0, 0))
     with ZipFile(path, "w") as archive:
@@ -196,18 +196,18 @@ def test_a_zip_whose_day_is_none_is_of_today(tmp_path: Path) -> None:
     assert before.isoformat() <= age_of(path).as_of <= today().isoformat()
 
 
-def test_the_day_that_a_source_knows_counts(tmp_path: Path) -> None:
-    """The archive's files are told their day."""
+def test_the_day_of_the_source_counts(tmp_path: Path) -> None:
+    """The files of the archive have the day of its last month."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
 
     assert age_of(path, "2019-12-31") == Age("2019-12-31", "the archive's last month")
 
 
-# --- what comes -----------------------------------------------------------------------------
+# --- the fetched part -----------------------------------------------------------------------
 
 
 def test_a_local_file_is_named_with_its_size_and_day(tmp_path: Path) -> None:
-    """So it stands in Prefect's log."""
+    """The day follows once the file is parsed."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
 
     raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, {})
@@ -218,8 +218,8 @@ def test_a_local_file_is_named_with_its_size_and_day(tmp_path: Path) -> None:
     assert str(parsed) == f"{raw} as of 2020-01-02"
 
 
-def test_what_its_source_knows_goes_with_it(tmp_path: Path) -> None:
-    """By the names of `PartInfo`."""
+def test_the_info_of_the_source(tmp_path: Path) -> None:
+    """It has the names of `PartInfo`'s fields."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
     info = {"fills_gaps_only": True, "max_withdrawn": 0.5}
 
@@ -228,8 +228,8 @@ def test_what_its_source_knows_goes_with_it(tmp_path: Path) -> None:
     assert (raw.info.fills_gaps_only, raw.info.max_withdrawn) == (True, 0.5)
 
 
-def test_a_local_file_stays_when_it_is_stored(tmp_path: Path) -> None:
-    """It is the user's."""
+def test_a_local_file_is_not_removed(tmp_path: Path) -> None:
+    """It belongs to the user."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
     raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, {})
 
@@ -246,10 +246,10 @@ def test_a_local_file_stays_when_it_is_stored(tmp_path: Path) -> None:
         ("", UnreadableFileError),
     ],
 )
-def test_a_local_file_that_is_none(
+def test_a_local_file_that_is_not_valid(
     content: str | None, error: type[Exception], tmp_path: Path
 ) -> None:
-    """It is told by name."""
+    """Each fault has its error."""
     path = tmp_path / "complaints.csv"
     if content is not None:
         path.write_text(content, "utf-8")
@@ -258,12 +258,12 @@ def test_a_local_file_that_is_none(
         age_of(path)
 
 
-# --- room -----------------------------------------------------------------------------------
+# --- disk space -----------------------------------------------------------------------------
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Leave 1,000 bytes on every disk, and return the folders whose disk was asked about."""
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Leave 1,000 bytes on every disk, and return the folders whose disk was checked."""
     folders: list[Path] = []
 
     def disk_usage(folder: Path) -> SimpleNamespace:
@@ -274,20 +274,18 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return folders
 
 
-def test_room_is_needed_for_what_is_to_come_and_twice_the_csv(
-    tmp_path: Path, asked: list[Path]
-) -> None:
-    """The database grows by the CSV, and its log by as much."""
+def test_the_space_for_a_file(tmp_path: Path, checked: list[Path]) -> None:
+    """It is the missing bytes, and twice the CSV for the database and its log."""
     complaint_file._ensure_space_for(tmp_path / "c.db", 400, 300)
     with pytest.raises(NotEnoughSpaceError) as caught:
         complaint_file._ensure_space_for(tmp_path / "c.db", 401, 300)
 
     assert (caught.value.needed, caught.value.free) == (1_001, 1_000)
-    assert asked == [tmp_path, tmp_path]
+    assert checked == [tmp_path, tmp_path]
 
 
-def test_what_the_database_has_needs_no_room(tmp_path: Path, asked: list[Path]) -> None:
-    """A file that is mostly known adds little."""
+def test_the_space_that_the_database_has(tmp_path: Path, checked: list[Path]) -> None:
+    """A file that is mostly stored adds little."""
     database = tmp_path / "c.db"
     database.write_bytes(bytes(5_000))
 
@@ -297,25 +295,25 @@ def test_what_the_database_has_needs_no_room(tmp_path: Path, asked: list[Path]) 
         complaint_file._ensure_space_for(database, 0, 5_501)
 
 
-def test_the_room_is_that_of_the_databases_disk(
-    tmp_path: Path, asked: list[Path], monkeypatch: pytest.MonkeyPatch
+def test_the_disk_of_the_database_is_checked(
+    tmp_path: Path, checked: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a database in the current folder too."""
+    """That holds for a database in the current folder too."""
     monkeypatch.chdir(tmp_path)
 
     complaint_file._ensure_space_for(Path("c.db"), 0, 0)
 
-    assert asked == [tmp_path]
+    assert checked == [tmp_path]
 
 
 @pytest.mark.parametrize(
     ("name", "needed"),
     [("c.csv.zip", 50 + 2 * 16 * 100), ("c.csv", 50 + 2 * 100), ("C.CSV", 50 + 2 * 100)],
 )
-def test_a_zip_to_come_unzips_to_more(
-    name: str, needed: int, tmp_path: Path, asked: list[Path], monkeypatch: pytest.MonkeyPatch
+def test_the_space_for_a_download(
+    name: str, needed: int, tmp_path: Path, checked: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until it is here, so many times its size are taken for its CSV; a plain file is one."""
+    """A zip counts as 16 times its size until it is downloaded, and a plain file as its size."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     part = FilePart(f"https://files.example/{name}")
 
@@ -325,15 +323,15 @@ def test_a_zip_to_come_unzips_to_more(
     assert caught.value.needed == needed
 
 
-def test_a_local_file_needs_room_too(tmp_path: Path, asked: list[Path]) -> None:
-    """It is told before anything is stored."""
+def test_the_space_for_a_local_file(tmp_path: Path, checked: list[Path]) -> None:
+    """It is checked before anything is stored."""
     path = write_csv(tmp_path / "complaints.csv", *["2020-01-02"] * 100)
 
     with pytest.raises(NotEnoughSpaceError):
         age_of(path)
 
 
-# --- beside the database --------------------------------------------------------------------
+# --- downloads beside the database -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -348,8 +346,8 @@ def test_a_local_file_needs_room_too(tmp_path: Path, asked: list[Path]) -> None:
         f"https://files.example/{'%E2%98%83' * 300}.zip",
     ],
 )
-def test_a_download_lies_beside_the_database(address: str, tmp_path: Path) -> None:
-    """Whatever its address says, it has a sound name there."""
+def test_a_download_is_beside_the_database(address: str, tmp_path: Path) -> None:
+    """It has a valid name there, for any address."""
     database = tmp_path / "complaints.db"
 
     path = complaint_file._download_path(FilePart(address), database)
@@ -360,8 +358,8 @@ def test_a_download_lies_beside_the_database(address: str, tmp_path: Path) -> No
     assert len(path.name.encode()) < 150
 
 
-def test_files_of_one_name_lie_apart(tmp_path: Path) -> None:
-    """Each address has a place of its own, and always the same."""
+def test_downloads_with_the_same_name(tmp_path: Path) -> None:
+    """Each address has a path of its own, which is always the same."""
     places = [
         complaint_file._download_path(FilePart(f"https://{host}/x.zip"), tmp_path / "c.db")
         for host in ("one.example", "two.example", "one.example")
@@ -371,7 +369,7 @@ def test_files_of_one_name_lie_apart(tmp_path: Path) -> None:
 
 
 def test_downloads_are_found_by_their_notes(tmp_path: Path) -> None:
-    """Those of another database are another's."""
+    """Downloads of another database are not found."""
     database, other = tmp_path / "c.db", tmp_path / "c.db2"
     for one in (database, other):
         path = complaint_file._download_path(FilePart(ADDRESS), one)
@@ -384,8 +382,8 @@ def test_downloads_are_found_by_their_notes(tmp_path: Path) -> None:
     assert found.suffix == ".json"
 
 
-def test_downloads_beside_a_database_of_an_odd_name(tmp_path: Path) -> None:
-    """What a pattern would take for its own is a name here."""
+def test_downloads_beside_a_database_with_an_unusual_name(tmp_path: Path) -> None:
+    """Wildcards in its name are not used as such."""
     database = tmp_path / "c[1]*.db"
     path = complaint_file._download_path(FilePart(ADDRESS), database)
     note = path.with_name(f"{path.name}.json")
@@ -394,7 +392,7 @@ def test_downloads_beside_a_database_of_an_odd_name(tmp_path: Path) -> None:
     assert downloads_beside(database) == [note]
 
 
-def test_nothing_beside_a_database(tmp_path: Path) -> None:
-    """None is there at first, nor a folder perhaps."""
+def test_no_downloads_beside_a_database(tmp_path: Path) -> None:
+    """There are none at first, and perhaps no folder."""
     assert downloads_beside(tmp_path / "c.db") == []
     assert downloads_beside(tmp_path / "nowhere" / "c.db") == []

@@ -1,4 +1,4 @@
-"""What a file is read from, and what is refused before it can do harm."""
+"""CSV files and zips: how they are read, and which are rejected before they do harm."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ READERS: list[Callable[[Path], object]] = [zipped_on, unzipped_size, verify]
 
 
 def text_in(path: Path) -> str:
-    """Return all text of a file's CSV."""
+    """Return the whole text of a CSV."""
     with open_csv(path) as (lines, _, _):
         return "".join(lines)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where a zip may be made, alone in its folder."""
+    """Return where a zip is written, alone in its folder."""
     folder = tmp_path / "files"
     folder.mkdir()
     return folder / "complaints.csv.zip"
@@ -52,26 +52,26 @@ def zip_of(members: dict[str, str | bytes], method: int = zipfile.ZIP_DEFLATED) 
 
 
 def patched(content: bytes, signature: bytes, at: int, form: str, *values: Any) -> bytes:
-    """Return a zip with a field of one of its records changed."""
+    """Return a zip with one field of a record changed."""
     changed = bytearray(content)
     struct.pack_into(form, changed, content.index(signature) + at, *values)
     return bytes(changed)
 
 
-def refused(path: Path, content: bytes) -> str:
-    """Return what is wrong with a zip, which every way to read it has to say in the same words."""
+def detail_of(path: Path, content: bytes) -> str:
+    """Return what is wrong with a zip, which is the same for each way to read it."""
     path.write_bytes(content)
-    said = set()
+    details = set()
     for read in (text_in, *READERS):
         with pytest.raises(UnreadableFileError) as caught:
             read(path)
         assert caught.value.path == path
-        said.add(caught.value.detail)
-    (detail,) = said
+        details.add(caught.value.detail)
+    (detail,) = details
     return detail
 
 
-# --- what is read ---------------------------------------------------------------------------
+# --- files that can be read ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -79,7 +79,7 @@ def refused(path: Path, content: bytes) -> str:
     "name", [NAME, "COMPLAINTS.CSV", "folder/complaints.csv", "Beschwerden’.csv"]
 )
 def test_a_zip_of_one_csv(path: Path, name: str, method: int) -> None:
-    """The text comes as it was zipped, and its size and day as they are told."""
+    """The text, its size and its day are those that were zipped."""
     path.write_bytes(zip_of({name: TEXT}, method))
 
     assert text_in(path) == TEXT
@@ -90,7 +90,7 @@ def test_a_zip_of_one_csv(path: Path, name: str, method: int) -> None:
 
 
 def test_a_plain_csv(path: Path) -> None:
-    """A file that is not zipped is read as it is, and tells no day of its own."""
+    """It is read as it is, and has no day of its own."""
     path.write_text(TEXT, "utf-8", newline="")
 
     assert text_in(path) == TEXT
@@ -101,8 +101,8 @@ def test_a_plain_csv(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"P", b"PK", b"PKO,Issue\n", b"a\n"])
-def test_what_begins_otherwise_is_no_zip(path: Path, content: bytes) -> None:
-    """Only a zip's own first bytes make a zip."""
+def test_a_file_with_other_first_bytes_is_not_a_zip(path: Path, content: bytes) -> None:
+    """Only the first bytes of a zip make it one."""
     path.write_bytes(content)
 
     assert not is_zip(path)
@@ -110,15 +110,15 @@ def test_what_begins_otherwise_is_no_zip(path: Path, content: bytes) -> None:
 
 
 def test_lines_keep_their_ends(path: Path) -> None:
-    """Each line comes with the end that it has, whichever that is."""
+    """Each line has its own line end."""
     path.write_bytes(b"a\r\nb\nc\rd")
 
     with open_csv(path) as (lines, _, _):
         assert [*lines] == ["a\r\n", "b\n", "c\r", "d"]
 
 
-def test_a_line_without_an_end_comes_in_pieces(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is one line does not come into memory whole."""
+def test_a_long_line_is_read_in_pieces(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of one line is not read into memory as a whole."""
     monkeypatch.setattr(csv_file, "_MAX_LINE", 10)
     path.write_bytes(b"x" * 25 + b"\ny")
 
@@ -126,23 +126,23 @@ def test_a_line_without_an_end_comes_in_pieces(path: Path, monkeypatch: pytest.M
         assert [*lines] == ["x" * 10, "x" * 10, "xxxxx\n", "y"]
 
 
-def test_a_byte_order_mark_is_left_out(path: Path) -> None:
-    """The mark at a file's beginning is no text, within a zip as well."""
+def test_a_byte_order_mark_is_removed(path: Path) -> None:
+    """It is not a part of the text, also in a zip."""
     path.write_bytes(zip_of({NAME: TEXT.encode("utf-8-sig")}))
 
     assert text_in(path) == TEXT
 
 
-def test_bytes_that_are_no_utf8_do_not_end_the_file(path: Path) -> None:
-    """They come as halves of characters, for the row to be refused."""
+def test_invalid_utf8_does_not_end_the_file(path: Path) -> None:
+    """Invalid bytes become lone surrogates, for which the row is rejected."""
     path.write_bytes(b"a\xff\nb\n")
 
     assert text_in(path) == "a\udcff\nb\n"
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_the_file_tells_how_far_it_is_read(path: Path, *, zipped: bool) -> None:
-    """What lies beneath the lines goes from the file's beginning to its end."""
+def test_the_position_shows_how_much_is_read(path: Path, *, zipped: bool) -> None:
+    """The position of the file goes from its beginning to its end."""
     noise = os.urandom(200_000).hex().encode()
     text = b"\n".join(noise[at : at + 80] for at in range(0, len(noise), 80))
     path.write_bytes(zip_of({NAME: text}) if zipped else text)
@@ -156,8 +156,8 @@ def test_the_file_tells_how_far_it_is_read(path: Path, *, zipped: bool) -> None:
         assert first < size / 2 < file.tell() <= size
 
 
-def test_the_file_is_closed_where_nobody_reads_on(path: Path) -> None:
-    """Whoever leaves half way leaves no open file."""
+def test_the_file_is_closed_early(path: Path) -> None:
+    """It is closed even if it is not read to its end."""
     path.write_bytes(zip_of({NAME: TEXT}))
 
     with open_csv(path) as (lines, file, _):
@@ -166,16 +166,16 @@ def test_the_file_is_closed_where_nobody_reads_on(path: Path) -> None:
     assert file.closed
 
 
-def test_a_folder_beside_the_csv_is_no_file(path: Path) -> None:
-    """A zip may hold the folder that its one file lies in."""
+def test_a_zip_with_a_folder(path: Path) -> None:
+    """A zip may contain the folder of its only file."""
     path.write_bytes(zip_of({"folder/": "", "folder/complaints.csv": TEXT}))
 
     assert text_in(path) == TEXT
 
 
 @pytest.mark.parametrize("name", ["../../x.csv", "/tmp/x.csv", "C:\\x.csv", "..\\x.csv"])  # noqa: S108
-def test_nothing_is_written_wherever_a_name_leads(path: Path, name: str) -> None:
-    """A name that leads elsewhere is only a name."""
+def test_nothing_is_written_to_the_path_in_a_zip(path: Path, name: str) -> None:
+    """A path in a zip is only a name."""
     path.write_bytes(zip_of({name: TEXT}))
     everything = sorted(path.parent.parent.rglob("*"))
 
@@ -185,8 +185,8 @@ def test_nothing_is_written_wherever_a_name_leads(path: Path, name: str) -> None
     assert sorted(path.parent.parent.rglob("*")) == everything
 
 
-def test_a_day_that_is_none(path: Path) -> None:
-    """A zip may tell of month 0 or 15, and then tells nothing."""
+def test_an_invalid_day(path: Path) -> None:
+    """A zip may have month 0 or 15; that is not a day."""
     content = zip_of({NAME: TEXT})
     for month, day in ((0, 0), (15, 31), (2, 30)):
         path.write_bytes(patched(content, CENTRAL, 14, "<H", (46 << 9) | (month << 5) | day))
@@ -195,59 +195,59 @@ def test_a_day_that_is_none(path: Path) -> None:
         assert text_in(path) == TEXT
 
 
-# --- what is refused ------------------------------------------------------------------------
+# --- files that are rejected -----------------------------------------------------------------
 
 
-def test_several_files_are_refused(path: Path) -> None:
-    """Nobody can know which of two files is meant."""
-    assert refused(path, zip_of({NAME: TEXT, "b.csv": TEXT})).startswith("it contains 2 files")
+def test_several_files_are_rejected(path: Path) -> None:
+    """It is not known which of two files is meant."""
+    assert detail_of(path, zip_of({NAME: TEXT, "b.csv": TEXT})).startswith("it contains 2 files")
 
 
 @pytest.mark.parametrize("members", [{}, {"folder/": ""}])
-def test_a_zip_of_no_file_is_refused(path: Path, members: dict[str, str | bytes]) -> None:
-    """An empty zip is one, and has no complaints."""
+def test_an_empty_zip_is_rejected(path: Path, members: dict[str, str | bytes]) -> None:
+    """It is a zip without a file."""
     content = zip_of(members)
 
-    assert refused(path, content) == "it contains 0 files where one CSV was expected"
+    assert detail_of(path, content) == "it contains 0 files where one CSV was expected"
     assert is_zip(path)
 
 
 @pytest.mark.parametrize("name", ["complaints.json", "complaints.csv.exe", "csv", "a\x1b[2J"])
-def test_another_kind_of_file_is_refused(path: Path, name: str) -> None:
-    """What is no CSV by its name is named, without what it could do to a screen."""
-    detail = refused(path, zip_of({name: TEXT}))
+def test_another_type_of_file_is_rejected(path: Path, name: str) -> None:
+    """The error has the name, without characters that control a terminal."""
+    detail = detail_of(path, zip_of({name: TEXT}))
 
     assert detail == f"it contains {name!r}, which is not a CSV"
     assert detail.isprintable()
 
 
-def test_a_file_without_a_name_is_refused(path: Path) -> None:
-    """A zip may hold a file that has no name, or an odd one."""
+def test_a_file_without_a_name_is_rejected(path: Path) -> None:
+    """A zip may contain a file without a name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         content = zip_of({"\0": TEXT})
 
-    assert refused(path, content) == "it contains '', which is not a CSV"
+    assert detail_of(path, content) == "it contains '', which is not a CSV"
 
 
-def test_a_name_that_is_no_text_is_refused(path: Path) -> None:
-    """A name that says to be UTF-8, and is not, is damage."""
+def test_a_name_of_invalid_utf8_is_rejected(path: Path) -> None:
+    """It counts as damage."""
     content = zip_of({"Beschwerden’.csv": TEXT})
 
-    assert "of an unknown type" in refused(path, content.replace("’".encode(), b"\xff\xff\xff"))
+    assert "of an unknown type" in detail_of(path, content.replace("’".encode(), b"\xff\xff\xff"))
 
 
-def test_what_unzips_to_far_too_much_is_refused(path: Path) -> None:
-    """A zip that claims more than 250 times its own size is not read at all."""
+def test_a_zip_that_unzips_to_too_much_is_rejected(path: Path) -> None:
+    """A zip that declares more than 250 times its size is not read."""
     content = zip_of({NAME: b"a" * 2_000_000})
 
-    assert refused(path, content) == (
+    assert detail_of(path, content) == (
         "it declares 2,000,000 unzipped bytes, too many for a CSV from CFPB"
     )
 
 
 def test_the_largest_csv(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However large a zip is, what comes out of it has a limit."""
+    """The unzipped size has a limit for a zip of any size."""
     content = zip_of({NAME: TEXT})
     size = len(TEXT.encode())
     monkeypatch.setattr(csv_file, "MAX_CSV", size)
@@ -256,22 +256,22 @@ def test_the_largest_csv(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(csv_file, "MAX_CSV", size - 1)
 
-    assert "unzipped bytes, too many for a CSV" in refused(path, content)
+    assert "unzipped bytes, too many for a CSV" in detail_of(path, content)
 
 
-def test_a_zip_that_claims_less_than_it_holds(path: Path) -> None:
-    """What is declared small ends there, and its checksum tells that it is damaged."""
+def test_a_zip_that_declares_too_little(path: Path) -> None:
+    """It is read up to the declared size, and the checksum is wrong."""
     path.write_bytes(patched(zip_of({NAME: b"a\n" * 50_000}), CENTRAL, 24, "<I", 10))
-    came: list[str] = []
+    lines_read: list[str] = []
 
     with pytest.raises(UnreadableFileError, match="Bad CRC-32"), open_csv(path) as (lines, _, _):
-        came.extend(lines)
+        lines_read.extend(lines)
 
-    assert len("".join(came)) <= 10
+    assert len("".join(lines_read)) <= 10
 
 
-def test_a_bomb_that_claims_to_be_small_does_not_fill_the_memory(path: Path) -> None:
-    """Of 80 MB that say to be 1,000 bytes, no more is unzipped than is read at a time."""
+def test_a_zip_bomb_does_not_fill_the_memory(path: Path) -> None:
+    """Of 80 MB that are declared as 1,000 bytes, only what is read is unzipped."""
     path.write_bytes(patched(zip_of({NAME: b"0,0\n" * 20_000_000}), CENTRAL, 24, "<I", 1_000))
 
     for read in (text_in, verify):
@@ -284,8 +284,8 @@ def test_a_bomb_that_claims_to_be_small_does_not_fill_the_memory(path: Path) -> 
             tracemalloc.stop()
 
 
-def test_a_zip_that_claims_more_than_it_holds(path: Path) -> None:
-    """A size that is too large is only a size: what there is comes, and its checksum is right."""
+def test_a_zip_that_declares_too_much(path: Path) -> None:
+    """The whole text is read, and the checksum is right."""
     path.write_bytes(patched(zip_of({NAME: TEXT}), CENTRAL, 24, "<I", len(TEXT.encode()) + 1))
 
     assert text_in(path) == TEXT
@@ -293,51 +293,49 @@ def test_a_zip_that_claims_more_than_it_holds(path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_another_method_is_refused(path: Path, method: int) -> None:
-    """What Python would unzip in one piece, however large, is not read."""
-    assert refused(path, zip_of({NAME: TEXT}, method)) == (
+def test_another_method_is_rejected(path: Path, method: int) -> None:
+    """Python would unzip a block of any size as a whole."""
+    assert detail_of(path, zip_of({NAME: TEXT}, method)) == (
         f"it is zipped by method {method}, which CFPB does not use"
     )
 
 
-def test_a_method_that_nobody_knows_is_refused(path: Path) -> None:
-    """Method 99 is that of another kind of encryption."""
+def test_an_unknown_method_is_rejected(path: Path) -> None:
+    """Method 99 is another type of encryption."""
     content = patched(zip_of({NAME: TEXT}), CENTRAL, 10, "<H", 99)
 
-    assert "method 99" in refused(path, patched(content, LOCAL, 8, "<H", 99))
+    assert "method 99" in detail_of(path, patched(content, LOCAL, 8, "<H", 99))
 
 
-def test_an_encrypted_zip_is_refused(path: Path) -> None:
-    """Nobody has the password."""
+def test_an_encrypted_zip_is_rejected(path: Path) -> None:
+    """There is no password."""
     content = patched(zip_of({NAME: TEXT}), CENTRAL, 8, "<H", 1)
 
-    assert "encrypted" in refused(path, patched(content, LOCAL, 6, "<H", 1))
+    assert "encrypted" in detail_of(path, patched(content, LOCAL, 6, "<H", 1))
 
 
 @pytest.mark.parametrize("flag", [0x20, 0x40], ids=["patch", "strong encryption"])
-def test_flags_that_python_does_not_know_are_refused(path: Path, flag: int) -> None:
-    """A zip of patches, or of another encryption, is of no known kind."""
+def test_unknown_flags_are_rejected(path: Path, flag: int) -> None:
+    """They mean a zip of patches, or another encryption."""
     content = patched(zip_of({NAME: TEXT}), CENTRAL, 8, "<H", flag)
 
-    assert "of an unknown type" in refused(path, patched(content, LOCAL, 6, "<H", flag))
+    assert "of an unknown type" in detail_of(path, patched(content, LOCAL, 6, "<H", flag))
 
 
 @pytest.mark.parametrize(("signature", "at"), [(END, 16), (END, 12), (CENTRAL, 42)])
 @pytest.mark.parametrize("offset", [0xFFFFFF, 0x7FFFFFFF, 0xFFFFFFFE])
-def test_offsets_that_lead_nowhere_are_damage(
-    path: Path, signature: bytes, at: int, offset: int
-) -> None:
-    """A zip may say that its parts lie where there is nothing, or before its beginning."""
+def test_invalid_offsets_are_damage(path: Path, signature: bytes, at: int, offset: int) -> None:
+    """Records may point beyond the end, or before the beginning."""
     content = patched(zip_of({NAME: TEXT}), signature, at, "<I", offset)
 
-    assert refused(path, content)
+    assert detail_of(path, content)
 
 
-# --- what is damaged ------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------
 
 
 def test_a_flipped_byte_is_found_at_the_end(path: Path) -> None:
-    """A byte that is wrong shows by the checksum, when all of the file is read."""
+    """The checksum is wrong when the whole file has been read."""
     content = zip_of({NAME: TEXT}, zipfile.ZIP_STORED)
     path.write_bytes(content.replace(b"2024-11-06", b"2024-11-07"))
 
@@ -349,8 +347,8 @@ def test_a_flipped_byte_is_found_at_the_end(path: Path) -> None:
     assert unzipped_size(path) == len(TEXT.encode())
 
 
-def test_a_damaged_stream_is_told(path: Path) -> None:
-    """What can no longer be unzipped is damage, wherever it shows."""
+def test_a_damaged_stream_is_an_error(path: Path) -> None:
+    """Bytes that cannot be unzipped are damage."""
     content = zip_of({NAME: os.urandom(5000).hex()})
     path.write_bytes(content[:1000] + bytes(1000) + content[2000:])
 
@@ -360,45 +358,47 @@ def test_a_damaged_stream_is_told(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [4, 20, 45, 1000, -60, -22, -1])
-def test_a_truncated_zip_is_refused(path: Path, kept: int) -> None:
-    """A download that ended early, wherever, is no zip."""
+def test_a_truncated_zip_is_rejected(path: Path, kept: int) -> None:
+    """A zip that ends early is damaged."""
     content = zip_of({NAME: os.urandom(2000).hex()})
 
-    assert "its zip is damaged" in refused(path, content[:kept])
+    assert "its zip is damaged" in detail_of(path, content[:kept])
 
 
-def test_damage_anywhere_is_told_by_our_own_error(path: Path) -> None:
-    """Whatever byte of a zip's records is wrong, no other error comes out."""
+def test_damage_anywhere_is_a_file_error(path: Path) -> None:
+    """With any wrong byte in a record, no other error is raised."""
     content = zip_of({"’.csv": TEXT})
-    came = 0
+    valid = 0
     for at in range(len(LOCAL), len(content)):
         for value in (0, 0xFF, content[at] ^ 1, content[at] ^ 0x80):
             path.write_bytes(content[:at] + bytes([value]) + content[at + 1 :])
             for read in (text_in, *READERS):
                 try:
                     read(path)
-                    came += 1
+                    valid += 1
                 except FileError:
                     pass
-    assert came > 0
+    assert valid > 0
 
 
-def test_a_file_that_is_not_there(path: Path) -> None:
-    """What the system says is what is wrong."""
+def test_a_file_that_does_not_exist(path: Path) -> None:
+    """The error has the message of the operating system."""
     for read in (text_in, is_zip, *READERS):
         with pytest.raises(UnreadableFileError, match="No such file or directory"):
             read(path)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    """A folder in a file's place is told as one."""
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
+    """The error says that it is a folder."""
     for read in (text_in, is_zip, *READERS):
         with pytest.raises(UnreadableFileError, match="Is a directory"):
             read(tmp_path)
 
 
-def test_an_error_of_the_system_without_words(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system gives no reason, the error's own text is what is wrong."""
+def test_an_error_of_the_system_without_a_message(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error then has the exception's own text."""
     path.write_bytes(zip_of({NAME: TEXT}))
 
     def fail(*_: object) -> None:
@@ -406,11 +406,11 @@ def test_an_error_of_the_system_without_words(path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(zipfile.ZipFile, "open", fail)
 
-    assert refused(path, path.read_bytes()) == "odd"
+    assert detail_of(path, path.read_bytes()) == "odd"
 
 
-def test_errors_of_who_reads_stay_what_they_are(path: Path) -> None:
-    """A pipe that is broken, or a mistake of ours, is not the file's."""
+def test_errors_of_the_reader_are_not_changed(path: Path) -> None:
+    """A broken pipe, or a bug, is not an error of the file."""
     path.write_bytes(zip_of({NAME: TEXT}))
 
     for kind in (BrokenPipeError, RuntimeError, ValueError):

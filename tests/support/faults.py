@@ -1,12 +1,12 @@
-"""Faults of the search API and of CFPB's files, put between a client and the emulator.
+"""Faults of the search API and of CFPB's files, between a client and the emulator.
 
     app = Faulty(Emulator(generate_complaints(100)), {1: server_error(), 2: cut_body()})
     app = Faulty(emulator, first(3, backend_trouble()))
     app = Faulty(emulator, otherwise=forbidden_html())
     app = Faulty(emulator, {1: cut_download(50_000), 2: ignores_range()})
 
-A fault is what happens to one request, for a search or a file; requests are counted from 1.
-docs/facts.md, "Errors" and "Access through the edge", says which of them CFPB's server shows.
+A fault is what happens to one request for a search or a file. Requests are counted from 1.
+docs/facts.md, "Errors" and "Access through the edge", says which of them the real server has.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Parameters = tuple[tuple[str, str], ...]
 
 @dataclass
 class Exchange:
-    """One request that is about to be answered."""
+    """A request, and what is needed to answer it."""
 
     app: ASGIApp
     scope: Scope
@@ -36,11 +36,11 @@ class Exchange:
     """The parameters of the request before this one."""
 
     async def respond(self, response: Response) -> None:
-        """Answer with a response of the fault's own."""
+        """Answer with this response."""
         await response(self.scope, self.receive, self.send)
 
     async def answer(self, parameters: Parameters | None = None) -> Response:
-        """Return what the application answers, to these parameters or to the request's own."""
+        """Return the application's answer to these parameters, or to those of the request."""
         scope = self.scope
         if parameters is not None:
             scope = {**scope, "query_string": urlencode(parameters).encode()}
@@ -61,7 +61,7 @@ Fault = Callable[[Exchange], Awaitable[None]]
 
 @dataclass
 class Faulty:
-    """An application whose answers go wrong as told; `requests` has each request in its order."""
+    """An application with faults; `requests` has the parameters of all requests in order."""
 
     app: ASGIApp
     faults: Mapping[int, Fault] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Faulty:
     requests: list[Parameters] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or let its fault do so."""
+        """Answer a request, with its fault if there is one."""
         parameters = tuple(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
         before = self.requests[-1] if self.requests else ()
         self.requests.append(parameters)
@@ -81,33 +81,33 @@ class Faulty:
 
 
 def first(count: int, fault: Fault) -> dict[int, Fault]:
-    """Return the faults of a burst: this one for the first requests."""
+    """Return faults for the first `count` requests."""
     return dict.fromkeys(range(1, count + 1), fault)
 
 
 def throttled(retry_after: int = 56) -> Fault:
-    """429, to be asked again after so many seconds."""
+    """Answer 429, with the seconds to wait."""
     detail = f"Request was throttled. Expected available in {retry_after} seconds."
     return _json(429, {"detail": detail}, {"Retry-After": str(retry_after)})
 
 
 def backend_trouble() -> Fault:
-    """424, which the server answers to any trouble with its OpenSearch."""
+    """Answer 424, as the server does for any error of its OpenSearch."""
     return _json(424, {"error": "There was an error calling OpenSearch"})
 
 
 def server_error() -> Fault:
-    """500, any other failure of the server."""
+    """Answer 500, as the server does for any other failure."""
     return _json(500, {"error": "There was a problem retrieving your request"})
 
 
 def unavailable_html() -> Fault:
-    """503, from something in front of the server."""
+    """Answer 503, as a proxy in front of the server does."""
     return _html(503, "<html><head><title>503 Service Unavailable</title></head></html>")
 
 
 def forbidden_html() -> Fault:
-    """403, Akamai's, as clients in the cloud get it."""
+    """Answer 403, as Akamai does to clients in the cloud."""
     page = (
         "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n"
         "You don't have permission to access"
@@ -120,32 +120,32 @@ def forbidden_html() -> Fault:
 
 
 def html_page() -> Fault:
-    """200 with the page that people search with, as a wrong path gets it."""
+    """Answer 200 with the search page, as the server does for a wrong path."""
     return _html(200, "<!DOCTYPE html><html><title>Consumer Complaint Database</title></html>")
 
 
 def invalid_json() -> Fault:
-    """200, called JSON, that ends in the middle though nothing is missing from the body."""
+    """Answer 200 with JSON that ends in the middle, although the body is complete."""
     return _changed(lambda body: body[: len(body) // 2])
 
 
 def wrong_shape(found: object = ()) -> Fault:
-    """200 with JSON that is no search response: an empty list unless told what."""
+    """Answer 200 with other JSON, by default an empty list."""
     return _changed(lambda _: msgspec.json.encode(found))
 
 
 def wrong_type(field_name: str = "company", value: object = 7) -> Fault:
-    """A page whose first complaint has a number where text is due."""
+    """Answer with a page whose first complaint has a number in place of text."""
     return _with_first_source(lambda source: source.update({field_name: value}))
 
 
 def hit_without_id() -> Fault:
-    """A page whose first complaint lacks its id (docs/facts.md, "Complaint ids")."""
+    """Answer with a page whose first complaint has no id (docs/facts.md, "Complaint ids")."""
     return _with_first_source(lambda source: source.pop("complaint_id"))
 
 
 def repeated_page() -> Fault:
-    """The page that was asked for by the request before, again."""
+    """Answer with the page of the request before."""
 
     async def fault(exchange: Exchange) -> None:
         await exchange.respond(await exchange.answer(exchange.before))
@@ -154,7 +154,7 @@ def repeated_page() -> Fault:
 
 
 def too_large(limit: int = 1_000) -> Fault:
-    """424 where more rows are asked for than this, as from an index with a smaller window."""
+    """Answer 424 for larger pages, as an index with a smaller limit does."""
 
     async def fault(exchange: Exchange) -> None:
         if int(dict(exchange.parameters).get("size", "25")) > limit:
@@ -166,17 +166,17 @@ def too_large(limit: int = 1_000) -> Fault:
 
 
 def cut_body() -> Fault:
-    """A body that is cut off half way, so that it is shorter than its Content-Length."""
+    """Cut the body in the middle, so that it is shorter than its Content-Length."""
     return _cut(lambda length: length // 2)
 
 
 def cut_download(after: int) -> Fault:
-    """A file, or the part of it that was asked for, that is cut off after so many bytes."""
+    """Cut a file, or the requested part of it, after this many bytes."""
     return _cut(lambda _: after)
 
 
-def changed_meanwhile(change: Callable[[], object], after: int) -> Fault:
-    """A file that is cut off after so many bytes, and is another when it is asked for again."""
+def cut_and_changed(change: Callable[[], object], after: int) -> Fault:
+    """Cut a file after this many bytes, and then replace it."""
 
     async def fault(exchange: Exchange) -> None:
         await cut_download(after)(exchange)
@@ -186,7 +186,7 @@ def changed_meanwhile(change: Callable[[], object], after: int) -> Fault:
 
 
 def corrupt_download(at: float = 0.5) -> Fault:
-    """A file of the right length with one wrong byte, so far into what was asked for (0 to 1)."""
+    """Answer with one wrong byte, at this share of the body (0 to 1)."""
 
     async def fault(exchange: Exchange) -> None:
         response = await exchange.answer()
@@ -199,7 +199,7 @@ def corrupt_download(at: float = 0.5) -> Fault:
 
 
 def ignores_range() -> Fault:
-    """200 with the whole file, though only a part of it was asked for."""
+    """Answer 200 with the whole file, although only a part was requested."""
 
     async def fault(exchange: Exchange) -> None:
         headers = [
@@ -213,12 +213,12 @@ def ignores_range() -> Fault:
 
 
 def stalled(until: threading.Event | None = None) -> Fault:
-    """No answer until the event is set, or none at all."""
+    """Do not answer until the event is set, or at all."""
 
     async def fault(exchange: Exchange) -> None:
         if until is None:
             await asyncio.Event().wait()
-        # The event belongs to the test's thread: no asyncio.Event can be set from there.
+        # The event is set in the test's thread, which an asyncio.Event does not allow.
         while until and not until.is_set():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         await exchange.respond(await exchange.answer())
@@ -227,12 +227,12 @@ def stalled(until: threading.Event | None = None) -> Fault:
 
 
 def trickling() -> Fault:
-    """A body that comes a byte at a time, and never to its end."""
+    """Send a body byte by byte, without end."""
 
     async def fault(exchange: Exchange) -> None:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"1000000")]
         await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-        while True:  # the server cancels it when the client has gone
+        while True:  # the server cancels this when the client has disconnected
             await exchange.send({"type": "http.response.body", "body": b" ", "more_body": True})
             await asyncio.sleep(0.005)
 
@@ -261,7 +261,7 @@ def _cut(place: Callable[[int], int]) -> Fault:
         await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         begun = bytes(response.body)[: place(len(response.body))]
         await exchange.send({"type": "http.response.body", "body": begun, "more_body": True})
-        # An application that ends here without the rest has its connection closed.
+        # The server closes the connection if the application ends without the rest.
 
     return fault
 
@@ -285,13 +285,13 @@ def _with_first_source(change: Callable[[dict[str, Any]], object]) -> Fault:
 
 @dataclass
 class Delayed:
-    """An application whose answers take so many seconds, as CFPB's do."""
+    """An application whose answers take this many seconds, as CFPB's do."""
 
     app: ASGIApp
     seconds: float
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the request at once, and let the answer wait."""
+        """Receive the request at once, and delay the answer."""
         messages: list[Message] = []
 
         async def keep(message: Message) -> None:

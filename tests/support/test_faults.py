@@ -18,8 +18,8 @@ from support.faults import (
     Fault,
     Faulty,
     backend_trouble,
-    changed_meanwhile,
     corrupt_download,
+    cut_and_changed,
     cut_body,
     cut_download,
     first,
@@ -43,7 +43,7 @@ Ask = Callable[..., requests.Response]
 
 @pytest.fixture
 def faulty() -> Iterator[Callable[..., Ask]]:
-    """Return a function that serves ten complaints with faults, and gives a way to ask for them."""
+    """Return a function that serves ten complaints with faults, and returns a client for them."""
     with ExitStack() as stack:
 
         def served(*arguments: Any, **options: Any) -> Ask:
@@ -59,29 +59,29 @@ def faulty() -> Iterator[Callable[..., Ask]]:
         yield served
 
 
-def test_a_fault_comes_at_its_request_and_at_no_other(faulty: Callable[..., Ask]) -> None:
-    """They are counted from 1."""
+def test_a_fault_is_for_one_request(faulty: Callable[..., Ask]) -> None:
+    """Requests are counted from 1."""
     ask = faulty({2: server_error(), 4: backend_trouble()})
 
     assert [ask().status_code for _ in range(5)] == [200, 500, 200, 424, 200]
 
 
-def test_a_burst_comes_first(faulty: Callable[..., Ask]) -> None:
-    """And ends."""
+def test_a_burst_of_faults(faulty: Callable[..., Ask]) -> None:
+    """After the first requests it ends."""
     ask = faulty(first(3, backend_trouble()))
 
     assert [ask().status_code for _ in range(4)] == [424, 424, 424, 200]
 
 
-def test_a_fault_may_be_for_good(faulty: Callable[..., Ask]) -> None:
-    """For all requests that have none of their own."""
+def test_a_permanent_fault(faulty: Callable[..., Ask]) -> None:
+    """It is for all requests without a fault of their own."""
     ask = faulty({1: server_error()}, otherwise=backend_trouble())
 
     assert [ask().status_code for _ in range(3)] == [500, 424, 424]
 
 
-def test_requests_are_remembered_in_their_order() -> None:
-    """The failed ones too."""
+def test_requests_are_recorded_in_order() -> None:
+    """Failed requests are recorded too."""
     app = Faulty(Emulator(generate_complaints(3)), {1: server_error()})
 
     with serve(app) as url:
@@ -103,10 +103,10 @@ def test_requests_are_remembered_in_their_order() -> None:
         ),
     ],
 )
-def test_some_answer_with_an_error_in_json(
+def test_errors_in_json(
     faulty: Callable[..., Ask], fault: Fault, status: int, body: dict[str, str]
 ) -> None:
-    """The words are the server's."""
+    """The messages are those of the server."""
     response = faulty(otherwise=fault)()
 
     assert (response.status_code, response.json()) == (status, body)
@@ -122,10 +122,8 @@ def test_some_answer_with_an_error_in_json(
         (html_page(), 200, "<!DOCTYPE html>"),
     ],
 )
-def test_some_answer_in_html(
-    faulty: Callable[..., Ask], fault: Fault, status: int, text: str
-) -> None:
-    """From something in front of the server, or from another route."""
+def test_errors_in_html(faulty: Callable[..., Ask], fault: Fault, status: int, text: str) -> None:
+    """They come from a proxy in front of the server, or from another route."""
     response = faulty(otherwise=fault)()
 
     assert (response.status_code, text in response.text) == (status, True)
@@ -133,8 +131,8 @@ def test_some_answer_in_html(
     assert (response.headers.get("Server") == "AkamaiGHost") == (status == 403)
 
 
-def test_a_cut_body_ends_too_early(faulty: Callable[..., Ask]) -> None:
-    """It is shorter than was announced."""
+def test_a_cut_body(faulty: Callable[..., Ask]) -> None:
+    """It is shorter than announced."""
     ask = faulty({1: cut_body()})
 
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
@@ -144,7 +142,7 @@ def test_a_cut_body_ends_too_early(faulty: Callable[..., Ask]) -> None:
 
 @pytest.fixture
 def download(tmp_path: Path) -> Iterator[Callable[..., Ask]]:
-    """Return a function that serves a bulk file of several pieces with faults, and asks for it."""
+    """Return a function that serves a bulk file with faults, and returns a client for it."""
     emulator = Emulator(generate_complaints(4_000), files=tmp_path)
     emulator.publish(date(2026, 10, 8))
     with ExitStack() as stack:
@@ -161,15 +159,15 @@ def download(tmp_path: Path) -> Iterator[Callable[..., Ask]]:
 
 
 def received(response: requests.Response) -> bytes:
-    """Return what comes of a body that does not end as announced."""
-    pieces: list[bytes] = []
+    """Return the bytes of a body that is shorter than announced."""
+    chunks: list[bytes] = []
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
-        pieces.extend(response.iter_content(1))
-    return b"".join(pieces)
+        chunks.extend(response.iter_content(1))
+    return b"".join(chunks)
 
 
-def test_a_download_is_cut_after_so_many_bytes(download: Callable[..., Ask]) -> None:
-    """Of the part that was asked for, with the whole part's headers."""
+def test_a_cut_download(download: Callable[..., Ask]) -> None:
+    """The requested part is cut, and its headers are those of the whole part."""
     ask = download({2: cut_download(100_000), 3: cut_download(0)})
     whole = ask()
 
@@ -183,24 +181,24 @@ def test_a_download_is_cut_after_so_many_bytes(download: Callable[..., Ask]) -> 
     assert ask().content == whole.content
 
 
-def test_a_download_may_change_meanwhile(tmp_path: Path) -> None:
-    """When the client notices the end, the file is another."""
+def test_a_download_that_changes(tmp_path: Path) -> None:
+    """After the cut the file is another."""
     emulator = Emulator(generate_complaints(50), files=tmp_path)
     emulator.publish(date(2026, 10, 8))
-    change = changed_meanwhile(lambda: emulator.publish(date(2026, 10, 9)), 70)
+    change = cut_and_changed(lambda: emulator.publish(date(2026, 10, 9)), 70)
 
     with serve(Faulty(emulator, {1: change})) as url:
         before = requests.get(urljoin(url, BULK_PATH), stream=True, timeout=10)
-        begun = received(before)
+        first_bytes = received(before)
         rest = {"Range": "bytes=70-", "If-Range": before.headers["ETag"]}
         after = requests.get(urljoin(url, BULK_PATH), headers=rest, timeout=10)
 
-    assert (len(begun), after.status_code) == (70, 200)
+    assert (len(first_bytes), after.status_code) == (70, 200)
     assert after.headers["ETag"] != before.headers["ETag"]
 
 
-def test_a_corrupt_download_differs_in_one_byte(download: Callable[..., Ask]) -> None:
-    """And in nothing else that a client sees."""
+def test_a_corrupt_download(download: Callable[..., Ask]) -> None:
+    """It differs in one byte, and in nothing else."""
     ask = download({2: corrupt_download(0.99)})
 
     whole, corrupt = ask(), ask()
@@ -211,8 +209,8 @@ def test_a_corrupt_download_differs_in_one_byte(download: Callable[..., Ask]) ->
     assert (corrupt.status_code, corrupt.headers["ETag"]) == (206, whole.headers["ETag"])
 
 
-def test_a_range_may_be_ignored(download: Callable[..., Ask]) -> None:
-    """The whole file comes, as if none had been asked for."""
+def test_an_ignored_range(download: Callable[..., Ask]) -> None:
+    """The whole file is sent, as without a range."""
     ask = download({2: ignores_range()})
 
     whole, ignored = ask(), ask("bytes=500-")
@@ -221,8 +219,8 @@ def test_a_range_may_be_ignored(download: Callable[..., Ask]) -> None:
     assert "Content-Range" not in ignored.headers
 
 
-def test_invalid_json_is_whole_and_cannot_be_read(faulty: Callable[..., Ask]) -> None:
-    """Its length is right."""
+def test_invalid_json(faulty: Callable[..., Ask]) -> None:
+    """The body is complete, and cannot be decoded."""
     response = faulty(otherwise=invalid_json())()
 
     assert int(response.headers["Content-Length"]) == len(response.content)
@@ -230,28 +228,28 @@ def test_invalid_json_is_whole_and_cannot_be_read(faulty: Callable[..., Ask]) ->
         response.json()
 
 
-def test_a_wrong_shape_is_json(faulty: Callable[..., Ask]) -> None:
-    """An empty list, or what is told."""
+def test_a_wrong_shape(faulty: Callable[..., Ask]) -> None:
+    """It is an empty list, or the given JSON."""
     assert faulty(otherwise=wrong_shape())().json() == []
     assert faulty(otherwise=wrong_shape({"hits": None}))().json() == {"hits": None}
 
 
-def test_a_wrong_type_stands_in_the_first_complaint(faulty: Callable[..., Ask]) -> None:
-    """The others are as they were."""
+def test_a_wrong_type(faulty: Callable[..., Ask]) -> None:
+    """Only the first complaint has it."""
     hits = faulty(otherwise=wrong_type())().json()["hits"]["hits"]
 
     assert [type(hit["_source"]["company"]) for hit in hits] == [int] + 9 * [str]
 
 
-def test_a_hit_may_lack_its_id(faulty: Callable[..., Ask]) -> None:
-    """The first does."""
+def test_a_hit_without_an_id(faulty: Callable[..., Ask]) -> None:
+    """It is the first one."""
     hits = faulty(otherwise=hit_without_id())().json()["hits"]["hits"]
 
     assert ["complaint_id" in hit["_source"] for hit in hits] == [False] + 9 * [True]
 
 
-def test_a_repeated_page_is_that_of_the_request_before(faulty: Callable[..., Ask]) -> None:
-    """Whatever cursor is sent."""
+def test_a_repeated_page(faulty: Callable[..., Ask]) -> None:
+    """It is the page of the request before, with any cursor."""
     ask = faulty({3: repeated_page()})
 
     def page(cursor: str) -> tuple[list[Any], str]:
@@ -266,16 +264,16 @@ def test_a_repeated_page_is_that_of_the_request_before(faulty: Callable[..., Ask
     assert one != two == again != three
 
 
-def test_a_page_may_be_too_large(faulty: Callable[..., Ask]) -> None:
-    """Smaller ones are answered."""
+def test_a_page_that_is_too_large(faulty: Callable[..., Ask]) -> None:
+    """Smaller pages are answered."""
     ask = faulty(otherwise=too_large(5))
 
     assert [ask(size=size).status_code for size in (6, 5)] == [424, 200]
     assert ask().status_code == 424
 
 
-def test_a_stalled_answer_comes_when_the_event_is_set() -> None:
-    """Not before; other requests are answered meanwhile."""
+def test_a_stalled_answer() -> None:
+    """It is sent when the event is set; other requests are answered meanwhile."""
     event = threading.Event()
     app = Faulty(Emulator(generate_complaints(3)), {1: stalled(event)})
     answers: list[int] = []
@@ -295,8 +293,8 @@ def test_a_stalled_answer_comes_when_the_event_is_set() -> None:
     assert (before, answers) == ([], [200])
 
 
-def test_a_client_gives_up_a_stalled_answer() -> None:
-    """And the server ends promptly all the same."""
+def test_a_client_that_does_not_wait() -> None:
+    """The server still ends without delay."""
     app = Faulty(Emulator(generate_complaints(3)), {1: stalled()})
 
     with serve(app) as url:
@@ -306,7 +304,7 @@ def test_a_client_gives_up_a_stalled_answer() -> None:
 
 
 @pytest.mark.parametrize("until", [None, threading.Event()])
-def test_the_server_ends_promptly_while_an_answer_is_stalled(
+def test_the_server_ends_during_a_stalled_answer(
     until: threading.Event | None,
 ) -> None:
     """The client gets a connection error, not a timeout."""
@@ -324,16 +322,16 @@ def test_the_server_ends_promptly_while_an_answer_is_stalled(
         waiting.start()
         while not app.requests:
             assert waiting.is_alive()
-        began = time.perf_counter()
-    took = time.perf_counter() - began
+        started = time.perf_counter()
+    took = time.perf_counter() - started
     waiting.join()
 
     assert took < 0.2
     assert len(failures) == 1
 
 
-def test_a_delayed_answer_takes_its_time() -> None:
-    """The request is taken at once, and the answer is the one that was due then."""
+def test_a_delayed_answer() -> None:
+    """The request is received at once, and the answer is of that moment."""
     emulator = Emulator(generate_complaints(3))
 
     with serve(Delayed(emulator, 0.1)) as url:

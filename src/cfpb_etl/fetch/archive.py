@@ -22,6 +22,7 @@ from cfpb_etl.fetch.errors import NoArchiveError
 from cfpb_etl.fetch.http.client import get_page
 from cfpb_etl.fetch.http.errors import ARCHIVE_PAGE
 from cfpb_etl.model.part import FileVersion, PartInfo, RawPart
+from cfpb_etl.model.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -124,7 +125,7 @@ def _fetch_page(page: ArchivePage) -> RawPart:
     files = _dated(filter(None, (_zip_url(page.address, link) for link in parser.links)))
     if not files:
         raise NoArchiveError(url=page.address)
-    name = f"archive page, {len(files)} files"
+    name = f"archive page, {counted(len(files), 'file')}"
     return RawPart(None, PartInfo(page, name, None, None, None, age_of(files[0])), files)
 
 
