@@ -226,29 +226,42 @@ def test_a_screen_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.usefixtures("terminal")
 def test_the_bar(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """It has the step in brief, the counts and the use of the rate limit; a headline stays."""
+    """It has the step in brief, the use of the rate limit and the counts; a headline stays."""
     with opened(rate_limit_use="1 of 20 searches in 60 s") as console:
         console(Headline("Resuming the load"))
         clock.now += 10
         console(stored(1))
-    shown = lines(capsys)
+    *before, step, bar = lines(capsys)
 
-    assert "Resuming the load" in shown
-    assert re.fullmatch(
-        r". Stored page 1 .* 100 of 250, 10/s, .* left 1 of 20 searches in 60 s", shown[-1]
-    )
+    assert "Resuming the load" in before
+    assert step == "Stored page 1 (1 of 20 searches in 60 s)"
+    assert re.fullmatch(r". ━.* 100 of 250, 10/s, 0:00:15 left", bar)
 
 
 @pytest.mark.usefixtures("terminal")
-def test_a_long_title_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
-    """Otherwise it would push the counts off the line."""
+def test_the_bar_fits_80_columns(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A long title is shortened, and the counts of all complaints of CFPB fit beside the bar."""
+    monkeypatch.setenv("COLUMNS", "80")
+    stats = LoadStats(parts=1, rows=10_000_000, matching=18_000_000)
     with opened() as console:
+        clock.now += 10_000
         title = f"Stored {'a-long-name-' * 8}"
-        console(PartStored(title, title, LoadStats(parts=1, rows=7)))
+        console(PartStored(title, title, stats))
+    *_, step, bar = lines(capsys)
 
-    last = lines(capsys)[-1]
-    assert "…" in last
-    assert last.endswith(" 7")
+    assert step == f"{title[:79]}…"
+    assert re.fullmatch(r". ━.* 10,000,000 of 18,000,000, 1,000/s, 2:13:20 left", bar)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_file_has_no_total(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a total, the bar has only the number of stored complaints."""
+    with opened() as console:
+        console(stored(1, LoadStats(parts=1, rows=7)))
+
+    assert lines(capsys)[-1].endswith(" 7")
 
 
 @pytest.mark.usefixtures("terminal")
@@ -259,7 +272,7 @@ def test_the_bar_stays_with_one_of_two_long_steps(
 
     def is_on_the_bar(step: str) -> bool:
         console._bar.refresh()
-        return f" {step} " in lines(capsys)[-1]
+        return lines(capsys)[-2] == step
 
     with opened() as console:
         console(Progress("Storing", "1 complaint", 0.1))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as ProgressBar
+from rich.text import Text
 
 from cfpb_etl.model.events import (
     Headline,
@@ -24,13 +25,14 @@ from cfpb_etl.model.events import (
 from cfpb_etl.model.load_stats import LoadStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
+    from rich.console import RenderableType
+
     from cfpb_etl.model.events import Event
 
-_MAX_TITLE = 50  # characters of a step on the bar
 _LINE_SECONDS = 5  # between two lines of a long step, without a terminal
 _BAR_SECONDS = 1  # after which another long step can take the bar
 _MAX_WARNING = 160  # characters of a warning by another library
@@ -43,6 +45,23 @@ class _LongStep(NamedTuple):
     first_share: float
     share: float
     shown_at: float
+
+
+class _Bar(ProgressBar):
+    """A progress bar below a line that says what happens: 80 columns are too few for both."""
+
+    _line = "Starting Prefect"
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield Text(self._line, no_wrap=True, overflow="ellipsis")
+        yield from super().get_renderables()
+
+    def show(self, line: str, counts: str, completed: float, total: float | None) -> None:
+        """Show a step and its progress; without a total, the bar only moves."""
+        self._line = line
+        (task,) = self.tasks
+        # `update` cannot remove a total, and would stop the spinner at the end of a step.
+        task.completed, task.total, task.fields["counts"] = completed, total, counts
 
 
 class RunConsole:
@@ -74,17 +93,15 @@ class RunConsole:
         self._silent = verbose
         self._long_steps: dict[str, _LongStep] = {}
         self._on_bar = "", 0.0  # the long step on the bar, and when it last moved
-        self._bar = ProgressBar(
+        self._bar = _Bar(
             SpinnerColumn(),
-            TextColumn("{task.description:<20}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[counts]}"),
-            TextColumn("[dim]{task.fields[rate]}"),
             console=self._console,
             transient=True,
             disable=verbose or not self._console.is_terminal,
         )
-        self._bar_id = self._bar.add_task("Starting Prefect", total=None, counts="", rate="")
+        self._bar.add_task("", total=None, counts="")
 
     def __enter__(self) -> Self:
         """Replace Prefect's console at the root of the log, until the process ends."""
@@ -143,15 +160,10 @@ class RunConsole:
             self._console.print(f"warning: {text}", markup=False)
 
     def _show_on_bar(self, title: str) -> None:
-        rows = self.stats.rows
-        self._bar.update(
-            self._bar_id,
-            description=title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…",
-            completed=rows,
-            total=self._total(),
-            counts=self._counts() or (f"{rows:,}" if rows else ""),
-            rate=self._rate_limit_use(),
-        )
+        rows, rate_limit_use = self.stats.rows, self._rate_limit_use()
+        line = f"{title} ({rate_limit_use})" if rate_limit_use else title
+        counts = self._counts() or (f"{rows:,}" if rows else "")
+        self._bar.show(line, counts, rows, self._total())
 
     def _show_progress(self, progress: Progress) -> None:
         now, share = time.monotonic(), progress.share or 0
@@ -169,10 +181,7 @@ class RunConsole:
             shown, moved = self._on_bar
             if shown in ("", progress.step) or now - moved > _BAR_SECONDS:
                 self._on_bar = progress.step, now
-                bar = {"completed": share, "total": 1} if share else {"total": None}
-                self._bar.update(
-                    self._bar_id, description=progress.step, counts=text, rate="", **bar
-                )
+                self._bar.show(progress.step, text, share, 1 if share else None)
         elif now - step.shown_at > _LINE_SECONDS:
             self._long_steps[progress.step] = step._replace(shown_at=now)
             self._console.print(f"{progress.step}: {text}", markup=False)
