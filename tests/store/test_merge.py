@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cfpb_etl.model.events import Step, listening
 from cfpb_etl.store.errors import TooManyWithdrawnError
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cfpb_etl.model.complaint import Complaint
+    from cfpb_etl.model.events import Event
     from cfpb_etl.model.load_stats import LoadStats
     from cfpb_etl.model.source import SourceKind, Watermark
 
@@ -76,12 +78,15 @@ def definitions(path: Path) -> list[Any]:
 
 def test_indexes_are_complete_after_a_first_file(path: Path) -> None:
     """Those that were dropped meanwhile are there again, a user's own too."""
+    events: list[Event] = []
     load_file(path, *complaints(*range(10), company="known"), as_of=MARCH)
     query(path, 'CREATE INDEX "by ""company""" ON complaint (company)')
     before = definitions(path)
 
-    load_file(path, *complaints(*range(1_300), company="new"))
+    with listening(events.append):
+        load_file(path, *complaints(*range(1_300), company="new"))
 
+    assert events == [Step("Creating indexes", "Creating indexes")]  # which can take minutes
     assert definitions(path) == before
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
 

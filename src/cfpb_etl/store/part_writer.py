@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyroaring import BitMap64
 
 from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
+from cfpb_etl.model.events import Step, emit
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store import windows
 from cfpb_etl.store.line_hashes import LineHashWriter
@@ -137,6 +138,7 @@ class _PartWriter:
             if batch.line_hashes and not self._newer:
                 line_hashes.write(batch.line_hashes)
         if dropped:
+            emit(Step("Creating indexes", "Creating indexes"))
             create_indexes(self._connection, dropped)
         line_hashes.finish(self._parsed.read_stats.duplicate_ids)
 
