@@ -52,7 +52,7 @@ def test_a_signal_raises_and_then_ends_the_process(
 def test_before_a_run_a_signal_ends_the_process_at_once(
     exits: list[int], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Then there is nothing to close."""
+    """Nothing has to be closed then."""
     exit_when_interrupted()
     with pytest.raises(SystemExit):
         signal.raise_signal(signal.SIGINT)

@@ -133,7 +133,7 @@ def test_an_answer_that_is_not_a_file(
 
 @pytest.mark.slow
 def test_a_missing_file(tmp_path: Path) -> None:
-    """After a 404 there is no retry."""
+    """A 404 is not retried."""
     with serve_daily_file(tmp_path) as server:
         error = error_of(server.load())
 

@@ -393,6 +393,6 @@ def test_downloads_beside_a_database_with_an_unusual_name(tmp_path: Path) -> Non
 
 
 def test_no_downloads_beside_a_database(tmp_path: Path) -> None:
-    """There are none at first, and perhaps no folder."""
+    """The folder may not exist, and at first it has no downloads."""
     assert downloads_beside(tmp_path / "c.db") == []
     assert downloads_beside(tmp_path / "nowhere" / "c.db") == []

@@ -308,7 +308,7 @@ def test_an_unknown_method_is_rejected(path: Path) -> None:
 
 
 def test_an_encrypted_zip_is_rejected(path: Path) -> None:
-    """There is no password."""
+    """The program has no password for it."""
     content = patched(zip_of({NAME: TEXT}), CENTRAL, 8, "<H", 1)
 
     assert "encrypted" in detail_of(path, patched(content, LOCAL, 6, "<H", 1))

@@ -1,4 +1,4 @@
-"""The header of CFPB's CSV files of every era, and the newest day in a file."""
+"""The header of CSV files of every era, and the newest day in a file."""
 
 from __future__ import annotations
 

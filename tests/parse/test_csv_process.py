@@ -389,7 +389,7 @@ def test_a_stream_that_is_dropped_early(path: Path) -> None:
 
 
 def test_a_stream_that_is_not_started(path: Path) -> None:
-    """There is no process until the first batch is requested."""
+    """The process starts when the first batch is requested."""
     write(path, content_of(1))
 
     assert parse_file(path)

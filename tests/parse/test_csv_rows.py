@@ -1,4 +1,4 @@
-"""The rows of CFPB's CSV files as complaints, also unusual and invalid ones."""
+"""The rows of CSV files as complaints, also unusual and invalid ones."""
 
 from __future__ import annotations
 

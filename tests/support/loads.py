@@ -45,7 +45,7 @@ class FakeSource:
     proves_absence: bool = False
 
     def rate_limit_use(self) -> str:
-        """Return "": there is no rate limit."""
+        """Return "": this source has no rate limit."""
         return ""
 
     def query_json(self) -> str:

@@ -109,7 +109,7 @@ class SearchApi:
 
     @property
     def is_partial(self) -> bool:
-        """Say whether it asks for a part of CFPB's complaints only."""
+        """Say whether it asks for only a part of all complaints."""
         return self.limit is not None or bool(self.query)
 
     @property
@@ -141,7 +141,7 @@ class SearchApi:
         last load could be skipped for ever.
 
         Raises:
-            NothingToUpdateError: If there is no such load.
+            NothingToUpdateError: Without such a load.
         """
         if self.lookback is None:
             return self

@@ -52,7 +52,7 @@ def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
     name = flow_run.parameters.get("notify")
     # Read directly: `state.result()` would wait for a result that is already here.
     error = getattr(state.data, "result", state.data)
-    # Without a valid name nothing can be notified; a user who interrupts a run knows that.
+    # A name that is not valid cannot be notified, and Ctrl-C is the choice of the user.
     if not name or isinstance(error, (NoNotificationBlockError, KeyboardInterrupt)):
         return
     log = flow_run_logger(flow_run, flow)

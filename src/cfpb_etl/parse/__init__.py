@@ -1,1 +1,1 @@
-"""Parse: what came, as complaints."""
+"""Parsing: the content of pages and files becomes complaints."""

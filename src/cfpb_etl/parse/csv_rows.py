@@ -1,4 +1,4 @@
-"""The rows of CFPB's CSV files of every era as complaints.
+"""The rows of CSV files of every era as complaints.
 
 The files have other column names than the search API, and each era has other columns
 (docs/facts.md, "Columns by era"). A row that is not a valid complaint is counted and reported; it
@@ -169,7 +169,7 @@ class ComplaintRows:
                 return
 
     def _note_end(self) -> Iterator[str]:
-        """Note that the reader has asked for a line after the last one; it is no line itself."""
+        """Note that the reader has asked for a line after the last one; it is not a line."""
         self._at_end = True
         yield from ()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class UnexpectedColumnsError(FileError):
-    """Raised when a file does not have the header of CFPB's complaints.
+    """Raised when a file does not have a header of complaints.
 
     Attributes:
         missing: Columns that every file of CFPB has had, and this one does not.
@@ -40,7 +40,7 @@ class UnexpectedColumnsError(FileError):
 
 
 class TooManyRejectedError(FileError):
-    """Raised when so many rows of a file are rejected that the whole file is implausible.
+    """Raised when too many rows of a file are rejected for the file to be plausible.
 
     Attributes:
         rejected: How many rows are not valid complaints.

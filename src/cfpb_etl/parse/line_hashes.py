@@ -1,4 +1,4 @@
-"""The lines of CFPB's daily file that are stored unchanged and need not be parsed again.
+"""The lines of the daily file that are stored unchanged and need not be parsed again.
 
 CFPB writes new and changed complaints first, and the rest as the day before (docs/facts.md, "Order
 of the daily file"). The database has a hash of each line of the file that was stored last, in the

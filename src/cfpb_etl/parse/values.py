@@ -59,7 +59,7 @@ def parse_id(value: object) -> int:
     """
     if value in (None, ""):
         detail = "is missing"
-    # With leading zeros allowed, two of CFPB's ids could become the same number.
+    # With leading zeros allowed, two different ids could become the same number.
     elif not (isinstance(value, str) and re.fullmatch("0|[1-9][0-9]*", value)):
         detail = f"is {short_repr(value)}, not a plain number as text"
     elif len(value) > len(str(MAX_ID)) or int(value) > MAX_ID:

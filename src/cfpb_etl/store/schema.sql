@@ -41,7 +41,7 @@ CREATE TABLE load (                 -- one row per load: where from, what it did
     source TEXT NOT NULL,           -- api, bulk or archive; or sample for made-up complaints
     address TEXT NOT NULL,          -- address of the source
     query TEXT NOT NULL,            -- what was requested, JSON
-    is_partial INTEGER NOT NULL,    -- 1 if only a part of CFPB's complaints was requested
+    is_partial INTEGER NOT NULL,    -- 1 if only a part of all complaints was requested
     row_limit INTEGER,              -- how many were requested, newest first; NULL for all
     updates_load_id INTEGER REFERENCES load, -- the earlier load that an update repeats
     as_of TEXT,                     -- day of the source's data, YYYY-MM-DD

@@ -358,7 +358,7 @@ def test_a_range_beyond_the_end_starts_over(server: FileServer, path: Path) -> N
 
 
 def test_a_416_without_a_range(server: FileServer, path: Path) -> None:
-    """If the second answer is 416 too, there is no third request."""
+    """If the second answer is 416 too, the file is not requested a third time."""
     interrupt(server, path)
     server.faults += [status(416)] * 3
 

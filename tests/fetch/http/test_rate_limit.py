@@ -158,7 +158,7 @@ def test_reading_the_use_frees_nothing(clock: Clock) -> None:
 
 
 def test_without_a_limit_nothing_is_in_use() -> None:
-    """There is no limit to use up."""
+    """Without a limit nothing is used up."""
     limiter = RateLimiter(None)
     wait_for(limiter, 3)
 

@@ -95,7 +95,7 @@ class RetriableError(ServerError):
 
 
 class UnreachableError(RetriableError):
-    """Raised when there is no connection, or no answer within the timeout."""
+    """Raised without a connection, or without an answer within the timeout."""
 
     problem = "{server.name} could not be reached"
     remedy = "Check the network; --source sample runs offline, on made-up complaints."
@@ -129,7 +129,7 @@ class ServerFailureError(RetriableError):
 class SearchBackendError(RetriableError):
     """Raised on 424: the search index did not answer, or refused the query.
 
-    The two cannot be told apart, so it is worth few attempts (docs/facts.md, "Errors").
+    The status is the same for both, so it is worth few attempts (docs/facts.md, "Errors").
     """
 
     attempts = 3

@@ -57,7 +57,7 @@ class LocalFile:
 
     @property
     def received(self) -> int:
-        """Return how many bytes the part has; 0 if there is none."""
+        """Return how many bytes the part has, or 0."""
         return max(_size(self.part), 0)
 
     def origin(self) -> Origin | None:

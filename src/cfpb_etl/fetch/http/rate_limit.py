@@ -10,7 +10,7 @@ from functools import cache
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
 # Requests are counted here when they are sent, and by the server when they arrive. The first of a
-# window may take longer than the next: allow for one second of CFPB's 60.
+# window may take longer than the next: allow for one second in 60.
 _MARGIN = 1 / 60
 
 
@@ -45,7 +45,7 @@ class RateLimiter:
         self._limiter: Limiter | None = None
         if rate_limit is not None:
             window = round(rate_limit.seconds * (1 + _MARGIN) * 1000)
-            # Given a rate in place of a bucket, the limiter writes a line to the log.
+            # Given a rate instead of a bucket, the limiter writes a line to the log.
             self._bucket = InMemoryBucket([Rate(rate_limit.requests, window)])
             self._limiter = Limiter(self._bucket)
         self._paused_until = 0.0
