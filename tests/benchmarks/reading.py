@@ -8,7 +8,7 @@ load: the first load of a million complaints as in `bulk.py`, and the same load 
 views: each view, the README's five questions, a search and the report, on a million complaints of
     2024, a third of them with a narrative. Each time is the best of PAIRS. The counts of the views
     are compared with those of a plain scan.
-all: the same as `views`, on 18 million complaints without narratives, the number that CFPB has. It takes
+all: the same as `views`, on 18 million complaints without narratives, which CFPB has. It takes
     ten minutes and 20 GB of disk.
 """
 
