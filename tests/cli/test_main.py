@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cfpb_etl import __version__
 from cfpb_etl.cli.main import main
+from cfpb_etl.cli.options import LoadOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,21 @@ def test_help_version_and_wrong_commands_do_not_import_prefect(
     assert traced.returncode == (2 if "ZZ" in arguments else 0)
     assert "cyclopts" in traced.stderr
     assert "prefect" not in traced.stderr.replace("prefect_server", "")
+
+
+def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has each command and each option, and fits 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+
+    text = capsys.readouterr().out
+    assert text.startswith("Usage: cfpb-etl [COMMAND] [OPTIONS]\n")
+    assert max(map(len, text.splitlines())) == 80
+    words = text.split()
+    assert {"browse", "graph", "report", "status"} < {*words}
+    options = {f"--{each.name.replace('_', '-')}" for each in fields(LoadOptions)}
+    assert options < {*words}
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,7 +84,7 @@ def test_nothing_matches(database: Path) -> None:
 
 @pytest.mark.parametrize("proves_absence", [True, False])
 def test_an_update(database: Path, *, proves_absence: bool) -> None:
-    """Under a filter it cannot find out which complaints were withdrawn, and says so."""
+    """Under a filter, withdrawn complaints cannot be found, and the summary says so."""
     stats = LoadStats(
         parts=1,
         rows=1_000,
@@ -173,7 +173,7 @@ def test_what_was_stored_is_saved(path: Path) -> None:
 
 @pytest.mark.parametrize("source", [BULK, Archive()])
 def test_a_download_is_kept(source: BulkFile | Archive, path: Path) -> None:
-    """The line says so where there is one."""
+    """The next run uses it instead of downloading the file again."""
     assert saved_line(LoadStats(), path, source) == "Nothing was stored."
 
     path.with_name(f"{path.name}-download-x.json").touch()

@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 
 _REPORT = Path("complaints-report.html")
 
-app = App(name="cfpb-etl", version=__version__, result_action="return_value")
+app = App(
+    name="cfpb-etl",
+    version=__version__,
+    usage="Usage: cfpb-etl [COMMAND] [OPTIONS]",
+    group_parameters="Options",
+    result_action="return_value",
+)
 
 
 @app.default
@@ -67,7 +73,7 @@ def status(
     Args:
         database: The SQLite file.
         as_json: Print JSON, for programs.
-        api_url: Address of the search API. Also: CFPB_ETL_API_URL.
+        api_url: Address of the search API. The variable CFPB_ETL_API_URL can set it too.
     """
     from cfpb_etl.show.status import get_status
 

@@ -131,8 +131,8 @@ class LoadOptions:
         source: Where to load from. api: CFPB's search API. bulk: CFPB's daily file of all
             complaints. archive: CFPB's archive of narratives, which ends in August 2026. sample:
             made-up complaints, offline.
-        file: With bulk: load this file instead of CFPB's; a path or URL, zipped or not. With
-            archive: its files, or the URL of its page. Repeat for more.
+        file: With bulk: load this file, a path or URL, zipped or not. With archive: its files, or
+            the URL of its page. Repeat for more.
         database: The SQLite file. Default: complaints.db, or sample.db for the sample.
         limit: Load only the newest INT complaints.
         since: Received on this day or later, YYYY-MM-DD.
@@ -149,7 +149,7 @@ class LoadOptions:
         restart: Start over instead of resuming an interrupted load.
         allow_withdrawals: With bulk: accept a file even if it is missing more than 1 % of the
             stored complaints.
-        api_url: Address of the search API. Also: CFPB_ETL_API_URL.
+        api_url: Address of the search API. The variable CFPB_ETL_API_URL can set it too.
         graph: Where to draw the flow, .svg or .png. Default: complaints-flow.svg.
         no_graph: Do not draw the flow.
         notify: Prefect notification block to notify if the run fails, as TYPE/NAME.
