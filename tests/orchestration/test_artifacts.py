@@ -67,7 +67,7 @@ def test_a_summary_and_the_picture(tmp_path: Path) -> None:
     assert (found[SUMMARY].type, found[PICTURE].type) == ("markdown", "image")
     text = str(found[SUMMARY].data)
     assert text.startswith("# Completed\n")
-    assert '| request | `the newest 2,000` |' in text
+    assert "| request | `the newest 2,000` |" in text
     assert "| complaints read | 2,000 |" in text
     assert "| of these | 2,000 new, 0 changed, 0 unchanged |" in text
     assert "| verified | 2,000 of 2,000 |" in text
