@@ -251,7 +251,7 @@ loggers:
 def test_the_last_line_is_independent_of_logging(
     quiet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user's own configuration of Prefect's log does not change what is reported as saved."""
+    """The user's settings of Prefect's log do not change what is reported as saved."""
     if quiet == "level":
         monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "ERROR")
     else:

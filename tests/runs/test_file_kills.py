@@ -1,8 +1,7 @@
-"""A load of CFPB's daily file can be killed at any moment."""
+"""A load of CFPB's daily file loses nothing when its process is killed."""
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from cfpb_etl.fetch.complaint_file import downloads_beside
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.complaint import Complaint
 from support.prefect_runs import last_load, rows
+from support.program import environment_without_coverage
 from support.soak import SOAKING, soak
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_a_kill_leaves_the_old_state_or_the_new(
     A download that was complete is not repeated.
     """
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
-    environment = {name: value for name, value in os.environ.items() if "COV" not in name}
+    environment = environment_without_coverage()
     dice = random.Random()  # noqa: S311 - moments, not secrets
     complaints = generate_complaints(60_000)
     emulator = Emulator(complaints[500:], files=tmp_path / "files")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("shared_server")
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
-    """The first run loads the file; the second finds it unchanged and says so."""
+    """The first run loads the file; the second reports that it is unchanged."""
     emulator = Emulator(COMPLAINTS, files=tmp_path / "files")
     emulator.publish(date(2024, 11, 6), columns=18)
     with serve(emulator) as url:

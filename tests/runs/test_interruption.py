@@ -18,20 +18,12 @@ import pytest
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from support import faults
 from support.faults import Fault, Faulty
-from support.program import PROGRAM, query
+from support.program import PROGRAM, environment_without_coverage, query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 COMPLAINTS = generate_complaints(12_000, era="2024")
-
-
-def environment_without_coverage() -> dict[str, str]:
-    """Return the environment without the variables that start coverage in a process.
-
-    A signal can raise its exception while coverage holds a lock, which then stays locked.
-    """
-    return {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_PROCESS")}
 
 
 @dataclass
@@ -94,7 +86,7 @@ def interrupt(
 
 
 def assert_first_page_kept(ended: Ended) -> None:
-    """Check that the interrupted run has kept the first of its two pages, and says so."""
+    """Check that the interrupted run has kept and reported the first of its two pages."""
     assert ended.exit_code == 130, ended.lines
     assert ended.seconds < 5
     assert ended.lines[-1] == (

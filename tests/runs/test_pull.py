@@ -200,7 +200,7 @@ print(json.dumps([[request.at, request.status] for request in emulator.requests]
 @pytest.mark.slow
 @pytest.mark.alone
 def test_the_rate_limit_is_used(tmp_path: Path) -> None:
-    """At a fifth of CFPB's scale, 20 requests in 12 s and answers of 2.32 s, 90 % is used."""
+    """With a fifth of the real times, 20 requests in 12 s, 90 % of the rate limit is used."""
     window, latency = 12.0, 2.32
     with subprocess.Popen(
         [sys.executable, "-c", SERVER, "10500", "20", str(window), str(latency)],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from cfpb_etl.model.query import Query
 from support import faults
 from support.faults import Faulty
 from support.prefect_runs import last_load, rows, run, run_at
+from support.program import environment_without_coverage
 from support.soak import SOAKING, soak
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def failed_load(tmp_path: Path) -> Iterator[tuple[Faulty, str]]:
 def test_a_failed_load_is_resumed(
     failed_load: tuple[Faulty, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The same command fetches no stored page again, says so, and has the same result."""
+    """The same command fetches no stored page again, and has the result of an undisturbed load."""
     faulty, url = failed_load
     stored = {page_of(parameters) for parameters in faulty.requests[:3]}
 
@@ -191,7 +191,7 @@ def repeated(requests: list[Parameters], stored: dict[str, Cursor]) -> list[Para
 def test_kills_leave_the_same_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After several SIGKILLs no stored page is fetched again, and the result is the same."""
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
-    environment = {name: value for name, value in os.environ.items() if "COV" not in name}
+    environment = environment_without_coverage()
     complaints = generate_complaints(20_000, era="deployed")
     dice = random.Random()  # noqa: S311 - moments, not secrets
     # Slow answers, so that several windows are in progress when the process is killed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,14 @@ def run_program(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PROGRAM, *arguments], capture_output=True, text=True, check=False, timeout=120
     )
+
+
+def environment_without_coverage() -> dict[str, str]:
+    """Return the environment without the variables that start coverage in a process.
+
+    A signal can raise its exception while coverage holds a lock, which then stays locked.
+    """
+    return {name: value for name, value in os.environ.items() if "COV" not in name}
 
 
 def query(database: str, sql: str) -> list[Any]:
