@@ -15,7 +15,6 @@ from support.file_server import BODY, NAME, cut
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cfpb_etl.fetch.http.download import Download
     from support.file_server import FileServer
 
 CHUNK = 2**18  # bytes, as the client receives them
@@ -36,26 +35,26 @@ def nothing(*_: object) -> None:
 
 def fetch(
     server: FileServer, path: Path, stored: FileVersion | None = None, **options: Any
-) -> Download:
+) -> FileVersion:
     """Fetch the file, which is expected to be sent; the callbacks do nothing by default."""
-    download = fetch_or_none(server, path, stored, **options)
-    assert download is not None
-    return download
+    version = fetch_or_none(server, path, stored, **options)
+    assert version is not None
+    return version
 
 
 def fetch_or_none(
     server: FileServer, path: Path, stored: FileVersion | None = None, **options: Any
-) -> Download | None:
+) -> FileVersion | None:
     """Fetch the file, or None if it is the stored version."""
     callbacks = {"ensure_space": nothing, "verify": nothing, "on_progress": nothing}
     return fetch_file(server.url, path, stored, **{**callbacks, **options})
 
 
-def fetch_before(server: FileServer, path: Path) -> Download:
-    """Fetch the whole file, and forget the requests for that."""
-    download = fetch(server, path)
+def fetch_before(server: FileServer, path: Path) -> FileVersion:
+    """Fetch the whole file, forget the requests for that, and return the version."""
+    version = fetch(server, path)
     server.requests.clear()
-    return download
+    return version
 
 
 def interrupt(server: FileServer, path: Path, after: int = 2 * CHUNK) -> FileVersion:

@@ -26,7 +26,6 @@ from cfpb_etl.model.part import Age, CsvFile, FileVersion, PartInfo, RawPart
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cfpb_etl.fetch.http.download import Download
     from cfpb_etl.model.part import Part
 
 _UNZIPPED_RATIO = 16  # of a CSV to its zip, until the zip is here and has the exact size
@@ -126,16 +125,16 @@ def fetch_complaint_file(
     started = time.monotonic()
     path, version, on_stored = Path(part.address), FileVersion(), None
     if part.is_remote:
-        download = _download(part, database, stored)
-        if download is None:
+        path = _download_path(part, database)
+        downloaded = _download(part, path, database, stored)
+        if downloaded is None:
             name = f"{part.name}, unchanged"
             age = age_of(part, stored)
             unchanged = PartInfo(
                 part, name, None, None, None, age, version=stored, is_unchanged=True, **info
             )
             return RawPart(None, unchanged)
-        path, version = download.path, download.version
-        on_stored = partial(discard, path)
+        version, on_stored = downloaded, partial(discard, path)
     size = unzipped_size(path)
     _ensure_space_for(database, 0, size)
     age = age_of(part, version, path)
@@ -186,7 +185,9 @@ def downloads_beside(database: Path) -> list[Path]:
     return [*database.parent.glob(f"{escape(database.name)}{_DOWNLOAD}*.json")]
 
 
-def _download(part: FilePart, database: Path, stored: FileVersion | None) -> Download | None:
+def _download(
+    part: FilePart, path: Path, database: Path, stored: FileVersion | None
+) -> FileVersion | None:
     def verify_part(path: Path) -> None:
         try:
             verify(path)
@@ -195,7 +196,7 @@ def _download(part: FilePart, database: Path, stored: FileVersion | None) -> Dow
 
     return fetch_file(
         part.address,
-        _download_path(part, database),
+        path,
         stored,
         ensure_space=partial(_ensure_space, database, part),
         verify=verify_part,

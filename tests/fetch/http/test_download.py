@@ -46,15 +46,14 @@ if TYPE_CHECKING:
 
 def test_a_file_is_downloaded(server: FileServer, path: Path) -> None:
     """The file is complete and has its version; only its note lies beside it."""
-    download = fetch(server, path)
+    version = fetch(server, path)
 
-    assert download.path == path
     assert path.read_bytes() == BODY
-    assert (download.version.last_modified, download.version.day) == (HTTP_DATE, "2026-10-07")
+    assert (version.last_modified, version.day) == (HTTP_DATE, "2026-10-07")
     assert files_in(path.parent) == [NAME, f"{NAME}.json"]
     assert read_note(path) == {
         "url": server.url,
-        "etag": download.version.etag,
+        "etag": version.etag,
         "last_modified": HTTP_DATE,
         "length": len(BODY),
     }
@@ -102,7 +101,7 @@ def test_a_file_of_unknown_length(server: FileServer, path: Path) -> None:
     server.faults.append(without_length())
     seen: list[Any] = []
 
-    download = fetch(
+    version = fetch(
         server,
         path,
         ensure_space=lambda *space: seen.append(space),
@@ -113,7 +112,7 @@ def test_a_file_of_unknown_length(server: FileServer, path: Path) -> None:
     assert seen[-1] == (len(BODY), None)
     assert all(total is None for _, total in seen)
     assert read_note(path)["length"] == len(BODY)
-    assert download.version == FileVersion()
+    assert version == FileVersion()
 
 
 # --- a stored version -----------------------------------------------------------------------
@@ -121,7 +120,7 @@ def test_a_file_of_unknown_length(server: FileServer, path: Path) -> None:
 
 def test_a_stored_version_is_not_sent_again(server: FileServer, path: Path) -> None:
     """While the server has this version it sends nothing; the request has both headers."""
-    version = fetch_before(server, path).version
+    version = fetch_before(server, path)
     discard(path)
 
     assert fetch_or_none(server, path, version) is None
@@ -144,30 +143,30 @@ def test_conditions_have_only_known_headers(
     server: FileServer, path: Path, stored: FileVersion | None, conditions: dict[str, str]
 ) -> None:
     """A header that the server did not send is not sent back."""
-    download = fetch_or_none(server, path, stored)
+    version = fetch_or_none(server, path, stored)
 
     assert server.conditions == [conditions]
-    assert (download is None) is ("if-modified-since" in conditions)
+    assert (version is None) is ("if-modified-since" in conditions)
 
 
 def test_a_newer_version_is_sent(server: FileServer, path: Path) -> None:
     """The stored version is not the server's any more."""
-    version = fetch_before(server, path).version
+    version = fetch_before(server, path)
     discard(path)
     server.publish(NEWER_BODY, MODIFIED + 86_400)
 
-    download = fetch(server, path, version)
+    version = fetch(server, path, version)
 
-    assert download.version.day == "2026-10-08"
+    assert version.day == "2026-10-08"
     assert path.read_bytes() == NEWER_BODY
 
 
 def test_a_server_that_ignores_conditions(server: FileServer, path: Path) -> None:
     """If it sends the stored version again, the body is not read."""
-    version = fetch_before(server, path).version
+    version = fetch_before(server, path)
     server.faults += [ignoring("if-none-match", "if-modified-since")] * 2
 
-    assert fetch(server, path).path == path
+    assert fetch(server, path) == version
     discard(path)
     assert fetch_or_none(server, path, version) is None
     assert files_in(path.parent) == []
@@ -177,9 +176,9 @@ def test_a_server_without_versions(server: FileServer, path: Path) -> None:
     """Versions without headers are never the same, so the file is sent again."""
     server.faults += [with_headers(etag=None, last_modified=None)] * 3
 
-    assert fetch(server, path, FileVersion()).version == FileVersion()
-    assert fetch(server, path, FileVersion()).version == FileVersion()
-    assert fetch(server, path).version == FileVersion()
+    assert fetch(server, path, FileVersion()) == FileVersion()
+    assert fetch(server, path, FileVersion()) == FileVersion()
+    assert fetch(server, path) == FileVersion()
     assert server.conditions == [{}, {}, {}]
     assert path.read_bytes() == BODY
 
@@ -192,7 +191,7 @@ def test_a_download_is_resumed(server: FileServer, path: Path) -> None:
     version = interrupt(server, path)
     seen: list[Any] = []
 
-    download = fetch(
+    resumed = fetch(
         server,
         path,
         ensure_space=lambda *space: seen.append(("space", *space)),
@@ -201,7 +200,7 @@ def test_a_download_is_resumed(server: FileServer, path: Path) -> None:
 
     assert server.conditions == [{"range": f"bytes={2 * CHUNK}-", "if-range": version.etag}]
     assert path.read_bytes() == BODY
-    assert download.version == version
+    assert resumed == version
     assert seen[:2] == [
         ("space", len(BODY), len(BODY) - 2 * CHUNK),
         (3 * CHUNK, len(BODY)),
@@ -341,7 +340,7 @@ def test_a_part_with_all_its_bytes_needs_no_server(server: FileServer, path: Pat
     part_of(path).write_bytes(BODY)
     server.faults.append(status(503))
 
-    assert fetch(server, path).version == version
+    assert fetch(server, path) == version
     assert path.read_bytes() == BODY
 
 

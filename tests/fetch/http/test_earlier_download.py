@@ -53,9 +53,7 @@ def test_an_earlier_download_is_checked(server: FileServer, path: Path) -> None:
 
     assert fetch(server, path, on_progress=lambda *progress: seen.append(progress)) == earlier
     assert seen == []
-    assert server.conditions == [
-        {"if-none-match": earlier.version.etag, "if-modified-since": HTTP_DATE}
-    ]
+    assert server.conditions == [{"if-none-match": earlier.etag, "if-modified-since": HTTP_DATE}]
 
 
 def test_an_earlier_download_is_replaced_by_a_newer_version(server: FileServer, path: Path) -> None:
@@ -63,9 +61,9 @@ def test_an_earlier_download_is_replaced_by_a_newer_version(server: FileServer, 
     fetch_before(server, path)
     server.publish(NEWER_BODY, MODIFIED + 86_400)
 
-    download = fetch(server, path)
+    version = fetch(server, path)
 
-    assert download.version.day == "2026-10-08"
+    assert version.day == "2026-10-08"
     assert path.read_bytes() == NEWER_BODY
     assert files_in(path.parent) == [NAME, f"{NAME}.json"]
 
@@ -90,12 +88,12 @@ def test_an_earlier_download_is_used_if_the_server_fails(
     server: FileServer, path: Path, code: int
 ) -> None:
     """The file is used, with a warning."""
-    download = fetch_before(server, path)
+    version = fetch_before(server, path)
     server.faults.append(status(code))
     events: list[Event] = []
 
     with listening(events.append):
-        assert fetch(server, path) == download
+        assert fetch(server, path) == version
 
     (warning,) = events
     assert isinstance(warning, Warned)
@@ -104,13 +102,13 @@ def test_an_earlier_download_is_used_if_the_server_fails(
 
 def test_an_earlier_download_is_used_without_a_server(server: FileServer, path: Path) -> None:
     """The file is used without any connection, too."""
-    fetch_before(server, path)
+    version = fetch_before(server, path)
     change_note(path, url="http://127.0.0.1:1/")
     gone = replace(server, url="http://127.0.0.1:1/")
 
     events: list[Event] = []
     with listening(events.append):
-        assert fetch(gone, path).path == path
+        assert fetch(gone, path) == version
 
     text = (
         "CFPB's file server could not be reached: Connection refused;"
@@ -133,7 +131,7 @@ def test_a_file_that_the_server_has_removed(server: FileServer, path: Path) -> N
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_stored_version_is_removed(server: FileServer, path: Path, *, whole: bool) -> None:
     """The rest of a version that was stored is removed, whatever the server has now."""
-    version = fetch_before(server, path).version if whole else interrupt(server, path)
+    version = fetch_before(server, path) if whole else interrupt(server, path)
 
     assert fetch_or_none(server, path, version) is None
     assert files_in(path.parent) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -38,32 +37,6 @@ if TYPE_CHECKING:
 MAX_FILE = 8 * 2**30  # bytes; all complaints have 348 MB zipped (docs/facts.md, "Daily file")
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file that was downloaded to its end.
-
-    Attributes:
-        path: Where it lies.
-        version: Its version.
-    """
-
-    path: Path
-    version: FileVersion
-
-
-@dataclass(frozen=True, slots=True)
-class _Earlier:
-    """What an earlier attempt has left.
-
-    Attributes:
-        origin: Where its bytes come from, of a part or of the whole file; None without either.
-        whole: The whole file, if it is that.
-    """
-
-    origin: Origin | None = None
-    whole: Download | None = None
-
-
 def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three functions take part
     url: str,
     path: Path,
@@ -73,8 +46,8 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
     verify: Callable[[Path], None],
     on_progress: Callable[[int, int | None], None],
     max_bytes: int = MAX_FILE,
-) -> Download | None:
-    """Download a file; None if the server still has the `stored` version.
+) -> FileVersion | None:
+    """Download a file, and return its version; None if the server still has the `stored` one.
 
     This is one attempt, which resumes an interrupted one. If an earlier run has downloaded the
     whole file, the server is asked for a newer version; if it cannot be reached, that file is used.
@@ -99,38 +72,39 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
     """
     file = LocalFile(path)
     earlier = _earlier(file, url, stored, verify)
+    kept = earlier.version if earlier and file.size == earlier.length else None
+    known = kept or stored
+    rest = _rest(file, earlier) if earlier and kept is None else {}
     with ExitStack() as responses:
         try:
-            response = responses.enter_context(_response(url, _conditions(file, earlier, stored)))
+            response = responses.enter_context(_response(url, rest or _unless(known)))
             if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                # The part is not a part of this file. Without it no range is requested.
+                # The part is not a part of this file; without it no range is requested.
                 responses.close()
                 file.discard()
-                earlier = _Earlier()
-                conditions = _conditions(file, earlier, stored)
-                response = responses.enter_context(_response(url, conditions))
+                earlier = None
+                response = responses.enter_context(_response(url, _unless(known)))
         except RetriableError as error:
-            if earlier.whole is None:
+            if kept is None:
                 raise
             emit(Warned(f"{error.brief}; using {path}, which was downloaded earlier"))
-            return earlier.whole
+            return kept
         if response.status_code == HTTPStatus.NOT_MODIFIED:
-            return earlier.whole
-        if response.status_code == HTTPStatus.PARTIAL_CONTENT and earlier.origin is not None:
-            origin = _resumed(response, file, earlier.origin)
+            return kept
+        if response.status_code == HTTPStatus.PARTIAL_CONTENT and earlier is not None:
+            origin = _resumed(response, file, earlier)
         else:
             origin = _origin_of(response, url)
-            current = earlier.whole.version if earlier.whole else stored
-            if _is_same(origin.version, current):  # the server has ignored the conditions
-                return earlier.whole
+            if _is_same(origin.version, known):  # the server has ignored the conditions
+                return kept
             file.discard()  # with the new note beside it, the old file would pass for the new one
         if origin.length is not None:
             _refuse_too_large(origin, origin.length, max_bytes)
-            ensure_space(origin.length, origin.length - file.received)
+            ensure_space(origin.length, origin.length - max(file.part_size, 0))
         file.start(origin)
         _receive(response, file, origin, on_progress, max_bytes)
     file.finish(origin, verify)
-    return Download(path, origin.version)
+    return origin.version
 
 
 def discard(path: Path) -> None:
@@ -149,42 +123,38 @@ def _is_same(one: FileVersion, other: FileVersion | None) -> bool:
 
 def _earlier(
     file: LocalFile, url: str, stored: FileVersion | None, verify: Callable[[Path], None]
-) -> _Earlier:
-    """Return what an earlier attempt has left; a part with all bytes becomes the file."""
+) -> Origin | None:
+    """Return the origin of what an earlier attempt has left; a part with all bytes is finished."""
     origin = file.origin()
     if origin is None or origin.url != url:
-        return _Earlier()
+        return None
     if _is_same(origin.version, stored):  # it was stored, and then not removed
         file.discard()
-        return _Earlier()
-    if file.has_all_bytes(origin):
+        return None
+    if file.part_size == origin.length:
         file.finish(origin, verify)
-    return _Earlier(origin, Download(file.path, origin.version) if file.is_whole(origin) else None)
+    return origin
 
 
 # --- the request ----------------------------------------------------------------------------
 
 
-def _conditions(file: LocalFile, earlier: _Earlier, stored: FileVersion | None) -> dict[str, str]:
-    """Return the headers that request the rest of a part, or a version other than the known one."""
-    if earlier.origin is not None and earlier.whole is None:
-        rest = _rest(file.received, earlier.origin)
-        if rest:
-            return rest
-    known = earlier.whole.version if earlier.whole else stored or FileVersion()
+def _unless(known: FileVersion | None) -> dict[str, str]:
+    """Return the headers that request the file, unless it still has the known version."""
+    known = known or FileVersion()
     headers = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
     return {name: value for name, value in headers.items() if value is not None}
 
 
-def _rest(received: int, origin: Origin) -> dict[str, str]:
+def _rest(file: LocalFile, origin: Origin) -> dict[str, str]:
     """Return the headers that request the rest of a part, or none if it has to start over."""
     # A weak ETag, W/"...", can stand for other bytes (RFC 9110, 13.1.5).
     is_strong = origin.etag is not None and origin.etag.startswith('"')
     version = origin.etag if is_strong else origin.last_modified
-    is_too_long = origin.length is not None and received > origin.length
-    if version is None or received < 1 or is_too_long:
+    is_too_long = origin.length is not None and file.part_size > origin.length
+    if version is None or file.part_size < 1 or is_too_long:
         return {}
-    return {"Range": f"bytes={received}-", "If-Range": version}
+    return {"Range": f"bytes={file.part_size}-", "If-Range": version}
 
 
 @contextmanager
@@ -236,7 +206,7 @@ def _resumed(response: requests.Response, file: LocalFile, origin: Origin) -> Or
     sent = _origin_of(response, origin.url)
     if (
         range_ is None
-        or int(range_[1]) != file.received
+        or int(range_[1]) != file.part_size
         or origin.length not in (None, int(range_[2]))
         or sent.etag not in (None, origin.etag)
         or sent.last_modified not in (None, origin.last_modified)
@@ -257,7 +227,7 @@ def _receive(
     max_bytes: int,
 ) -> None:
     """Append the body to the part."""
-    done, length = file.received, origin.length
+    done, length = file.part_size, origin.length
     for chunk in chunks_of(response, origin.url, FILE_SERVER):
         missing = len(chunk) if length is None else length - done
         done += len(chunk)

@@ -56,9 +56,14 @@ class LocalFile:
         self._new_note = path.with_name(f"{path.name}.json.new")
 
     @property
-    def received(self) -> int:
-        """Return how many bytes the part has, or 0."""
-        return max(_size(self.part), 0)
+    def size(self) -> int:
+        """Return how many bytes the file has; -1 without a file."""
+        return _size(self.path)
+
+    @property
+    def part_size(self) -> int:
+        """Return how many bytes the part has; -1 without a part."""
+        return _size(self.part)
 
     def origin(self) -> Origin | None:
         """Return where the bytes come from; None without a valid note."""
@@ -67,14 +72,6 @@ class LocalFile:
         # msgspec raises these three (https://github.com/msgspec/msgspec/issues/714).
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OSError):
             return None
-
-    def is_whole(self, origin: Origin) -> bool:
-        """Say whether the file has all bytes."""
-        return _size(self.path) == origin.length
-
-    def has_all_bytes(self, origin: Origin) -> bool:
-        """Say whether the part has all bytes."""
-        return _size(self.part) == origin.length
 
     def start(self, origin: Origin) -> None:
         """Write the note, and create the part if it is missing."""
@@ -106,7 +103,7 @@ class LocalFile:
             self.discard()  # otherwise each run would resume it and fail again
             raise
         if origin.length is None:
-            self._write_note(msgspec.structs.replace(origin, length=_size(self.part)))
+            self._write_note(msgspec.structs.replace(origin, length=self.part_size))
         with self._named_errors():
             with self.part.open("rb+") as file:
                 os.fsync(file.fileno())
