@@ -6,8 +6,8 @@ import pytest
 
 from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import ALWAYS_SENT, CSV_COLUMNS
-from cfpb_etl.parse import csv_rows
-from cfpb_etl.parse.csv_rows import newest_day
+from cfpb_etl.parse import csv_process
+from cfpb_etl.parse.csv_process import newest_day
 from cfpb_etl.parse.errors import UnexpectedColumnsError
 from support.csv_files import (
     FIELDS,
@@ -121,7 +121,7 @@ def test_no_newest_day() -> None:
 
 def test_the_newest_day_of_a_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The errors are the same as when it is read."""
-    monkeypatch.setattr(csv_rows, "MAX_FIELD", 1_000)
+    monkeypatch.setattr(csv_process, "MAX_FIELD", 1_000)
     endless = csv_of(fields_of(1), '"' + "x\n" * 1_000)
 
     with pytest.raises(UnreadableFileError, match="it is empty"):

@@ -8,6 +8,7 @@ The process writes frames to its standard output: a letter, four bytes of length
 
 from __future__ import annotations
 
+import csv
 import pickle
 import subprocess
 import sys
@@ -22,20 +23,25 @@ from pyroaring import BitMap64
 
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.csv_file import open_csv
+from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import Complaint
+from cfpb_etl.model.dates import parse_date
 from cfpb_etl.model.events import Progress, emit
 from cfpb_etl.model.part import Age, Batch, ParsedContent, ReadStats
-from cfpb_etl.parse.csv_rows import ComplaintRows, newest_day
+from cfpb_etl.parse.csv_rows import MAX_FIELD, ComplaintRows, read_header
 from cfpb_etl.parse.errors import ReaderDiedError, TooManyRejectedError
 from cfpb_etl.parse.line_hashes import StoredLines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MAX_REJECTED = 1 / 1000  # of a file's rows
 _PROGRESS_ROWS = 10_000  # between two events
 _PIPE = 2**20  # bytes in the pipe: about seven frames, so that neither side waits for the other
 _ROWS, _END, _ERROR = b"R", b"E", b"X"
+_decode_stats = msgspec.msgpack.Decoder(
+    ReadStats, dec_hook=lambda kind, content: kind.deserialize(content)
+).decode
 
 
 def parse_file(
@@ -69,6 +75,30 @@ def _age_of(path: Path) -> Age:
     return Age(today, "today") if day is None else Age(min(day, today), "newest day received")
 
 
+def newest_day(lines: Iterable[str], path: Path) -> str | None:
+    """Return the latest day received in a CSV file, or None without any valid day.
+
+    Raises:
+        UnexpectedColumnsError: If its first line is not a header of complaints.
+        UnreadableFileError: If it is empty, or a quote is never closed.
+    """
+    csv.field_size_limit(MAX_FIELD)
+    rows = csv.reader(lines)
+    place = read_header(rows, path).places["date_received"]
+    try:
+        days = {row[place][:10] for row in rows if len(row) > place}  # moments too
+    except csv.Error as error:
+        detail = f"line {rows.line_num:,} is not valid CSV: {error}"
+        raise UnreadableFileError(path=path, detail=detail) from None
+    return max(filter(_is_day, days), default=None)
+
+
+def _is_day(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(parse_date(text))
+    return False
+
+
 def _stream(path: Path, stats: ReadStats, database: Path | None = None) -> Iterator[Batch]:
     """Yield a file's complaints in batches, and fill in the stats."""
     decode = msgspec.msgpack.Decoder(tuple[int, float, int, bytes, list[Complaint]]).decode
@@ -90,7 +120,7 @@ def _stream(path: Path, stats: ReadStats, database: Path | None = None) -> Itera
             raise pickle.loads(content)  # noqa: S301 - written by our own process
         if letter != _END:
             raise ReaderDiedError(path=path, code=code, last_line=_last_line(stderr))
-        _fill(stats, content)
+        vars(stats).update(vars(_decode_stats(content)))
         rows = stats.rows + stats.rejected
         if stats.rejected > MAX_REJECTED * rows:
             raise TooManyRejectedError(path, stats.rejected, rows, tuple(stats.warnings))
@@ -130,14 +160,6 @@ def _read(pipe: IO[bytes], length: int) -> bytearray:
     return content
 
 
-def _fill(stats: ReadStats, content: bytearray) -> None:
-    values, bitmaps = msgspec.msgpack.decode(content)
-    for name, value in values.items():
-        setattr(stats, name, value)
-    for name, value in bitmaps.items():
-        setattr(stats, name, BitMap64.deserialize(value))
-
-
 def _last_line(stderr: IO[bytes]) -> str:
     stderr.seek(0)
     lines = stderr.read().decode(errors="replace").strip().splitlines()
@@ -152,7 +174,7 @@ def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
         pipe.write(letter + len(content).to_bytes(4, "big"))
         pipe.write(content)
 
-    encode = msgspec.msgpack.Encoder().encode
+    encode = msgspec.msgpack.Encoder(enc_hook=BitMap64.serialize).encode
     try:
         with (
             closing(StoredLines(database)) if database else nullcontext() as stored,
@@ -163,10 +185,8 @@ def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
             for complaints, line_hashes in rows:
                 so_far = stats.rows, file.tell() / size, stats.duplicates
                 write(_ROWS, encode((*so_far, line_hashes, complaints)))
-        bitmaps = {"ids": rows.ids, "duplicate_ids": stats.duplicate_ids}
-        values = {name: value for name, value in vars(stats).items() if name not in bitmaps}
-        serialized = {name: bitmap.serialize() for name, bitmap in bitmaps.items()}
-        write(_END, encode((values, serialized)))
+        stats.ids = rows.ids
+        write(_END, encode(stats))
     except CfpbEtlError as error:
         write(_ERROR, pickle.dumps(error))
 

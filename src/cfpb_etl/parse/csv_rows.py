@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import csv
 import re
-from contextlib import suppress
-from itertools import chain, islice, tee
+from array import array
+from itertools import chain, compress, count, islice, tee
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,11 @@ from pyroaring import BitMap64
 
 from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import ALWAYS_SENT, CSV_COLUMNS
-from cfpb_etl.model.dates import parse_date
 from cfpb_etl.model.load_stats import MAX_WARNINGS
 from cfpb_etl.model.part import Batch, ReadStats
 from cfpb_etl.parse.errors import InvalidFieldError, UnexpectedColumnsError
 from cfpb_etl.parse.fast_columns import parse_columns
-from cfpb_etl.parse.line_hashes import DAY, ChangedLines, StoredLines
+from cfpb_etl.parse.line_hashes import DAY, UNSIGNED_64, StoredLines, compare_lines
 from cfpb_etl.parse.values import parse_fields, parse_id
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class ComplaintRows:
         self._path = path
         self._lines = iter(lines)
         first = csv.reader(self._lines, strict=True)
-        self.header = _header(first, path)
+        self.header = read_header(first, path)
         self._lines_read = first.line_num
         self._at_end = False
         self.read_stats = ReadStats()
@@ -132,20 +131,32 @@ class ComplaintRows:
         yield from self._all_rows()
 
     def _changed_rows(self, stored: StoredLines) -> Iterator[Batch]:
-        """Yield the rows whose lines are not stored, as long as each line is a row."""
-        changed = ChangedLines(self._lines, self._lines_read, stored)
-        stats = self.read_stats
-        for chunk in changed:
-            if chunk.unchanged_ids:
-                self._ids |= chunk.unchanged_ids
-                stats.rows += len(chunk.unchanged_ids)
-                stats.unchanged += len(chunk.unchanged_ids)
-                chunk.days.update(stats.days)
-                stats.days = [min(chunk.days), max(chunk.days)]
-                yield Batch([], chunk.hashes)
-            if chunk.rows:
-                yield self._parsed(chunk.rows, chunk.numbers, chunk.lines)
-        self._lines, self._lines_read = changed.lines, changed.lines_read
+        """Yield the rows whose lines are not stored, until a row is not exactly one line."""
+        for lines, ids, hashes, are_unchanged in compare_lines(self._lines, stored):
+            are_changed = [not is_unchanged for is_unchanged in are_unchanged]
+            changed = [*compress(lines, are_changed)]
+            try:
+                rows = [*csv.reader(changed, strict=True)]
+            except csv.Error:
+                rows = []
+            if len(rows) != len(changed):  # the lines of a field may look like unchanged lines
+                self._lines = chain(lines, self._lines)
+                return
+            if len(changed) < len(lines):
+                self._note_unchanged(compress(lines, are_unchanged), compress(ids, are_unchanged))
+                yield Batch([], array(UNSIGNED_64, compress(hashes, are_unchanged)).tobytes())
+            if rows:
+                numbers = compress(count(self._lines_read + 1), are_changed)
+                yield self._parsed(rows, numbers, changed)
+            self._lines_read += len(lines)
+
+    def _note_unchanged(self, lines: Iterable[str], ids: Iterable[int]) -> None:
+        stats, distinct_ids = self.read_stats, BitMap64(ids)
+        self._ids |= distinct_ids
+        stats.rows += len(distinct_ids)
+        stats.unchanged += len(distinct_ids)
+        days = {*stats.days, *(line[:DAY] for line in lines)}
+        stats.days = [min(days), max(days)]
 
     def _all_rows(self) -> Iterator[Batch]:
         lines, copies = tee(chain(self._lines, self._note_end()))
@@ -259,7 +270,13 @@ def _line_numbers(rows: Iterable[Sequence[str]], line: int) -> Iterator[int]:
         line += 1 + sum(len(_LINE_END.findall(field)) for field in row)
 
 
-def _header(rows: Iterator[list[str]], path: Path) -> Header:
+def read_header(rows: Iterator[list[str]], path: Path) -> Header:
+    """Return the header of a file from its first row.
+
+    Raises:
+        UnexpectedColumnsError: If its first line is not a header of complaints.
+        UnreadableFileError: If it is empty, or its first line is not valid CSV.
+    """
     try:
         first = next(rows, None)
     except csv.Error as error:
@@ -268,27 +285,3 @@ def _header(rows: Iterator[list[str]], path: Path) -> Header:
     if first is None:
         raise UnreadableFileError(path=path, detail="it is empty")
     return Header(first, path)
-
-
-def newest_day(lines: Iterable[str], path: Path) -> str | None:
-    """Return the latest day received in a CSV file, or None without any valid day.
-
-    Raises:
-        UnexpectedColumnsError: If its first line is not a header of complaints.
-        UnreadableFileError: If it is empty, or a quote is never closed.
-    """
-    csv.field_size_limit(MAX_FIELD)
-    rows = csv.reader(lines)
-    place = _header(rows, path).places["date_received"]
-    try:
-        days = {row[place][:10] for row in rows if len(row) > place}  # moments too
-    except csv.Error as error:
-        detail = f"line {rows.line_num:,} is not valid CSV: {error}"
-        raise UnreadableFileError(path=path, detail=detail) from None
-    return max(filter(_is_day, days), default=None)
-
-
-def _is_day(text: str) -> bool:
-    with suppress(ValueError):
-        return bool(parse_date(text))
-    return False

@@ -8,13 +8,12 @@ to 1.3 us to insert, a tenth of the first load.
 
 from __future__ import annotations
 
-import csv
 import sqlite3
 from array import array
 from collections import Counter
 from contextlib import suppress
-from itertools import chain, compress, count, islice
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from pyroaring import BitMap64
 from xxhash import xxh3_64_intdigest
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 DAY = len("2026-10-08")  # characters at the start of a line
 
-_UNSIGNED_64 = "Q"
+UNSIGNED_64 = "Q"
 _CHUNK = 500  # lines
 _MAX_DIGITS = 20  # of a number of 64 bits
 _WINDOW = 16  # blocks in memory: one chunk lies in two, or in more where blocks are smaller
@@ -62,7 +61,7 @@ class StoredLines:
             )
             # If the file continues anywhere, the first line of a block follows within 500 lines.
             self._blocks = {
-                array(_UNSIGNED_64, first)[0]: block
+                array(UNSIGNED_64, first)[0]: block
                 for block, first in self._connection.execute(
                     "SELECT block, SUBSTR(line_hashes, 1, 8) FROM line_block"
                 )
@@ -89,7 +88,7 @@ class StoredLines:
         """
         seed = self._seed
         return array(
-            _UNSIGNED_64,
+            UNSIGNED_64,
             [xxh3_64_intdigest(line.encode(errors="surrogateescape"), seed) for line in lines],
         )
 
@@ -115,98 +114,39 @@ class StoredLines:
                 "SELECT line_hashes FROM line_block WHERE block = ?", (block,)
             ).fetchone()
         if row is not None:
-            self._window[block] = frozenset(array(_UNSIGNED_64, row[0]))
+            self._window[block] = frozenset(array(UNSIGNED_64, row[0]))
             if len(self._window) > _WINDOW:
                 del self._window[next(iter(self._window))]
 
 
-class Chunk(NamedTuple):
-    """Some lines of a file, each compared with the stored ones.
-
-    Attributes:
-        unchanged_ids: The ids of the unchanged lines.
-        days: The days received of these.
-        hashes: The hashes of these, 8 bytes each.
-        lines: The other lines.
-        rows: Their fields.
-        numbers: Their numbers in the file.
-    """
-
-    unchanged_ids: BitMap64
-    days: set[str]
-    hashes: bytes
-    lines: list[str]
-    rows: list[list[str]]
-    numbers: list[int]
-
-
-class ChangedLines:
-    """Compares the lines of a file with the stored ones, as long as each line is a row.
+def compare_lines(
+    lines: Iterator[str], stored: StoredLines
+) -> Iterator[tuple[list[str], list[int], array[int], list[bool]]]:
+    """Compare the lines of a file with the stored ones.
 
     Args:
         lines: The lines after the header. Each starts with the day received, `YYYY-MM-DD`, and ends
             with the id.
-        lines_read: How many lines come before these.
         stored: The stored lines under this header.
 
-    Attributes:
-        lines: The lines that are left, once a row continues in the next line.
-        lines_read: How many lines come before these.
+    Yields:
+        500 lines, their ids, their hashes, and whether each is stored with its complaint's values.
     """
-
-    def __init__(self, lines: Iterator[str], lines_read: int, stored: StoredLines) -> None:
-        self.lines = lines
-        self.lines_read = lines_read
-        self._stored = stored
-        self._ids = BitMap64()  # of all lines before
-
-    def __iter__(self) -> Iterator[Chunk]:
-        while lines := [*islice(self.lines, _CHUNK)]:
-            chunk = self._compared(lines)
-            if chunk is None:
-                self.lines = chain(lines, self.lines)
-                return
-            self.lines_read += len(lines)
-            yield chunk
-
-    def _compared(self, lines: list[str]) -> Chunk | None:
-        """Return a chunk, or None if one of its rows is not exactly one line."""
-        hashes = self._stored.hashes(lines)
-        ids, distinct_ids = _ids_at_ends(lines)
-        are_unchanged = self._are_unchanged(hashes, ids, distinct_ids)
-        are_changed = [not is_unchanged for is_unchanged in are_unchanged]
-        changed = [*compress(lines, are_changed)]
-        try:
-            rows = [*csv.reader(changed, strict=True)]
-        except csv.Error:
-            return None
-        if len(rows) != len(changed):  # the lines of a field may look like unchanged lines
-            return None
-        self._ids |= distinct_ids
-        return Chunk(
-            BitMap64(compress(ids, are_unchanged)),
-            {line[:DAY] for line in compress(lines, are_unchanged)},
-            array(_UNSIGNED_64, compress(hashes, are_unchanged)).tobytes(),
-            changed,
-            rows,
-            [*compress(count(self.lines_read + 1), are_changed)],
-        )
-
-    def _are_unchanged(
-        self, hashes: array[int], ids: list[int], distinct_ids: BitMap64
-    ) -> list[bool]:
-        """Say for each line whether its complaint is stored with its values."""
-        stored = self._stored.among(hashes)
-        comparable = distinct_ids - self._ids - self._stored.outdated
-        if len(stored) == len(comparable) == len(ids):
-            return [True] * len(ids)
-        # Of several copies of a complaint the last one counts, even if an earlier one is stored.
-        copies = Counter(ids)
-        single = {number for number in comparable if copies[number] == 1}
-        return [
-            line_hash in stored and number in single
-            for line_hash, number in zip(hashes, ids, strict=True)
-        ]
+    ids_before = BitMap64()
+    while chunk := [*islice(lines, _CHUNK)]:
+        hashes = stored.hashes(chunk)
+        ids, distinct_ids = _ids_at_ends(chunk)
+        found = stored.among(hashes)
+        comparable = distinct_ids - ids_before - stored.outdated
+        if len(found) == len(comparable) == len(chunk):
+            yield chunk, ids, hashes, [True] * len(chunk)
+        else:
+            # Of several copies of a complaint the last one counts, even if an earlier is stored.
+            copies = Counter(ids)
+            single = {number for number in comparable if copies[number] == 1}
+            pairs = zip(hashes, ids, strict=True)
+            yield chunk, ids, hashes, [line in found and number in single for line, number in pairs]
+        ids_before |= distinct_ids
 
 
 def _ids_at_ends(lines: list[str]) -> tuple[list[int], BitMap64]:
