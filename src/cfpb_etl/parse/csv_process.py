@@ -133,31 +133,18 @@ def _reader(path: Path, database: Path | None, stderr: IO[bytes]) -> subprocess.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        bufsize=0,
         # Ctrl-C in the terminal reaches only this process, which then ends the other one.
         start_new_session=True,
     )
 
 
-def _next_frame(pipe: IO[bytes]) -> tuple[bytes, bytearray]:
+def _next_frame(pipe: IO[bytes]) -> tuple[bytes, bytes]:
     """Return a frame's letter and content; an empty letter at the end of the stream."""
-    head = _read(pipe, 5)
-    if len(head) < 5:  # noqa: PLR2004 - a letter and a length
-        return b"", head
+    head = pipe.read(5)
     length = int.from_bytes(head[1:], "big")
-    content = _read(pipe, length)
-    return (bytes(head[:1]) if len(content) == length else b""), content
-
-
-def _read(pipe: IO[bytes], length: int) -> bytearray:
-    """Return this many bytes, or fewer at the end; one read returns what the pipe contains."""
-    content = bytearray(length)
-    done = 0
-    with memoryview(content) as view:
-        while done < length and (count := pipe.readinto(view[done:])):  # type: ignore[attr-defined]
-            done += count
-    del content[done:]
-    return content
+    content = pipe.read(length)
+    is_complete = len(head) == 5 and len(content) == length  # noqa: PLR2004 - a letter and a length
+    return head[:1] if is_complete else b"", content
 
 
 def _last_line(stderr: IO[bytes]) -> str:
