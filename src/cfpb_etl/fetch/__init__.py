@@ -1,1 +1,1 @@
-"""Fetch: from CFPB, over the network or from a file."""
+"""Fetch: pages and files from CFPB, over the network or from the disk."""

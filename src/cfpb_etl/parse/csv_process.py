@@ -181,7 +181,7 @@ def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
 if __name__ == "__main__":
     import gc
 
-    gc.disable()  # it would search each batch of rows for cycles, and there are none
+    gc.disable()  # rows have no reference cycles, and it would search each batch for them
     with suppress(ImportError, AttributeError, OSError):  # not every system can or allows this
         import fcntl
 

@@ -180,7 +180,7 @@ class ComplaintRows:
                 return
 
     def _note_end(self) -> Iterator[str]:
-        """Note that the reader has asked for a line after the last one; it is not a line."""
+        """Note that the reader has asked for a line after the last one, and yield none."""
         self._at_end = True
         yield from ()
 

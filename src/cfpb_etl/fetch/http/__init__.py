@@ -1,1 +1,1 @@
-"""HTTP: one answer, a download, a pace, and what can go wrong."""
+"""HTTP: requests, downloads, the rate limit, and the errors of servers."""

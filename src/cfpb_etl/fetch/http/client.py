@@ -134,7 +134,7 @@ def open_response(
     """Make one request, and yield its answer of any status, before the body is received.
 
     Raises:
-        ServerError: One of its subclasses, without an answer.
+        ServerError: One of its subclasses, if the server does not answer.
     """
     # A session for each request: at 20 requests a minute, a kept connection is often dead.
     with requests.Session() as session:

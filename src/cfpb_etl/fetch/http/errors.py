@@ -95,7 +95,7 @@ class RetriableError(ServerError):
 
 
 class UnreachableError(RetriableError):
-    """Raised without a connection, or without an answer within the timeout."""
+    """Raised when the server cannot be reached, or does not answer within the timeout."""
 
     problem = "{server.name} could not be reached"
     remedy = "Check the network; --source sample runs offline, on made-up complaints."

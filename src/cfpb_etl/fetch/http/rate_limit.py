@@ -10,7 +10,7 @@ from functools import cache
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
 # Requests are counted here when they are sent, and by the server when they arrive. The first of a
-# window may take longer than the next: allow for one second in 60.
+# window may take longer than the next, for which one second in 60 is added.
 _MARGIN = 1 / 60
 
 
