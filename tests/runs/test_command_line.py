@@ -140,7 +140,7 @@ def test_an_interrupted_pull_and_an_update() -> None:
     assert len(faulty.requests) == 4
     assert f"verified   {len(others):,} of {len(others):,}" in complete.stdout
     assert updated.returncode == 0, updated.stderr
-    assert "Updating load 1: " in updated.stderr
+    assert "Updating load 1 (since 20" in updated.stderr
     assert "1 new, 0 changed" in updated.stdout
     assert "1 withdrawn" in updated.stdout
 
