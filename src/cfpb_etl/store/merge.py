@@ -3,7 +3,7 @@
 The newest source's value counts, column by column. An older source adds what the newer one does not
 send: other columns, and complaints that it lacks (docs/design.md).
 
-Names that end in `_sql` are SQL conditions on a stored row.
+Names that end in `_sql` are texts of SQL: conditions on a stored row, and statements.
 """
 
 from __future__ import annotations
@@ -207,8 +207,8 @@ def with_stored_white_space(complaint: Complaint, stored: tuple[Any, ...]) -> Co
 
     CFPB's files have one space where its API has the consumer's paragraphs.
     """
-    came: str | None = complaint.complaint_what_happened
+    incoming: str | None = complaint.complaint_what_happened
     known: str | None = stored[_NARRATIVE]
-    if came and known and came != known and came.split() == known.split():
+    if incoming and known and incoming != known and incoming.split() == known.split():
         return complaint._replace(complaint_what_happened=known)
     return complaint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import date
 from functools import cache
 from itertools import compress
 from operator import itemgetter, lt, ne
@@ -13,19 +14,9 @@ from pyroaring import BitMap64
 from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
 from cfpb_etl.model.events import Step, emit
 from cfpb_etl.model.load_stats import LoadStats
-from cfpb_etl.store import windows
+from cfpb_etl.store import merge, windows
 from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.load_row import note_part
-from cfpb_etl.store.merge import (
-    NewerLoads,
-    insert_sql,
-    may_add_complaints,
-    newer_loads,
-    remember_changes_sql,
-    stored_sql,
-    update_sql,
-    with_stored_white_space,
-)
 from cfpb_etl.store.sqlite_file import (
     connect,
     create_indexes,
@@ -52,10 +43,9 @@ _ID_AND_NARRATIVE = itemgetter(0, _NARRATIVE)
 def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
     """Store the complaints of a part, and the load's progress, or neither.
 
-    A complaint that is not stored is inserted, and a stored one is merged by the rules of
-    `store.merge`. A row that would not change is not written. Changed values are noted in
-    `complaint_change`. With the last part of a window the window is verified, and where it proves
-    absence, complaints that the source no longer has are marked.
+    A complaint that is not stored is inserted, and a stored one is merged by the rules of `merge`.
+    A row that would not change is not written. Changed values are noted in `complaint_change`. The
+    last part of a window verifies it and marks complaints that the source no longer has.
 
     Args:
         parsed: The part; its complaints are taken from it.
@@ -107,10 +97,13 @@ class _PartWriter:
         self._parsed = parsed
         self._info = parsed.info
         self._may_replace = frozenset(parsed.columns)
-        age = parsed.info.age  # it is unknown only where there are no complaints
-        self._as_of = "" if age is None else age.as_of
-        self._newer = NewerLoads() if age is None else newer_loads(connection, age.as_of)
-        self._adds = not parsed.info.fills_gaps_only or may_add_complaints(connection, load_id)
+        age = parsed.info.age
+        # The age is unknown only of a part without complaints.
+        self._as_of = date.max.isoformat() if age is None else age.as_of
+        self._newer = merge.newer_loads(connection, self._as_of)
+        self._adds = not parsed.info.fills_gaps_only or merge.may_add_complaints(
+            connection, load_id
+        )
         (stored,) = connection.execute(
             "SELECT COUNT(*) FROM (SELECT 1 FROM complaint LIMIT ?)", (_DEFER_INDEXES_BELOW + 1,)
         ).fetchone()
@@ -122,13 +115,12 @@ class _PartWriter:
         )
         self._rows = self._new = self._changed = self._not_applied = 0
         self._skipped = BitMap64()
-        self._oldest: str | None = None
-        self._newest: str | None = None
+        self._days: set[str | None] = set()
         self._ids: list[int] = []
 
     def write(self) -> None:
         """Write the complaints, their indexes and the hashes of their lines."""
-        self._connection.execute(remember_changes_sql(self._load_id))
+        self._connection.execute(merge.remember_changes_sql(self._load_id))
         dropped = drop_indexes(self._connection) if self._defers_indexes else []
         line_hashes = LineHashWriter(self._connection)
         for batch in self._parsed.take_batches():
@@ -146,6 +138,7 @@ class _PartWriter:
         """Return what writing has done."""
         info, read = self._info, self._parsed.read_stats
         rows = self._rows + read.unchanged
+        days = [*filter(None, (*self._days, *read.days))]
         return LoadStats(
             parts=1,
             rows=rows,
@@ -159,8 +152,8 @@ class _PartWriter:
             repeated_headers=read.repeated_headers,
             warnings=tuple(f"{info.part}, {each}" for each in read.warnings) or None,
             unchanged_files=int(info.is_unchanged),
-            oldest=min(filter(None, (self._oldest, *read.days)), default=None),
-            newest=max(filter(None, (self._newest, *read.days)), default=None),
+            oldest=min(days, default=None),
+            newest=max(days, default=None),
             matching=info.matching,
             proves_absence=info.proves_absence,
             unknown_columns=frozenset(self._parsed.unknown_columns),
@@ -177,17 +170,16 @@ class _PartWriter:
             What this adds to the stats.
         """
         connection, load_id, info = self._connection, self._load_id, self._info
-        window: windows.Window | None
         withdrawn = 0
-        if info.is_window:
+        if not info.is_window:
+            window = windows.note_page(connection, load_id, self._parsed, self._ids)
+            if window is not None:
+                withdrawn = mark_absent(connection, load_id, info, window, self._newer)
+        else:
             distinct = stats.rows - stats.duplicates - stats.skipped
             window = windows.note_file(connection, load_id, self._parsed, distinct)
             if not self._was_empty:
                 withdrawn = mark_vanished(connection, load_id, self._parsed, self._newer, self._new)
-        else:
-            window = windows.note_page(connection, load_id, self._parsed, self._ids)
-            if window is not None:
-                withdrawn = mark_absent(connection, load_id, info, window, self._newer)
         if window is None:
             return LoadStats()
         windows.forget_seen(connection, window.part_id)
@@ -199,24 +191,21 @@ class _PartWriter:
 
     def _write_batch(self, complaints: list[Complaint]) -> None:
         self._rows += len(complaints)
-        days = [*filter(None, map(_DATE_RECEIVED, complaints))]
-        self._oldest = min(filter(None, (self._oldest, *days)), default=None)
-        self._newest = max(filter(None, (self._newest, *days)), default=None)
+        self._days.update(map(_DATE_RECEIVED, complaints))
         columns = self._columns_to_write(complaints)
         if not self._info.is_window:
             self._ids += map(_ID, complaints)
         elif self._was_empty and self._has_no_duplicates:
             self._insert(complaints, columns)  # none of them can be stored
             return
-        left = complaints
-        while left:
+        while complaints:
             # The later copy of a complaint counts, so it is merged after the earlier one.
-            first, left = _distinct(left)
+            first, complaints = _distinct(complaints)
             self._write_distinct(first, columns)
 
     @property
     def _has_no_duplicates(self) -> bool:
-        """Say whether no complaint came twice so far, which is known of files only."""
+        """Say whether the part has no complaint twice so far, which is known of files only."""
         return self._info.is_window and not self._parsed.read_stats.duplicates
 
     def _columns_to_write(self, complaints: Sequence[Complaint]) -> tuple[str, ...]:
@@ -237,13 +226,13 @@ class _PartWriter:
         """
         ids = [*map(_ID, complaints)]
         reader = self._before if self._has_no_duplicates else self._connection
-        rows = reader.execute(stored_sql(columns, len(ids), "NULL"), ids).fetchall()
+        rows = reader.execute(merge.stored_sql(columns, len(ids), "NULL"), ids).fetchall()
         if rows == complaints:
             return
         stored = dict(zip(map(_ID, rows), rows, strict=True))
         differing = [each for each in complaints if stored.get(each[0]) != each]
         if len(stored) < len(ids):
-            marked = reader.execute(stored_sql(columns, len(ids), "NOT NULL"), ids).fetchall()
+            marked = reader.execute(merge.stored_sql(columns, len(ids), "NOT NULL"), ids).fetchall()
             stored |= zip(map(_ID, marked), marked, strict=True)
             self._insert([each for each in differing if each[0] not in stored], columns)
         self._merge([each for each in differing if each[0] in stored], stored, columns)
@@ -252,7 +241,7 @@ class _PartWriter:
         if not self._adds:
             self._skipped.update(map(_ID, complaints))
             return
-        statement = insert_sql(self._load_id, columns, self._newer)
+        statement = merge.insert_sql(self._load_id, columns, self._newer)
         self._connection.executemany(statement, map(_values_of(columns), complaints))
         self._new += len(complaints)
         if self._defers_indexes:  # the search's trigger is not there
@@ -267,15 +256,15 @@ class _PartWriter:
         stored: dict[int, tuple[Any, ...]],
         columns: tuple[str, ...],
     ) -> None:
-        """Merge complaints into their rows, and count those that newer loads' values keep out."""
+        """Merge complaints into their rows, and count those that differ and are not applied."""
         replaceable = [name in self._may_replace for name in Complaint._fields]
         replacing: list[Complaint] = []
         others: list[Complaint] = []  # they may fill gaps, or be marked as withdrawn
         for each in complaints:
             row = stored[each[0]]
-            came = with_stored_white_space(each, row)
-            differs = any(compress(map(ne, came, row), replaceable))
-            (replacing if differs else others).append(came)
+            incoming = merge.with_stored_white_space(each, row)
+            differs = any(compress(map(ne, incoming, row), replaceable))
+            (replacing if differs else others).append(incoming)
         changed = self._update(replacing, columns)
         self._not_applied += len(replacing) - changed
         self._changed += changed + self._update(others, columns)
@@ -284,7 +273,9 @@ class _PartWriter:
         """Return how many rows have changed."""
         if not complaints:
             return 0
-        statement = update_sql(self._load_id, columns, self._may_replace, self._newer, self._as_of)
+        statement = merge.update_sql(
+            self._load_id, columns, self._may_replace, self._newer, self._as_of
+        )
         values = map(_values_of(columns), complaints)
         return self._connection.executemany(statement, values).rowcount
 
