@@ -15,7 +15,6 @@ class TooManyWithdrawnError(CfpbEtlError):
 
     withdrawn: int  # stored complaints that the file lacks
     stored: int  # complaints that are stored and not marked as withdrawn
-    max_share: float  # of these that may be missing
     problem = (
         "The file lacks {withdrawn:,} of the {stored:,} stored complaints, and at most"
         " {max_share:.0%} may be missing. Nothing was changed"
@@ -67,8 +66,6 @@ class NotWritableError(DatabaseError):
 class OtherSchemaError(DatabaseError):
     """Raised when another version of this package, older or newer, has made the file."""
 
-    found: int
-    supported: int
     version: str
     problem = (
         "{path} has schema {found}, and this cfpb-etl {version} only supports schema {supported}"

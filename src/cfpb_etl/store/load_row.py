@@ -10,7 +10,7 @@ from cfpb_etl.model.load_stats import STORED_STATS, LoadStats
 from cfpb_etl.store.merge import EVERYTHING
 
 if TYPE_CHECKING:
-    from cfpb_etl.model.part import Age, ParsedPart
+    from cfpb_etl.model.part import ParsedPart
 
 
 def stored_stats(connection: sqlite3.Connection, load_id: int) -> LoadStats:
@@ -22,24 +22,29 @@ def note_part(
     connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, stats: LoadStats
 ) -> None:
     """Add what a part has done, and what is known of it, to the row of its load."""
-    row = _row(connection, load_id)
-    info = parsed.info
+    row, info, age = _row(connection, load_id), parsed.info, parsed.info.age
     total = _stats_in(row) + stats
     values = {name: getattr(total, name) for name in (*STORED_STATS, "unchanged")}
     # A file covers the days of its complaints.
     until = stats.newest if info.is_window else info.days[1]
     values["covers_until"] = _largest(row["covers_until"], until)
-    values["columns_sent"] = row["columns_sent"]
     if stats.rows:
-        before = row["columns_sent"]
-        sent = frozenset(parsed.columns).intersection(
-            json.loads(before) if before else parsed.columns
-        )
-        values["columns_sent"] = json.dumps(sorted(sent))
-    values["source_total"] = _source_total(parsed, stats, row)
+        sent = json.loads(row["columns_sent"]) if row["columns_sent"] else parsed.columns
+        values["columns_sent"] = json.dumps(sorted({*sent} & {*parsed.columns}))
+    if info.source_total is not None:
+        values["source_total"] = info.source_total
+    elif row["source"] == EVERYTHING and not info.is_unchanged:
+        values["source_total"] = stats.rows - stats.duplicates
     values["warnings"] = "\n".join(filter(None, (row["warnings"], *(stats.warnings or ())))) or None
-    if info.age is not None:
-        values |= _age(row, info.age, stats.newest)
+    if age is not None:
+        evidence = (row["as_of_evidence"] or age.evidence).split(", ")
+        earliest = _smallest(age.earliest or stats.newest, age.as_of)
+        values |= {
+            "as_of": _smallest(row["as_of"], age.as_of),
+            "as_of_earliest": _smallest(row["as_of_earliest"], earliest),
+            "as_of_latest": _largest(row["as_of_latest"], age.as_of),
+            "as_of_evidence": ", ".join(dict.fromkeys((*evidence, age.evidence))),
+        }
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     connection.execute(
         f"UPDATE load SET {assignments} WHERE load_id = :load_id",  # noqa: S608 - our names
@@ -55,32 +60,6 @@ def _row(connection: sqlite3.Connection, load_id: int) -> dict[str, Any]:
 
 def _stats_in(row: dict[str, Any]) -> LoadStats:
     return LoadStats(**{name: row[name] for name in STORED_STATS})
-
-
-def _source_total(parsed: ParsedPart, stats: LoadStats, row: dict[str, Any]) -> int | None:
-    """Return how many complaints the source has in all; the file of all complaints shows it."""
-    total: int | None = row["source_total"]
-    if parsed.info.source_total is not None:
-        total = parsed.info.source_total
-    elif row["source"] == EVERYTHING and not parsed.info.is_unchanged:
-        total = stats.rows - stats.duplicates
-    return total
-
-
-def _age(row: dict[str, Any], age: Age, newest: str | None) -> dict[str, str | None]:
-    """Return the age of a load's data: that of its oldest part, and the range of all parts."""
-    earliest = _smallest(age.earliest or newest, age.as_of)
-    evidence = row["as_of_evidence"]
-    if evidence is None:
-        evidence = age.evidence
-    elif age.evidence not in evidence.split(", "):
-        evidence += f", {age.evidence}"
-    return {
-        "as_of": _smallest(row["as_of"], age.as_of),
-        "as_of_earliest": _smallest(row["as_of_earliest"], earliest),
-        "as_of_latest": _largest(row["as_of_latest"], age.as_of),
-        "as_of_evidence": evidence,
-    }
 
 
 def _smallest(*days: str | None) -> str | None:
