@@ -123,35 +123,27 @@ def fetch_complaint_file(
         FileError: One of its subclasses, if the file cannot be used or the disk is too full.
     """
     started = time.monotonic()
+    info_of = partial(PartInfo, part=part, rows=None, matching=None, expected=None, **info)
     path, version, on_stored = Path(part.address), FileVersion(), None
     if part.is_remote:
         path = _download_path(part, database)
         downloaded = _download(part, path, database, stored)
         if downloaded is None:
-            name = f"{part.name}, unchanged"
-            age = age_of(part, stored)
-            unchanged = PartInfo(
-                part, name, None, None, None, age, version=stored, is_unchanged=True, **info
-            )
-            return RawPart(None, unchanged)
+            name, age = f"{part.name}, unchanged", age_of(part, stored)
+            return RawPart(None, info_of(name=name, age=age, version=stored, is_unchanged=True))
         version, on_stored = downloaded, partial(discard, path)
     size = unzipped_size(path)
     _ensure_space_for(database, 0, size)
     age = age_of(part, version, path)
     as_of = f" as of {age.as_of}" if age else ""
-    raw_info = PartInfo(
-        part=part,
+    fetched = info_of(
         name=f"{part.name}, {naturalsize(size)} of complaints{as_of}",
-        rows=None,
-        matching=None,
-        expected=None,
         age=age,
         seconds=time.monotonic() - started,
         version=version,
-        **info,
     )
-    content = CsvFile(path, None if raw_info.fills_gaps_only else database)
-    return RawPart(content, raw_info, on_stored=on_stored)
+    content = CsvFile(path, None if fetched.fills_gaps_only else database)
+    return RawPart(content, fetched, on_stored=on_stored)
 
 
 def age_of(

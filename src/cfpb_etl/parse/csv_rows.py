@@ -110,7 +110,6 @@ class ComplaintRows:
         first = csv.reader(self._lines, strict=True)
         self.header = read_header(first, path)
         self._lines_read = first.line_num
-        self._at_end = False
         self.read_stats = ReadStats()
         self._ids = BitMap64()
         self._rejected_ids = BitMap64()
@@ -135,10 +134,7 @@ class ComplaintRows:
         for lines, ids, hashes, are_unchanged in compare_lines(self._lines, stored):
             are_changed = [not is_unchanged for is_unchanged in are_unchanged]
             changed = [*compress(lines, are_changed)]
-            try:
-                rows = [*csv.reader(changed, strict=True)]
-            except csv.Error:
-                rows = []
+            rows = _rows_in(changed)
             if len(rows) != len(changed):  # the lines of a field may look like unchanged lines
                 self._lines = chain(lines, self._lines)
                 return
@@ -159,7 +155,7 @@ class ComplaintRows:
         stats.days = [min(days), max(days)]
 
     def _all_rows(self) -> Iterator[Batch]:
-        lines, copies = tee(chain(self._lines, self._note_end()))
+        lines, copies = tee(self._lines)
         rows_read = csv.reader(lines, strict=True)
         while True:
             before = rows_read.line_num
@@ -178,11 +174,6 @@ class ComplaintRows:
                 self._reject_broken(number, batch_lines[number - start :], error)
             elif len(rows) < _BATCH:
                 return
-
-    def _note_end(self) -> Iterator[str]:
-        """Note that the reader has asked for a line after the last one, and yield none."""
-        self._at_end = True
-        yield from ()
 
     def _parsed(self, rows: list[list[str]], numbers: Iterable[int], lines: list[str]) -> Batch:
         hashes = b""
@@ -245,7 +236,7 @@ class ComplaintRows:
 
     def _reject_broken(self, line: int, lines: list[str], error: csv.Error) -> None:
         """Reject a row that is not valid CSV, or the file if the row may contain many rows."""
-        if self._at_end or sum(map(len, lines)) > MAX_FIELD:
+        if sum(map(len, lines)) > MAX_FIELD or _rows_in([*lines, '"']):  # a quote is open
             detail = (
                 f"the row that starts in line {line:,} does not end ({error}); a quote in it may"
                 " never be closed"
@@ -256,6 +247,14 @@ class ComplaintRows:
     def _warn(self, line: int, what: str) -> None:
         if len(self.read_stats.warnings) < MAX_WARNINGS:
             self.read_stats.warnings.append(f"line {line:,}: {what}")
+
+
+def _rows_in(lines: list[str]) -> list[list[str]]:
+    """Return the rows of some lines, or none if they are not valid CSV."""
+    try:
+        return [*csv.reader(lines, strict=True)]
+    except csv.Error:
+        return []
 
 
 def _are_plain(lines: Sequence[str], days: Sequence[str]) -> bool:
