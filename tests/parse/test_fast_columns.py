@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 OLD_DATES = {"date_received": "2024-11-05T12:00:00-05:00", "date_sent_to_company": "2024-11-06"}
 DATES = [
     *("2026-08-14", "2024-11-05T12:00:00-05:00", "2023-03-11T14:26:56.000Z", "2024-02-29"),
-    *("9/24/19", "2026-02-29", "2026-13-01", "20260814", "2026-08-14\n", "\uff12026-08-14"),
+    *(
+        "9/24/19",
+        "2026-02-30T12:00:00-05:00",
+        "2026-02-29",
+        "2026-13-01",
+        "20260814",
+        "2026-08-14\n",
+        "\uff12026-08-14",
+    ),
     *("2026-08-14\n2026-08-15", "2026-08-1", "9" * 5_000),
 ]
 IDS = [
@@ -89,7 +97,14 @@ def test_ordinary_complaints_are_parsed_fast(rows: list[dict[str, Any]]) -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("complaint_id", "007"), ("date_received", "9/24/19"), ("state", 7), ("company", "\udcff")],
+    [
+        ("complaint_id", "007"),
+        ("complaint_id", str(2**63)),
+        ("date_received", "9/24/19"),
+        ("date_received", "2026-02-30T12:00:00-05:00"),
+        ("state", 7),
+        ("company", "\udcff"),
+    ],
 )
 def test_unusual_values_are_left_to_the_careful_way(name: str, value: object) -> None:
     """They raise one of the errors that the caller expects."""
