@@ -121,7 +121,7 @@ def test_a_window_ends_with_a_page_that_is_not_full(sort_values: tuple[object, .
 
 
 def test_a_window_ends_at_the_limit() -> None:
-    """After the last complaint that was asked for there is no page, even if this one is full."""
+    """A full page is the last one if it reaches the limit."""
     page = Page(3, number=2, after=(9, "9"), before_it=3)
     newest_first = hits([8, "1"], [7, "1"], [6, "1"])
 

@@ -224,7 +224,7 @@ def test_a_row_that_is_not_valid_is_rejected(
 
 
 def test_a_rejected_row_is_not_a_duplicate() -> None:
-    """A valid row is no duplicate of a rejected row with the same id."""
+    """A valid row does not repeat a rejected row with the same id."""
     bad = fields_of(5, date_received="x")
 
     _, rows = read(csv_of(bad, fields_of(5), bad))

@@ -114,7 +114,7 @@ HITS = JSON | st.fixed_dictionaries(
 @given(HITS)
 @settings(deadline=None, derandomize=True, max_examples=soak(300))
 def test_any_json_is_a_complaint_or_an_error(hit: object) -> None:
-    """Any JSON in place of a hit is a valid complaint or raises InvalidHitError."""
+    """Any JSON instead of a hit is a valid complaint or raises InvalidHitError."""
     try:
         complaint = parse_hit(hit, 1, "page 1")
     except InvalidHitError:

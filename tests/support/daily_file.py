@@ -1,4 +1,4 @@
-"""A server of CFPB's daily file, and loads of it."""
+"""A server of the daily file, and loads of it."""
 
 from __future__ import annotations
 

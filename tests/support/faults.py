@@ -1,4 +1,4 @@
-"""Faults of the search API and of CFPB's files, between a client and the emulator.
+"""Faults of the search API and of the files, between a client and the emulator.
 
     app = Faulty(Emulator(generate_complaints(100)), {1: server_error(), 2: cut_body()})
     app = Faulty(emulator, first(3, backend_trouble()))
@@ -135,7 +135,7 @@ def wrong_shape(found: object = ()) -> Fault:
 
 
 def wrong_type(field_name: str = "company", value: object = 7) -> Fault:
-    """Answer with a page whose first complaint has a number in place of text."""
+    """Answer with a page whose first complaint has a number instead of text."""
     return _with_first_source(lambda source: source.update({field_name: value}))
 
 

@@ -153,7 +153,7 @@ def test_an_address_without_the_last_slash(emulator: Emulator) -> None:
 
 
 def test_a_port_without_a_server() -> None:
-    """The error says why there is no connection."""
+    """The error says why the connection failed."""
     with pytest.raises(errors.UnreachableError, match=r"Connection refused.*--source sample"):
         list(fetch_all(SearchApi(url="http://127.0.0.1:1/", rate_limit=None)))
 
