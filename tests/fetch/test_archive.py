@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
@@ -15,7 +14,7 @@ from cfpb_etl.fetch import errors as fetch_errors
 from cfpb_etl.fetch.archive import ARCHIVE_URL, Archive, ArchivePage
 from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.http import errors as http_errors
-from cfpb_etl.model.part import Age, FileVersion
+from cfpb_etl.model.part import FileVersion
 from cfpb_etl.model.source import Watermark
 from support import faults
 from support.faults import Faulty
@@ -76,19 +75,16 @@ def test_other_links_are_ignored() -> None:
     assert files_on(f'{OTHERS}<a href="x.zip">') == ["/a/page/x.zip"]
 
 
-@pytest.mark.parametrize(
-    ("name", "age"),
-    [
-        ("1_July_2026.zip", Age("2026-07-31", "the archive's last month")),
-        ("1.zip", Age(datetime.now(UTC).date().isoformat(), "today")),
-    ],
-)
-def test_the_age_of_the_page(name: str, age: Age) -> None:
-    """It is the last month in a name, or today, and the page has no complaints."""
+@pytest.mark.parametrize(("name", "as_of"), [("1_July_2026.zip", "2026-07-31"), ("1.zip", None)])
+def test_the_page_has_no_complaints(name: str, as_of: str | None) -> None:
+    """Its files have the last month in a name as their age; the page itself has no age."""
     with serve(HTMLResponse(f'<a href="{name}">')) as url:
         raw = Archive(page=url).fetch(ArchivePage(url))
 
-    assert raw.info.age == age
+    (file,) = raw.next_parts
+    assert isinstance(file, FilePart)
+    assert file.as_of == as_of
+    assert raw.info.age is None
     assert str(raw) == "archive page, 1 file"
     assert raw.take_content() is None
 

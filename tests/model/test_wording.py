@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from cfpb_etl.model.load_stats import LoadStats
-from cfpb_etl.model.wording import counts, request_in_words, verified, warnings, what_is_saved
+from cfpb_etl.model.wording import (
+    counts,
+    request_in_words,
+    rows_of_files,
+    verified,
+    warnings,
+    what_is_saved,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,26 +50,27 @@ def test_counts_name_complaints_that_were_not_applied() -> None:
 
 
 @pytest.mark.parametrize(
+    ("windows", "text"), [(1, "59 of 60"), (2, "59 of 60 (in 2 date windows)")]
+)
+def test_verified(windows: int, text: str) -> None:
+    """The received complaints stand beside those that the source counts."""
+    assert verified(LoadStats(windows=windows, expected=60, received=59)) == text
+
+
+@pytest.mark.parametrize(
     ("stats", "text"),
     [
-        (LoadStats(windows=1, expected=1_000, received=1_000), "1,000 of 1,000"),
+        (LoadStats(rows=1_000), "1,000 read"),
         (
-            LoadStats(windows=2, expected=60, received=59, matching=60),
-            "59 of 60 (in 2 date windows)",
+            LoadStats(rows=60, duplicates=1, rejected=2, skipped=3),
+            "62 read (1 duplicate, 2 rejected rows, 3 skipped complaints)",
         ),
-        (
-            LoadStats(windows=2, expected=60, received=60, duplicates=1, rejected=2, skipped=3),
-            "60 of 60 (1 duplicate, 2 rejected rows, 3 skipped complaints)",
-        ),
-        (
-            LoadStats(windows=1, expected=60, received=60, repeated_headers=1),
-            "60 of 60 (1 repeated header)",
-        ),
+        (LoadStats(rows=60, repeated_headers=1), "61 read (1 repeated header)"),
     ],
 )
-def test_verified(stats: LoadStats, text: str) -> None:
-    """The windows of a query are counted, and what a file has besides its complaints."""
-    assert verified(stats) == text
+def test_rows_of_files(stats: LoadStats, text: str) -> None:
+    """Each row of a file is accounted for."""
+    assert rows_of_files(stats) == text
 
 
 def test_warnings() -> None:

@@ -29,7 +29,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     assert first.stdout.splitlines()[:5] == [
         "12,000 complaints in 1 file: 12,000 new, 0 changed, 0 unchanged",
         f"received   {days[0]} to {days[-1]}",
-        "verified   12,000 of 12,000",
+        "rows       12,000 read",
         "database   complaints.db, 12,000 complaints",
         "picture    complaints-flow.svg",
     ]

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from cfpb_etl.fetch.complaint_file import downloads_beside
-from cfpb_etl.model.wording import counted, counts, verified, what_is_saved
+from cfpb_etl.model.wording import counted, counts, rows_of_files, verified, what_is_saved
 from cfpb_etl.store.sqlite_file import count_complaints
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ def _lines_about_complaints(stats: LoadStats, source: Source) -> Iterator[str]:
     if stats.oldest:
         matching = "" if source.limit is None else f" ({stats.matching:,} match)"
         yield f"received   {stats.oldest} to {stats.newest}{matching}"
-    yield f"verified   {verified(stats)}"
+    if source.part_noun == "file":
+        yield f"rows       {rows_of_files(stats)}"
+    else:
+        yield f"verified   {verified(stats)}"
     if source.is_update and not stats.proves_absence:
         yield "withdrawn  not checked: under a filter, a missing complaint may have changed"
 

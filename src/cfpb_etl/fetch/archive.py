@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from cfpb_etl.fetch.complaint_file import FilePart, FileSource, age_of, fetch_complaint_file
+from cfpb_etl.fetch.complaint_file import FilePart, FileSource, fetch_complaint_file
 from cfpb_etl.fetch.errors import NoArchiveError
 from cfpb_etl.fetch.http.client import get_page
 from cfpb_etl.fetch.http.errors import ARCHIVE_PAGE
@@ -126,7 +126,7 @@ def _fetch_page(page: ArchivePage) -> RawPart:
     if not files:
         raise NoArchiveError(url=page.address)
     name = f"archive page, {counted(len(files), 'file')}"
-    return RawPart(None, PartInfo(page, name, None, None, None, age_of(files[0])), files)
+    return RawPart(None, PartInfo(page, name, None, None, None, None), files)
 
 
 def _zip_url(page: str, link: str) -> str | None:

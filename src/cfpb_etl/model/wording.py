@@ -53,11 +53,17 @@ def counts(stats: LoadStats) -> str:
 
 
 def verified(stats: LoadStats) -> str:
-    """Return how many of the complaints that the source counts were received.
+    """Return how many of the complaints that the search API counts were received."""
+    windows = f" (in {stats.windows:,} date windows)" if stats.windows > 1 else ""
+    return f"{stats.received:,} of {stats.expected:,}{windows}"
 
-    What a file has besides its complaints, such as rejected rows, is counted in parentheses.
+
+def rows_of_files(stats: LoadStats) -> str:
+    """Return how many rows files have, and how many of these are not complaints to store.
+
+    CFPB does not publish how many rows a file has, so their number cannot be verified.
     """
-    text = f"{stats.received:,} of {stats.expected:,}"
+    text = f"{stats.rows + stats.rejected + stats.repeated_headers:,} read"
     others = [
         counted(number, noun)
         for number, noun in (
@@ -68,8 +74,6 @@ def verified(stats: LoadStats) -> str:
         )
         if number
     ]
-    if stats.windows > 1 and stats.matching is not None:
-        others.insert(0, f"in {counted(stats.windows, 'date window')}")
     return f"{text} ({', '.join(others)})" if others else text
 
 

@@ -69,7 +69,7 @@ def summary_of(outcome: RunOutcome, database: Path, *, limited: bool, repeat: st
         "complaints read": f"{stats.rows:,}",
         "of these": counts(stats),
         "received": f"{stats.oldest} to {stats.newest}" if stats.oldest else "",
-        "verified": verified(stats) if stats.windows else "",
+        "verified": verified(stats) if stats.windows and stats.matching is not None else "",
         "database": _code(str(database)),
         "duration": f"{(outcome.ended - outcome.started).total_seconds():,.1f} s",
         "retries": f"{retries:,}" if retries else "",

@@ -140,7 +140,7 @@ class _PartWriter:
         rows = self._rows + read.unchanged
         days = [*filter(None, (*self._days, *read.days))]
         return LoadStats(
-            parts=1,
+            parts=int(info.age is not None),  # the archive's page has no age, and is not a file
             rows=rows,
             new=self._new,
             changed=self._changed,
