@@ -1,4 +1,4 @@
-"""CFPB consumer complaints into a SQLite file you can trust."""
+"""Load CFPB's consumer complaints into an SQLite file, and verify what was loaded."""
 
 from importlib.metadata import version
 

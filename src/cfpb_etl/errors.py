@@ -1,6 +1,6 @@
-"""The root of all errors that this package raises on purpose, and the exit codes.
+"""The base class of all errors that this package raises on purpose, and the exit codes.
 
-Each folder has its own `errors.py` beside the code that raises them.
+Most folders have an `errors.py` with the errors that their code raises.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
-    """How a process of this package ends."""
+    """The exit codes of this package's processes."""
 
     DONE = 0
     FAILED = 1
@@ -20,10 +20,10 @@ class ExitCode(IntEnum):
 
 
 class CfpbEtlError(Exception):
-    """Root of every error that this package raises on purpose.
+    """The base class of every error that this package raises on purpose.
 
-    A subclass says what happened in `problem` and what to do in `remedy`. It is raised with its
-    fields by keyword; they fill the two templates and are attributes of the error.
+    A subclass describes in `problem` what happened and in `remedy` what to do. Both are templates.
+    An error is raised with keyword arguments, which fill the templates and become attributes.
     """
 
     problem: ClassVar[str] = "{text}"
@@ -37,7 +37,7 @@ class CfpbEtlError(Exception):
         super().__init__(f"{brief}. {remedy}" if remedy else brief)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let it travel to another process: Python's own way would call `__init__` again."""
+        """Make the error picklable: Python's default would call `__init__` with wrong arguments."""
         return _restored, (type(self), self.args, self.__dict__)
 
 
@@ -50,7 +50,7 @@ def _restored(
 
 
 class MissingExtraError(CfpbEtlError):
-    """Raised when a package of an extra is needed and not installed."""
+    """Raised when a package is missing that belongs to an extra of cfpb-etl."""
 
     package: str
     extra: str

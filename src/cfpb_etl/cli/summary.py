@@ -23,7 +23,7 @@ def summary_of(stats: LoadStats, database: Path, source: Source, picture: Path |
     """Return what a completed run did, in some lines.
 
     Raises:
-        DatabaseError: One of its subclasses, if the database cannot be read.
+        DatabaseError: If the database cannot be read.
     """
     lines = [*_lines_about_complaints(stats, source)]
     complaints = counted(count_complaints(database), "complaint")

@@ -1,7 +1,7 @@
-"""CFPB's archive of narratives as a source: zips of what it published until August 2026.
+"""CFPB's archive of narratives as a source: zips of the complaints published until August 2026.
 
-The archive's page is the first part. It has the links to the files, whose names follow no fixed
-rule (docs/facts.md, "Archive of narratives").
+The archive's web page is the first part. The page links to the zips, because their names follow no
+fixed rule (docs/facts.md, "Archive of narratives").
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MONTH = re.compile(rf"({'|'.join(_MONTHS)})[_ -]?(20\d\d)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ArchivePage:
-    """The page with the links to the archive's files."""
+    """The web page with the links to the archive's files."""
 
     address: str
     key: ClassVar[str] = ""
@@ -49,23 +49,23 @@ class ArchivePage:
         return "archive page"
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Return the page as JSON."""
         return json.dumps({"page": self.address})
 
     def first(self) -> ArchivePage:
-        """Return this: there is only one page."""
+        """Return this page, because the archive has only one page."""
         return self
 
 
 @dataclass(frozen=True)
 class Archive(FileSource):
-    """CFPB's archive of narratives, which fills gaps that newer sources leave.
+    """CFPB's archive of narratives, which fills empty values that newer sources leave.
 
     Attributes:
-        files: Its files, as addresses or paths; empty to find them on its page.
-        database: The SQLite file; downloads are saved beside it.
-        page: The address of its page.
-        stored_versions: The version of each file that is stored, once these have been found.
+        files: The URLs or paths of the archive's files; empty to find the files on the page.
+        database: The SQLite file. Downloads are saved in the same folder.
+        page: The URL of the archive's web page.
+        stored_versions: The stored version of each file; empty before the versions are found.
     """
 
     files: tuple[str, ...] = ()
@@ -79,28 +79,28 @@ class Archive(FileSource):
 
     @property
     def address(self) -> str:
-        """Return where it is, for the record."""
+        """Return the page's URL or `local files`, as a load records it."""
         return "local files" if self.files else self.page
 
     def query_json(self) -> str:
-        """Return the files as JSON, with absolute paths."""
+        """Return the given files as JSON, with absolute paths."""
         files = [FilePart.at(file).address for file in self.files]
         return json.dumps({"files": files} if files else {})
 
     def resume_from(self, watermark: Watermark) -> Archive:
-        """Return this with the versions that are stored and need not be read again.
+        """Return this source with the stored versions, which need not be read again.
 
-        A stored file is read again if complaints were added since, because it may fill their gaps.
+        If a later load has added complaints, all files are read again to fill empty values.
         """
         stored = {} if watermark.added_since else watermark.versions
         return replace(self, stored_versions=stored)
 
     def parts(self) -> Sequence[Part]:
-        """Return the page, or the files if they are given."""
+        """Return the given files, or else the page."""
         return _dated(self.files) if self.files else [ArchivePage(self.page)]
 
     def part_from_json(self, text: str) -> Part:
-        """Return the part that `to_json` wrote."""
+        """Return the part from the JSON that `to_json` wrote."""
         values = json.loads(text)
         return ArchivePage(values["page"]) if "page" in values else FilePart(**values)
 
@@ -108,8 +108,8 @@ class Archive(FileSource):
         """Download one file, or find the files on the page.
 
         Raises:
-            ServerError: One of its subclasses, for each way in which that can fail.
-            FileError: One of its subclasses, if a file cannot be used or the disk is too full.
+            ServerError: If the request fails; each subclass is one kind of failure.
+            FileError: If a file cannot be used, or the disk is too full.
             NoArchiveError: If the page has no link to a file.
         """
         if isinstance(part, ArchivePage):
@@ -130,7 +130,7 @@ def _fetch_page(page: ArchivePage) -> RawPart:
 
 
 def _zip_url(page: str, link: str) -> str | None:
-    """Return the address of the zip that a page links to, or None for another link."""
+    """Return the URL of the zip that a link points to; None for any other link."""
     try:
         address = urldefrag(urljoin(page, link.strip())).url
         parts = urlsplit(address)
@@ -141,7 +141,7 @@ def _zip_url(page: str, link: str) -> str | None:
 
 
 def _dated(addresses: Iterable[str]) -> list[FilePart]:
-    """Return the files, all as of the archive's last month, in which CFPB made all of them."""
+    """Return the files. All have the day of the archive's last month, when CFPB made them."""
     files = [*dict.fromkeys(map(FilePart.at, addresses))]
     months = [
         (int(year), _MONTHS[month.title()])

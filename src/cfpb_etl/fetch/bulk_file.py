@@ -1,4 +1,4 @@
-"""CFPB's daily file as a source: all complaints that it publishes, in one zip."""
+"""CFPB's daily file as a source: one zip with all complaints that CFPB publishes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 
 # docs/facts.md, "Daily file"
 BULK_URL = "https://files.consumerfinance.gov/ccdb/complaints.csv.zip"
-# Of the stored complaints; of the archive's, 0.2 % were gone (docs/facts.md, "Removed complaints").
+# Share of the stored complaints. Of the archive's complaints, 0.2 % were gone from the daily file
+# (docs/facts.md, "Removed complaints").
 MAX_WITHDRAWN = 1 / 100
 
 
 @dataclass(frozen=True)
 class BulkFile(FileSource):
-    """CFPB's daily file. After it is loaded, the database has the same complaints.
+    """CFPB's daily file. After its load, the database has the same complaints as the file.
 
     Attributes:
-        file: Its address, or the path of a file like it, zipped or not.
-        database: The SQLite file; the download is saved beside it.
-        allow_withdrawals: Accept the file however many of the stored complaints are missing.
-        stored_version: The version of it that is stored, once that has been found.
+        file: The file's URL, or the path of such a file, zipped or not.
+        database: The SQLite file. The download is saved in the same folder.
+        allow_withdrawals: Whether to accept the file even if many stored complaints are missing.
+        stored_version: The version of the file that is stored; None before it is found.
     """
 
     file: str = BULK_URL
@@ -43,15 +44,15 @@ class BulkFile(FileSource):
 
     @property
     def address(self) -> str:
-        """Return where it is, for the record."""
+        """Return the file's URL or path, as a load records it."""
         return self._part.address
 
     def query_json(self) -> str:
-        """Return the query as JSON: everything."""
+        """Return the query as JSON; it has no filters."""
         return "{}"
 
     def resume_from(self, watermark: Watermark) -> BulkFile:
-        """Return this with the version of the file that is stored."""
+        """Return this source with the version of the file that is stored."""
         return replace(self, stored_version=watermark.versions.get(self._part.key))
 
     @property
@@ -59,19 +60,19 @@ class BulkFile(FileSource):
         return FilePart.at(self.file)
 
     def parts(self) -> Sequence[FilePart]:
-        """Return the file."""
+        """Return the file as the only part."""
         return [self._part]
 
     def part_from_json(self, text: str) -> FilePart:
-        """Return the file that `to_json` wrote."""
+        """Return the file from the JSON that `to_json` wrote."""
         return FilePart.from_json(text)
 
     def fetch(self, part: FilePart) -> RawPart:
-        """Download the file, unless this version of it is stored.
+        """Download the file, unless the same version is already stored.
 
         Raises:
-            ServerError: One of its subclasses, for each way in which a download can fail.
-            FileError: One of its subclasses, if the file cannot be used or the disk is too full.
+            ServerError: If the download fails; each subclass is one kind of failure.
+            FileError: If the file cannot be used, or the disk is too full.
         """
         info = {
             "proves_absence": True,

@@ -1,4 +1,4 @@
-"""A file of complaints as a part: downloaded beside the database, or found on the disk."""
+"""A file of complaints as a part: a download, or a file on the disk."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import Part
 
-_UNZIPPED_RATIO = 16  # of a CSV to its zip, until the zip is here and has the exact size
-_DOWNLOAD = "-download-"  # between the names of the database and of the file
+_UNZIPPED_RATIO = 16  # size of a CSV by size of its zip, an estimate until the zip is here
+_DOWNLOAD = "-download-"  # separates the database's name from the file's name
 _MAX_NAME = 100  # characters of a download's name; file systems allow 255 bytes
 
 
 def is_url(place: str) -> bool:
-    """Say whether a file is at an http address, not at a path."""
+    """Say whether a file is given by an http or https URL, not by a path."""
     return place.lower().startswith(("http://", "https://"))
 
 
 class FileSource:
-    """What all sources of files have in common: their parts are fetched one by one, and whole."""
+    """A source of whole files, which are fetched one after the other."""
 
     part_noun: ClassVar[str] = "file"
     max_concurrency: ClassVar[int] = 1
@@ -48,21 +48,21 @@ class FileSource:
     updates_load_id: ClassVar[int | None] = None
 
     def rate_limit_use(self) -> str:
-        """Return "": file servers have no rate limit."""
+        """Return "", because file servers have no rate limit."""
         return ""
 
     def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:  # noqa: ARG002
-        """Return the parts that follow a fetched one."""
+        """Return the parts that follow a fetched part."""
         return raw.next_parts
 
 
 @dataclass(frozen=True)
 class FilePart:
-    """A file to read as a whole.
+    """A file, which is read as a whole.
 
     Attributes:
-        address: Where it is: a path, or an http address.
-        as_of: The day of its data, `YYYY-MM-DD`, if its source knows that.
+        address: The file's path or URL.
+        as_of: The day of the file's data, `YYYY-MM-DD`; None if the source does not show the day.
     """
 
     address: str
@@ -73,54 +73,54 @@ class FilePart:
 
     @classmethod
     def at(cls, place: str) -> FilePart:
-        """Return the file at an address, or at a path, which becomes absolute."""
+        """Return the file for a URL or a path. A path becomes absolute."""
         part = cls(place)
         return part if part.is_remote else cls(str(Path(place).absolute()))
 
     @property
     def name(self) -> str:
-        """Return the file's own name, without characters that control a terminal."""
+        """Return the file's name without its folder and without control characters."""
         path = unquote(urlsplit(self.address).path) if self.is_remote else self.address
         return "".join(each if each.isprintable() else "?" for each in Path(path).name)
 
     @property
     def is_remote(self) -> bool:
-        """Say whether it has to be downloaded."""
+        """Say whether the file must be downloaded."""
         return is_url(self.address)
 
     @property
     def key(self) -> str:
-        """Return its address: each file is a window of its own."""
+        """Return the file's address, because each file is a window."""
         return self.address
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Return the file as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> FilePart:
-        """Return the file that `to_json` wrote."""
+        """Return the file from the JSON that `to_json` wrote."""
         return cls(**json.loads(text))
 
     def first(self) -> FilePart:
-        """Return this: a file has no pages."""
+        """Return this file, because a file has no pages."""
         return self
 
 
 def fetch_complaint_file(
     part: FilePart, database: Path, stored: FileVersion | None, info: Mapping[str, Any]
 ) -> RawPart:
-    """Download a file beside the database, or find it on the disk.
+    """Download a file into the database's folder, or find a file on the disk.
 
     Args:
         part: The file.
-        database: The SQLite file for its complaints.
-        stored: The version of it that is stored and need not be sent again.
-        info: Further fields of `PartInfo`.
+        database: The SQLite file for the complaints.
+        stored: The stored version of the file, which need not be sent again.
+        info: More fields for `PartInfo`.
 
     Raises:
-        ServerError: One of its subclasses, for each way in which a download can fail.
-        FileError: One of its subclasses, if the file cannot be used or the disk is too full.
+        ServerError: If the download fails; each subclass is one kind of failure.
+        FileError: If the file cannot be used, or the disk is too full.
     """
     started = time.monotonic()
     info_of = partial(PartInfo, part=part, rows=None, matching=None, expected=None, **info)
@@ -149,15 +149,15 @@ def fetch_complaint_file(
 def age_of(
     part: FilePart, version: FileVersion | None = None, path: Path | None = None
 ) -> Age | None:
-    """Return how old a file's data are; None if only its rows show that, as in a plain CSV.
+    """Return how old a file's data are; None for a plain CSV, whose rows show the day later.
 
-    A plain CSV may have been copied, so its own time shows nothing. A zip keeps the time at which
-    CFPB wrote its CSV; a day in the future is taken for today.
+    The time of a plain CSV shows nothing, because the file may have been copied. A zip contains the
+    time at which CFPB wrote the CSV. A day in the future counts as today.
 
     Args:
         part: The file.
-        version: The version that its server sent.
-        path: Where it lies.
+        version: The file's version, from its server.
+        path: The file's path on the disk.
     """
     today = datetime.now(UTC).date().isoformat()
     if part.as_of is not None:
@@ -173,7 +173,7 @@ def age_of(
 
 
 def downloads_beside(database: Path) -> list[Path]:
-    """Return the downloads beside a database, complete or not, that are not stored yet."""
+    """Return the downloads in a database's folder that are not stored yet, complete or not."""
     return [*database.parent.glob(f"{escape(database.name)}{_DOWNLOAD}*.json")]
 
 
@@ -197,10 +197,10 @@ def _download(
 
 
 def _download_path(part: FilePart, database: Path) -> Path:
-    """Return where a file is downloaded to.
+    """Return the path for the download of a file.
 
-    Files of the same name at several addresses get several paths, because the next one is
-    downloaded while one is stored.
+    The path contains a checksum of the URL, because two URLs can end in the same name. The next
+    file may be downloaded while the first one is being stored.
     """
     name = re.sub(r"[^\w.-]", "_", part.name, flags=re.ASCII)[-_MAX_NAME:]
     address = f"{crc32(part.address.encode()):08x}"
@@ -208,16 +208,16 @@ def _download_path(part: FilePart, database: Path) -> Path:
 
 
 def _ensure_space(database: Path, part: FilePart, length: int, missing: int) -> None:
-    """Raise an error if the disk is too full for a file of this length and for its complaints."""
+    """Raise an error if the disk is too full for a file of this length and its complaints."""
     is_plain = part.name.lower().endswith(".csv")
     _ensure_space_for(database, missing, length * (1 if is_plain else _UNZIPPED_RATIO))
 
 
 def _ensure_space_for(database: Path, missing: int, unzipped: int) -> None:
-    """Raise an error if the disk is too full for the rest of a file and for its complaints.
+    """Raise an error if the disk is too full for the rest of a file and its complaints.
 
-    The database grows to about the size of the CSV, and so does its write-ahead log, which holds
-    the load until it is committed.
+    The database grows to about the size of the CSV. The write-ahead log grows by the same size,
+    because the log holds the load until the commit.
     """
     size = database.stat().st_size if database.exists() else 0
     needed = missing + 2 * max(0, unzipped - size)

@@ -1,4 +1,4 @@
-"""The CSV in a file, zipped as CFPB publishes it or plain. Neither is trusted to be valid."""
+"""Reading the CSV of a file, zipped or plain. The file may be damaged or malicious."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MAX_CSV = 64 * 2**30  # bytes; the largest had 8.7 GB (docs/facts.md, "Number of complaints")
-MAX_RATIO = 250  # of a CSV to its zip; CFPB's is about 20, and deflate can reach 1,032
-# For other methods, Python unzips a block as a whole, up to gigabytes, whatever size is declared.
+MAX_CSV = 64 * 2**30  # bytes; CFPB's largest had 8.7 GB (docs/facts.md, "Number of complaints")
+MAX_RATIO = 250  # size of a CSV by size of its zip; CFPB's is about 20, deflate can reach 1,032
+# Other methods are refused: Python unzips their blocks as a whole, whatever size a zip declares.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_MAGIC = (b"PK\3\4", b"PK\5\6")  # the first bytes of a zip, and of an empty one
+_MAGIC = (b"PK\3\4", b"PK\5\6")  # the first bytes of a zip, and of an empty zip
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
-_MAX_LINE = 2**25  # characters; a longer line is read in pieces, since all may be one line
+_MAX_LINE = 2**25  # characters; longer lines are read in pieces, as a whole file may be one line
 _BLOCK = 2**20  # bytes
 
 
@@ -30,40 +30,40 @@ _BLOCK = 2**20  # bytes
 def open_csv(path: Path) -> Iterator[tuple[Iterator[str], BinaryIO, int]]:
     """Open the CSV of a file.
 
-    Nothing is unzipped to the disk, and no name in the zip is used as a path. The checksum is
-    verified when the end is read.
+    Nothing is unzipped to the disk. No name in the zip is used as a path. The checksum is verified
+    when the end is read.
 
     Yields:
-        The lines, each with its line end; the file itself, whose position shows how much of it is
-            read; the file's size.
+        The lines, each with its line end; the open file, whose position shows how much is read; and
+        the file's size in bytes.
 
     Raises:
-        UnreadableFileError: If it cannot be read, is damaged, or is a zip of anything but one CSV;
-            also while it is read.
+        UnreadableFileError: If the file cannot be read, is damaged, or is a zip without exactly one
+            CSV. Reading the lines can also raise this error.
     """
     with (
         _unzipped(path) as (csv, file, size, _),
-        # Bytes that are not UTF-8 cost their row, not the file.
+        # Bytes that are not valid UTF-8 make only their row invalid.
         io.TextIOWrapper(csv, "utf-8-sig", errors="surrogateescape", newline="") as text,
     ):
         yield iter(partial(text.readline, _MAX_LINE), ""), file, size
 
 
 def is_zip(path: Path) -> bool:
-    """Say whether a file starts like a zip.
+    """Say whether a file starts with the bytes of a zip.
 
     Raises:
-        UnreadableFileError: If it cannot be read.
+        UnreadableFileError: If the file cannot be read.
     """
     with _named_errors(path), path.open("rb") as file:
         return _starts_like_zip(file)
 
 
 def zipped_on(path: Path) -> str | None:
-    """Return the day on which the CSV in a zip was changed; None without a valid day.
+    """Return the day on which the CSV in a zip was changed; None if no valid day is given.
 
     Raises:
-        UnreadableFileError: As `open_csv` does.
+        UnreadableFileError: For the same reasons as in `open_csv`.
     """
     with _unzipped(path) as (_, _, _, member), suppress(ValueError):
         return date(*member.date_time[:3]).isoformat() if member else None
@@ -71,20 +71,20 @@ def zipped_on(path: Path) -> str | None:
 
 
 def unzipped_size(path: Path) -> int:
-    """Return how many bytes the CSV has.
+    """Return the size of the unzipped CSV in bytes.
 
     Raises:
-        UnreadableFileError: As `open_csv` does.
+        UnreadableFileError: For the same reasons as in `open_csv`.
     """
     with _unzipped(path) as (_, _, size, member):
         return member.file_size if member else size
 
 
 def verify(path: Path) -> None:
-    """Read a file to its end, which verifies the checksum of a zip.
+    """Read a file to its end. This verifies the checksum of a zip.
 
     Raises:
-        UnreadableFileError: As `open_csv` does.
+        UnreadableFileError: For the same reasons as in `open_csv`.
     """
     with _unzipped(path) as (csv, *_):
         while csv.read(_BLOCK):
@@ -105,7 +105,7 @@ def _unzipped(path: Path) -> Iterator[_Unzipped]:
         if not _starts_like_zip(file):
             yield _Unzipped(file, file, size, None)
             return
-        # Raised for an unknown method or encryption, and for invalid offsets and names.
+        # Python raises these for an unknown method, encryption, and invalid offsets or names.
         with _named_errors(path, (RuntimeError, ValueError)):
             archive = zipfile.ZipFile(file)
             member = _only_member(path, archive, size)
@@ -121,9 +121,9 @@ def _starts_like_zip(file: BinaryIO) -> bool:
 
 
 def _only_member(path: Path, archive: zipfile.ZipFile, size: int) -> zipfile.ZipInfo:
-    """Return the only file in a zip, if CFPB could have published it.
+    """Return the only file in a zip, if CFPB could have published this file.
 
-    It is never read beyond the size that it declares; a wrong size is reported as damage.
+    Python never reads more bytes than the zip declares. A wrong size is reported as damage.
     """
     members = [member for member in archive.infolist() if not member.filename.endswith("/")]
     if len(members) != 1:
@@ -143,10 +143,10 @@ def _only_member(path: Path, archive: zipfile.ZipFile, size: int) -> zipfile.Zip
 
 @contextmanager
 def _named_errors(path: Path, damage: tuple[type[Exception], ...] = _DAMAGE) -> Iterator[None]:
-    """Turn the errors of the operating system, the zip and its compression into ours."""
+    """Convert errors of the operating system, zipfile and zlib to `UnreadableFileError`."""
     try:
         yield
-    except BrokenPipeError:  # not of this file
+    except BrokenPipeError:  # a pipe failed, not this file
         raise
     except OSError as error:
         raise UnreadableFileError(path=path, detail=error.strerror or str(error)) from error

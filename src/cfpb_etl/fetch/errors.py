@@ -1,4 +1,4 @@
-"""What can go wrong with a file of complaints, and with finding what to fetch."""
+"""Errors of files of complaints, and errors of finding the parts to fetch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class NothingToUpdateError(CfpbEtlError):
-    """Raised when a database has no complete load that an update could repeat."""
+    """Raised when a database has no complete load that an update can repeat."""
 
     problem = (
         "There is nothing to update: the database has no complete load that --update can repeat"
@@ -40,7 +40,7 @@ class FileError(CfpbEtlError):
 
 
 class UnreadableFileError(FileError):
-    """Raised when a file is missing, damaged, or not one that CFPB publishes."""
+    """Raised when a file is missing or damaged, or is not a file that CFPB publishes."""
 
     detail: str
     problem = "{path} cannot be read: {detail}"
@@ -48,7 +48,7 @@ class UnreadableFileError(FileError):
 
 
 class NotEnoughSpaceError(FileError):
-    """Raised when a disk has too little space for a file.
+    """Raised when the disk has too little space for a file.
 
     Attributes:
         needed: How many bytes still have to be written.
@@ -61,13 +61,13 @@ class NotEnoughSpaceError(FileError):
     remedy = "Free some space, or put --database on another disk, and run the same command again."
 
     def __init__(self, path: Path, needed: int, free: int) -> None:
-        # One is rounded up and the other down, so that the two never look equal.
+        # `needed` is rounded up and `free` is rounded down, so the two numbers never look equal.
         needed_gb, free_gb = -(-needed // 10**7) / 100, free // 10**7 / 100
         super().__init__(path=path, needed=needed, free=free, needed_gb=needed_gb, free_gb=free_gb)
 
 
 class NotWritableFileError(FileError):
-    """Raised when a file cannot be written for another reason than a full disk."""
+    """Raised when a file cannot be written for a reason other than a full disk."""
 
     detail: str
     problem = "{path} cannot be written: {detail}"
@@ -75,7 +75,7 @@ class NotWritableFileError(FileError):
 
 
 class DamagedDownloadError(FileError):
-    """Raised when a file was downloaded to its end and its checksum is wrong."""
+    """Raised when a download is complete, but its checksum is wrong."""
 
     detail: str
     problem = "{path} was damaged during the download: {detail}"

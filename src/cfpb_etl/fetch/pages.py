@@ -1,4 +1,4 @@
-"""Pages of search hits: where the next page starts, when paging ends, how a window is split."""
+"""Pages of search hits: the next page, the end of paging, and the splitting of a window."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import msgspec
 
 Cursor = tuple[int, str]
-"""The sort value of a hit: milliseconds since 1970, and its id, which is sorted as text."""
+"""The sort value of a hit: milliseconds since 1970, and the id, which is sorted as text."""
 
 _MAX_MILLISECONDS = 253_402_300_800_000  # the end of the year 9999
 
@@ -27,13 +27,14 @@ class Page:
     """A page of a date window, to be fetched.
 
     Attributes:
-        size: How many complaints to ask for.
-        since: First day of the window; None for the source's first.
-        until: Last day of the window; None for the newest, which the first answer replaces.
-        number: Its number in the window, from 1.
-        after: The cursor: the sort value of the last complaint before it; None for the first page.
-        before_it: How many complaints the pages before it had.
-        left: How many complaints are left in the window; None for the first page.
+        size: How many complaints to request.
+        since: First day of the window; None for the first day of the source.
+        until: Last day of the window; None for the newest day, which the first answer shows.
+        number: The page's number in the window, from 1.
+        after: The cursor, which is the sort value of the last complaint on the page before; None
+            for the first page.
+        before_it: How many complaints the earlier pages of the window had.
+        left: How many complaints of the window are left; None for the first page.
     """
 
     size: int
@@ -60,35 +61,35 @@ class Page:
 
     @property
     def key(self) -> str:
-        """Return the window's first day, which stays the same when the window is split."""
+        """Return the window's first day, which splitting the window does not change."""
         return self.since or ""
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Return the page as JSON."""
         return json.dumps(
             {name: value for name, value in asdict(self).items() if value is not None}
         )
 
     @classmethod
     def from_json(cls, text: str) -> Page:
-        """Return the page that `to_json` wrote."""
+        """Return the page from the JSON that `to_json` wrote."""
         values = json.loads(text)
         if "after" in values:
             values["after"] = tuple(values["after"])
         return cls(**values)
 
     def first(self) -> Page:
-        """Return the first page of its window."""
+        """Return the first page of the same window."""
         return Page(self.size, self.since, self.until)
 
     def size_within(self, limit: int | None) -> int:
-        """Return how many complaints to ask for, without exceeding a limit of the query."""
+        """Return how many complaints to request; a limit of the query can lower this number."""
         return self.size if limit is None else min(self.size, limit - self.before_it)
 
     def split(self, count: int) -> tuple[Page, ...]:
         """Split the rest of the window by days into at most `count` windows.
 
-        The first one keeps the cursor and the beginning of the window; the others start at their
+        The first new window keeps the cursor and the beginning. The other windows start at their
         first page.
         """
         pages_left = -(-(self.left or 0) // self.size)
@@ -114,21 +115,21 @@ class Page:
 def next_page(
     page: Page, hits: Sequence[msgspec.Raw], matching: int, limit: int | None, url: str
 ) -> Page | None:
-    """Return the page after a fetched one, or None if its window ends with it.
+    """Return the page after a fetched page; None after the last page of a window.
 
-    A window ends with an empty page, with a page of fewer hits than requested, or at the limit
+    The last page of a window is empty, has fewer hits than requested, or reaches the limit
     (docs/facts.md, "Paging").
 
     Args:
         page: The fetched page.
-        hits: Its hits.
+        hits: The hits of the page.
         matching: How many complaints match in the window.
         limit: How many complaints to fetch, the newest first; None for all, the oldest first.
-        url: Its address, for the error.
+        url: The page's URL, for the error.
 
     Raises:
-        NoAdvanceError: If the hits do not lie beyond the page's cursor. A server that ignores the
-            cursor sends the first page without end (docs/facts.md, "Cursor without sort").
+        NoAdvanceError: If a hit does not come after the cursor. A server that ignores the cursor
+            sends the first page without end (docs/facts.md, "Cursor without sort").
         UnexpectedBodyError: If a hit has no sort value.
     """
     if not hits:

@@ -1,6 +1,6 @@
 """CFPB's search API as a source: one request for each page (docs/facts.md, "The search API").
 
-The limits that CFPB has changed before, and may change again, are at the top.
+The limits at the top may change, because CFPB has changed them before.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from cfpb_etl.model.source import Watermark
 
 SEARCH_URL = "https://www.consumerfinance.gov/data-research/consumer-complaints/search/api/v1/"
-PAGE_SIZE = 10_000  # the largest that one answer holds (docs/facts.md, "Page size")
-SMALL_PAGE_SIZE = 1_000  # after a 424 on a first page: CFPB may have lowered the limit
-MAX_CONCURRENCY = 6  # windows in parallel: enough for answers of 14 s at CFPB's rate limit
+PAGE_SIZE = 10_000  # the maximum for one answer (docs/facts.md, "Page size")
+SMALL_PAGE_SIZE = 1_000  # used if the first page gets a 424: CFPB may have lowered the maximum
+MAX_CONCURRENCY = 6  # windows in parallel; enough for answers of 14 s at CFPB's rate limit
 
-_MAX_COMPLAINTS = 2**40  # CFPB has 18 million; a larger number is not a count of complaints
+_MAX_COMPLAINTS = 2**40  # CFPB has 18 million; a larger number cannot be a count
 _MAX_LOOKBACK = 36_500  # days
 _NO_EXTRAS = [("no_aggs", "true"), ("no_highlight", "true")]
 
@@ -52,19 +52,19 @@ class SearchApi:
     """The search API with one query.
 
     Attributes:
-        query: Which complaints.
-        limit: How many at most, the newest first. None for all that match, the oldest first, which
-            is safer while complaints are added (docs/facts.md, "Paging").
-        url: Its address.
+        query: The filters.
+        limit: How many complaints to fetch at most, the newest first. None for all matches, the
+            oldest first; this order is safer while CFPB adds complaints (docs/facts.md, "Paging").
+        url: The URL of the API.
         kind: `api`, or `sample` for made-up complaints.
-        rate_limit: What the server allows; None for a server without a limit.
-        page_size: Complaints for each request.
-        lookback: For an update: how many days before the newest stored day to fetch again. The
-            query is then the one of the database's last complete load.
-        updates_load_id: The load that this updates, once that has been found.
+        rate_limit: The server's rate limit; None for a server without a limit.
+        page_size: How many complaints one request asks for.
+        lookback: Only for an update: start this many days before the newest stored day. An update
+            uses the query of the last complete load.
+        updates_load_id: The id of the load to update; None before that load is found.
 
     Raises:
-        InvalidQueryError: If the limit, the lookback or the address is not valid.
+        InvalidQueryError: If the limit, the lookback or the URL is not valid.
     """
 
     query: Query = field(default_factory=Query)
@@ -89,37 +89,37 @@ class SearchApi:
 
     @property
     def address(self) -> str:
-        """Return where it is, for the record; the sample has another port each time."""
+        """Return the URL, as a load records it. The sample's port differs in each run."""
         return "local emulator" if self.kind == "sample" else self.url
 
     @property
     def part_noun(self) -> str:
-        """Return `page`."""
+        """Return the noun for the parts: `page`."""
         return "page"
 
     @property
     def max_concurrency(self) -> int:
-        """Return how many windows may be fetched in parallel; with a limit there is only one."""
+        """Return how many windows to fetch in parallel. A load with a limit has only one."""
         return MAX_CONCURRENCY if self.limit is None else 1
 
     @property
     def is_update(self) -> bool:
-        """Say whether it repeats an earlier load."""
+        """Say whether the source repeats an earlier load."""
         return self.lookback is not None or self.updates_load_id is not None
 
     @property
     def is_partial(self) -> bool:
-        """Say whether it asks for only a part of all complaints."""
+        """Say whether the source asks for only some of all complaints."""
         return self.limit is not None or bool(self.query)
 
     @property
     def proves_absence(self) -> bool:
-        """Say whether it asks for all complaints of its days."""
+        """Say whether the source asks for all complaints of the requested days."""
         return self.limit is None and not self.query.filters_more_than_days
 
     @property
     def rate_limiter(self) -> RateLimiter:
-        """Return the rate limiter of all requests to its server."""
+        """Return the rate limiter that all requests to this server share."""
         return rate_limiter_for(urlsplit(self.url).netloc, self.rate_limit)
 
     def rate_limit_use(self) -> str:
@@ -135,13 +135,13 @@ class SearchApi:
         return json.dumps(self.query.to_dict() | limit)
 
     def resume_from(self, watermark: Watermark) -> SearchApi:
-        """Return this; for an update, the query of the database's last complete load.
+        """Return this source; for an update, the source with the query of the last complete load.
 
-        An update looks back from the newest stored day. Counted from today, the days since the
-        last load could be skipped for ever.
+        An update looks back from the newest stored day. If it looked back from today, it could miss
+        the days since the last load for ever.
 
         Raises:
-            NothingToUpdateError: Without such a load.
+            NothingToUpdateError: If the database has no such load.
         """
         if self.lookback is None:
             return self
@@ -153,19 +153,19 @@ class SearchApi:
         return replace(self, query=query, lookback=None, updates_load_id=watermark.load_id)
 
     def parts(self) -> Sequence[Page]:
-        """Return the first page of one window, whose size its answer will show."""
+        """Return the first page of a single window. The answer shows the size of the window."""
         return [Page(self.page_size, self.query.since, self.query.until)]
 
     def part_from_json(self, text: str) -> Page:
-        """Return the page that `to_json` wrote."""
+        """Return the page from the JSON that `to_json` wrote."""
         return Page.from_json(text)
 
     def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
-        """Return the next page, its window split if the rate limit allows more in parallel.
+        """Return the next page. Its window is split if the rate limit allows more requests.
 
-        Requests per second times the seconds of an answer is how many have to be in flight
-        (Little's law), and a quarter more, because answers take unequal time. Each further window
-        costs about half a request, because its last page is not full.
+        The number of parallel requests is the rate times the seconds of an answer (Little's law). A
+        quarter is added, because some answers take longer. Each new window costs about half a
+        request more, because its last page is not full.
         """
         if self.limit is not None or self.rate_limit is None or not raw.next_parts:
             return raw.next_parts
@@ -177,7 +177,7 @@ class SearchApi:
         """Fetch one page, within the rate limit.
 
         Raises:
-            ServerError: One of its subclasses, for each way in which that can fail.
+            ServerError: If the request fails; each subclass is one kind of failure.
         """
         try:
             return self._fetch(part)
@@ -202,7 +202,7 @@ class SearchApi:
             detail = f"{len(answer.hits):,} hits where {requested:,} were requested"
             raise UnexpectedBodyError(url, detail=detail)
         if self.limit is None:
-            # The first answer fixes the last day: later complaints belong to another load.
+            # The first answer fixes the last day. Later complaints belong to another load.
             newest = max(answer.newest_day, part.since or "")
             part = replace(part, until=min(filter(None, (part.until, newest))))
         following = next_page(part, answer.hits, answer.matching, self.limit, url)
@@ -233,10 +233,10 @@ class SearchApi:
 
 
 def fetch_count(query: Query, url: str = SEARCH_URL) -> int:
-    """Return how many complaints the server counts for a query; no complaint is fetched.
+    """Return how many complaints the server counts for a query, without fetching any.
 
     Raises:
-        ServerError: One of its subclasses.
+        ServerError: If the request fails; each subclass is one kind of failure.
     """
     url = url_with(url, [*query.parameters(), ("size", "0"), *_NO_EXTRAS])
     return _read_answer(get_json(url), url).matching
@@ -267,11 +267,11 @@ class _Answer:
 
 
 def _read_answer(body: bytearray, url: str) -> _Answer:
-    """Check a body (docs/facts.md, "Shape of a response"), but not the hits themselves.
+    """Check the shape of a body (docs/facts.md, "Shape of a response") and return its values.
 
     Raises:
-        UnexpectedBodyError: If it has another shape.
-        PartialAnswerError: If it says that only a part of the index was searched.
+        UnexpectedBodyError: If the body has another shape.
+        PartialAnswerError: If the server searched only a part of its index.
     """
     match decode_json(body, url, _Body):
         case _Body(timed_out=True):

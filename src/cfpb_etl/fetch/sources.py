@@ -1,4 +1,4 @@
-"""The sources that a load can have."""
+"""The type of all sources that a load can use."""
 
 from __future__ import annotations
 

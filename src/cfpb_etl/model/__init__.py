@@ -1,1 +1,1 @@
-"""What every stage shares. It has no network, no SQL, no Prefect, and prints nothing."""
+"""Types and rules that all stages share, without network, SQL, Prefect or output."""

@@ -1,4 +1,4 @@
-"""Files that are written atomically."""
+"""Writing a file atomically."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file completely, or leave the existing one unchanged.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
-    path = path.resolve()  # writes to the target of a link, and keeps the link
+    path = path.resolve()  # of a symbolic link, the target is written and the link is kept
     unfinished = path.with_name(f".{uuid4().hex}")
     try:
         unfinished.write_bytes(content)

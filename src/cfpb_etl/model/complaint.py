@@ -1,4 +1,4 @@
-"""The complaint: one record type for all sources, and its names in CFPB's files and API."""
+"""The complaint: one record type for all sources, and its column names in CFPB's CSV files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 class Complaint(NamedTuple):
     """One consumer complaint, with the columns of the table `complaint`.
 
-    All fields but the id are text or None; dates are `YYYY-MM-DD`. The search API uses the same
-    names in `_source` (docs/facts.md, "Names in the API").
+    The id is a number. All other fields are text or None. Dates have the form `YYYY-MM-DD`. The
+    search API uses the same names in `_source` (docs/facts.md, "Names in the API").
     """
 
     complaint_id: int
@@ -32,7 +32,7 @@ class Complaint(NamedTuple):
     consumer_disputed: str | None
 
 
-# The column for each title in CFPB's CSV files of every era.
+# The column for each title in CFPB's CSV files of all years.
 CSV_COLUMNS = {
     "Date received": "date_received",
     "Product": "product",
@@ -54,15 +54,15 @@ CSV_COLUMNS = {
     "Complaint ID": "complaint_id",
 }
 
-# CFPB has sent these in every release (docs/facts.md, "Columns by era"): a missing one is reported.
+# Every CFPB release has these columns (docs/facts.md, "Columns by era"). A missing one is reported.
 ALWAYS_SENT = frozenset(Complaint._fields) - {
     "complaint_what_happened",
     "consumer_consent_provided",
     "consumer_disputed",
 }
 
-# The API has these names besides the columns (docs/facts.md, "Names in the API"). has_narrative
-# follows from the narrative; the others describe CFPB's index, not the complaint.
+# The API also sends these names, which are not columns (docs/facts.md, "Names in the API").
+# has_narrative follows from the narrative. The other names describe CFPB's index.
 NOT_STORED = frozenset(
     {"has_narrative", "date_indexed", ":updated_at", "date_received_formatted"}
     | {"date_sent_to_company_formatted", "date_indexed_formatted"}

@@ -13,14 +13,13 @@ DATE_FORMATS = re.compile(
 
 
 def parse_date(text: str) -> str:
-    """Return the day of a date in one of the three formats that CFPB uses, as `YYYY-MM-DD`.
+    """Return the day of a date as `YYYY-MM-DD`. CFPB uses three date formats.
 
-    The day is not moved to another time zone: the noon of the old format is not a real time, and
-    the UTC day of the new one is the day in CFPB's files (docs/facts.md, "Date formats").
+    The time and the time zone are ignored. The old format always has noon, not a real time.
+    The new format's UTC day is the day in CFPB's files (docs/facts.md, "Date formats").
 
     Raises:
-        ValueError: If the text has another format, or is not a day of the calendar.
-
+        ValueError: If the text has another format, or the calendar does not have the day.
     >>> parse_date("2024-11-05T12:00:00-05:00")
     '2024-11-05'
     """
@@ -30,7 +29,7 @@ def parse_date(text: str) -> str:
     return calendar_day(match[1])
 
 
-@lru_cache(maxsize=20_000)  # more than the days since CFPB's first complaint
+@lru_cache(maxsize=20_000)  # CFPB has had fewer days since its first complaint
 def calendar_day(day: str) -> str:
-    """Return a day `YYYY-MM-DD`, or raise ValueError if the calendar does not have it."""
+    """Return a day `YYYY-MM-DD`, or raise ValueError if the calendar does not have the day."""
     return date.fromisoformat(day).isoformat()

@@ -10,8 +10,8 @@ class InvalidQueryError(CfpbEtlError):
 
     Attributes:
         field: The field of the query, such as `state`.
-        value: What was given.
-        allowed: What can be given, in words.
+        value: The value that the user gave.
+        allowed: The values that are allowed, in words.
     """
 
     field: str

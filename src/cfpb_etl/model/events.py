@@ -1,8 +1,8 @@
-"""The events of a run, and the port through which listeners receive them.
+"""The events of a run, and how listeners receive them.
 
 The console, Prefect's progress artifact and the run's outcome are listeners. A listener is called
-in the thread that emits. In another process, such as a Dask worker, nobody listens: there events
-are lost, so nothing but progress may depend on an event that a task emits.
+in the thread that emits the event. Other processes, such as a Dask worker, have no listeners, so
+their events are lost. Therefore only progress may depend on an event that a task emits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step was started or done.
+    """A step has started or ended.
 
     Attributes:
         title: The step in a few words, for a progress bar.
@@ -34,11 +34,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class LoadStarted:
-    """A load was started or resumed.
+    """A load has started or resumed.
 
     Attributes:
-        request: What it asks of which source, in words.
-        stats: What the load has stored in earlier runs.
+        request: The source and the query, in words.
+        stats: The numbers of this load's earlier runs.
     """
 
     request: str
@@ -47,12 +47,12 @@ class LoadStarted:
 
 @dataclass(frozen=True, slots=True)
 class PartStored:
-    """A page or file was stored.
+    """A page or file has been stored.
 
     Attributes:
         title: The step in a few words, for a progress bar.
         text: The step in a sentence, for the log.
-        stats: What it did to the database.
+        stats: What this part changed in the database.
     """
 
     title: str
@@ -62,12 +62,12 @@ class PartStored:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A long step has advanced.
+    """A long step has made progress.
 
     Attributes:
         step: The step, such as `Downloading`.
-        so_far: How far it is, in words.
-        share: How far it is, from 0 to 1; None where the total is unknown.
+        so_far: How far the step has got, in words.
+        share: The share that is done, from 0 to 1; None if the total is unknown.
     """
 
     step: str
@@ -77,24 +77,24 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The user should read this line while the run goes on."""
+    """A line that the user should read during the run."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something did not go as it should, and the run goes on."""
+    """A problem occurred, and the run continues."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class PictureDrawn:
-    """The picture of the flow was written.
+    """The diagram of the flow has been written.
 
     Attributes:
-        path: Its file.
+        path: The file of the diagram.
     """
 
     path: Path
@@ -108,7 +108,7 @@ _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=(
 
 @contextmanager
 def listening(*listeners: Listener) -> Iterator[None]:
-    """Hand the events of this context to more listeners, within the block."""
+    """Add listeners for the events that this context emits within the block."""
     token = _listeners.set((*_listeners.get(), *listeners))
     try:
         yield
@@ -117,6 +117,6 @@ def listening(*listeners: Listener) -> Iterator[None]:
 
 
 def emit(event: Event) -> None:
-    """Hand an event to each listener of this context."""
+    """Call each listener of this context with an event."""
     for listener in _listeners.get():
         listener(event)

@@ -1,4 +1,4 @@
-"""What a load, or one part of it, did to the database, in numbers."""
+"""The numbers of a load, or of one part of a load."""
 
 from __future__ import annotations
 
@@ -41,36 +41,35 @@ def _count(*, stored: bool = False) -> Any:  # noqa: ANN401 - dataclasses type i
 # Prefect tracks a task's result by weak reference, so the class needs a weakref slot.
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class LoadStats:
-    """What a load, or one part of it, did to the database; the stats of two parts can be added.
+    """The numbers of a load, or of one part of a load. The stats of two parts can be added.
 
-    Fields marked as stored are columns of the table `load`, by the same names.
+    Fields marked as stored are columns of the same name in the table `load`.
 
     Attributes:
         parts: Pages or files stored.
         rows: Complaints read.
-        new: Complaints read that were not stored before.
-        changed: Complaints read that were stored with other values.
+        new: Complaints read that the database did not have.
+        changed: Complaints read that the database had with other values.
         withdrawn: Stored complaints that the source no longer has.
-        skipped: Complaints read that were not stored: only the archive has them, and the database
-            is partial.
+        skipped: Complaints of the archive that were not stored, because the database is partial.
         duplicates: Complaints read whose id occurs earlier in the same file; the last copy counts.
         rejected: Rows of files that are not valid complaints.
-        not_applied: Complaints read that differ from the stored ones and were left as they are,
-            because the stored values come from a newer source.
-        without_id: Rejected rows from which no complaint id can be read.
+        not_applied: Complaints read that differ from the stored ones. The stored ones were kept,
+            because their values come from a newer source.
+        without_id: Rejected rows without a readable complaint id.
         repeated_headers: Rows of files that repeat the header.
-        warnings: The first problems found in the files, each with its line. None when empty:
-            Prefect tracks `()` as one object and would link unrelated tasks.
-        unchanged_files: Files that were not read because this version of them is stored.
+        warnings: The first problems found in the files, each with its line number. None without
+            problems: Prefect tracks `()` as one object, which would link unrelated tasks.
+        unchanged_files: Files that were not read, because this version of the file is stored.
         oldest: Earliest day received among the complaints read, or None.
         newest: Latest day received among the complaints read, or None.
-        matching: How many complaints matched at the source when it was first asked.
-        windows: Date windows, or files, that were read to their end.
+        matching: How many complaints the source counted at the first request.
+        windows: Date windows or files that were read completely.
         expected: How many complaints the source counted in these windows.
         received: How many distinct complaints of these windows were received.
-        proves_absence: Whether a complaint missing from these windows is gone from the source.
+        proves_absence: Whether the source no longer has a complaint that is missing from a window.
         unknown_columns: Names in the data that are not columns.
-        missing_columns: Columns that every release of CFPB has sent so far and a part lacked.
+        missing_columns: Columns that a part lacked, although every CFPB release so far has them.
     """
 
     parts: int = _count(stored=True)
@@ -98,7 +97,7 @@ class LoadStats:
 
     @property
     def unchanged(self) -> int:
-        """Complaints read that were stored with equal values."""
+        """Complaints read that the database had with the same values."""
         return self.rows - self.new - self.changed - self.skipped - self.not_applied
 
     def __add__(self, later: LoadStats) -> LoadStats:

@@ -1,7 +1,7 @@
-"""A part of a load, at each stage: to be fetched, fetched, and parsed.
+"""A part of a load at each stage: to be fetched, fetched, and parsed.
 
-A part is a page of the search API or a file. It is the unit of loss: its rows and the progress
-after it are one transaction.
+A part is a page of the search API, or a file. One transaction stores the part's rows and the list
+of parts that follow, so an interruption never loses half a part.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ class Part(Protocol):
 
     @property
     def key(self) -> str:
-        """Return the name of its window: all pages of a date window share one key."""
+        """Return the key of the part's window. All pages of a date window share one key."""
         ...
 
     def to_json(self) -> str:
-        """Return it as JSON, for the database."""
+        """Return the part as JSON, for the database."""
         ...
 
     def first(self) -> Part:
-        """Return the first part of its window, to read the window again."""
+        """Return the first part of the same window, to read the window again."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """What a server sends to tell one version of a file from another.
+    """The headers by which one version of a file differs from another.
 
     Attributes:
         etag: The ETag header.
@@ -51,10 +51,10 @@ class FileVersion:
 
     @property
     def day(self) -> str | None:
-        """Return the day of the last change, `YYYY-MM-DD` in UTC, or None without one."""
+        """Return the day of the last change, `YYYY-MM-DD` in UTC; None if it is unknown."""
         try:
             moment = parsedate_to_datetime(self.last_modified or "")
-            # The zone -0000 means UTC, and Python then returns a moment without a zone.
+            # The zone -0000 means UTC. For this zone Python returns a time without a zone.
             return (moment.astimezone(UTC) if moment.tzinfo else moment).date().isoformat()
         except (ValueError, OverflowError):
             return None
@@ -66,7 +66,7 @@ class Age(NamedTuple):
     Attributes:
         as_of: The day of the data, `YYYY-MM-DD`.
         evidence: What shows the day, such as `Last-Modified`.
-        earliest: The earliest day that the data can be of; None for the newest day received.
+        earliest: The earliest possible day of the data; None for the newest day received.
     """
 
     as_of: str
@@ -76,25 +76,25 @@ class Age(NamedTuple):
 
 @dataclass(frozen=True)
 class PartInfo:
-    """What is known of a fetched part besides its complaints.
+    """Facts about a fetched part, without its complaints.
 
     Attributes:
         part: The part that was fetched.
-        name: Its name for people, such as `page 3, 10,000 complaints`.
-        rows: How many complaints it has; None for a file, which is counted while it is stored.
-        matching: How many complaints the source counts in the part's window; None for a file,
-            which is a window of its own.
-        expected: How many of these are wanted: fewer where the query is limited.
-        age: How old its data are; None until the file has been read.
-        days: The first and last day received that the window covers; None is open.
-        proves_absence: Whether a complaint of these days that is missing from the window is gone.
-        seconds: How long the source took to send it.
-        max_withdrawn: The largest share of the stored complaints that may be missing, from 0 to 1,
-            before the part is rejected as implausible.
-        fills_gaps_only: Whether its values only fill gaps: a complaint that is not stored is added
-            where the database holds all that CFPB has, and skipped in a partial database.
-        version: Which version of the file it is.
-        is_unchanged: Whether this version of the file is stored already, so that nothing was sent.
+        name: The part's name for people, such as `page 3, 10,000 complaints`.
+        rows: How many complaints the part has; None for a file, whose rows are counted later.
+        matching: How many complaints the source counts in the part's window; None for a file.
+        expected: How many of the matching complaints are wanted. A limit can lower this number.
+        age: How old the part's data are; None until the file has been read.
+        days: The first and last day received that the window covers; None means no bound.
+        proves_absence: Whether the source no longer has a complaint of these days that is missing
+            from the window.
+        seconds: How many seconds the source took to send the part.
+        max_withdrawn: The part is rejected if it lacks more than this share (0 to 1) of the stored
+            complaints.
+        fills_gaps_only: Whether the part may only fill empty values. Complaints that are not
+            stored are added to a complete database and skipped in a partial one.
+        version: The version of the file.
+        is_unchanged: Whether this version of the file is already stored, so nothing was sent.
         source_total: How many complaints the source has in all, or None.
     """
 
@@ -115,7 +115,7 @@ class PartInfo:
 
     @property
     def is_window(self) -> bool:
-        """Say whether it is a window of its own, as a file is, and not one page of several."""
+        """Say whether the part is a whole window. A file is one; a page is not."""
         return self.matching is None
 
 
@@ -123,8 +123,9 @@ class CsvFile(NamedTuple):
     """A fetched file of complaints.
 
     Attributes:
-        path: Where it lies: a CSV, zipped or not.
-        database: The SQLite file whose stored lines need not be parsed again, or None.
+        path: The path of the CSV, which may be zipped.
+        database: The SQLite file that shows which lines are already stored and can be skipped; None
+            to parse all lines.
     """
 
     path: Path
@@ -132,15 +133,16 @@ class CsvFile(NamedTuple):
 
 
 class RawPart:
-    """A part as it was fetched. It knows nothing of parsing.
+    """A fetched part that is not parsed yet.
 
-    A plain class, because Prefect walks through lists, named tuples and dataclasses that one task
-    hands to another: 5 s for 100,000 complaints, and nothing for a plain class.
+    This is a plain class. Prefect walks through every list, named tuple and dataclass that one task
+    passes to another, which takes 5 s for 100,000 complaints. Plain classes are not
+    walked through.
 
     Attributes:
-        info: What is known of it.
-        next_parts: The parts that follow it; empty after the last of its window.
-        on_stored: What to call when it is stored, such as the removal of a download.
+        info: Facts about the part.
+        next_parts: The parts that follow this part; empty after the last part of a window.
+        on_stored: A function to call after the part is stored; it can remove a download.
         attempts: How many attempts the fetch took.
     """
 
@@ -162,14 +164,14 @@ class RawPart:
 
     @property
     def rows(self) -> int | None:
-        """Return how many complaints it has, where that is known."""
+        """Return how many complaints the part has; None if this is not known yet."""
         return self.info.rows
 
     def take_content(self) -> object:
-        """Return the content and drop it: Prefect keeps about half of all submitted results.
+        """Return the content and drop it, because Prefect keeps about half of all results.
 
         Raises:
-            RuntimeError: If it was taken before; without content it would pass for an empty part.
+            RuntimeError: If the content was taken before. Otherwise the part would look empty.
         """
         content, self._content = self._content, ...
         if content is ...:
@@ -179,20 +181,20 @@ class RawPart:
 
 @dataclass
 class ReadStats:
-    """What reading a part has found so far.
+    """What the parser has found in a part so far.
 
     Attributes:
-        rows: Complaints read, with the unchanged ones.
-        unchanged: Complaints that were skipped because their line is stored unchanged.
-        days: The first and last day received of unchanged ones, or empty.
+        rows: Complaints read, including unchanged ones.
+        unchanged: Complaints that were skipped, because the same line is stored.
+        days: The first and last day received of the unchanged complaints, or empty.
         duplicates: Complaints whose id occurs earlier in the part; the last copy counts.
-        duplicate_ids: The ids of these.
+        duplicate_ids: The ids of the duplicates.
         rejected: Rows that are not valid complaints.
-        without_id: Rejected rows from which no complaint id can be read.
+        without_id: Rejected rows without a readable complaint id.
         repeated_headers: Rows that repeat the header.
-        warnings: The first problems found, each with its line.
-        ids: The ids of all rows, of rejected ones too. None for a page: the database collects the
-            ids of a window.
+        warnings: The first problems found, each with its line number.
+        ids: The ids of all rows, including rejected rows. None for a page, because the database
+            collects the ids of its window.
     """
 
     rows: int = 0
@@ -208,11 +210,11 @@ class ReadStats:
 
 
 class Batch(NamedTuple):
-    """Some hundred complaints of a part, in its order.
+    """Some hundred complaints of a part, in the part's order.
 
     Attributes:
-        complaints: The complaints; empty for unchanged lines.
-        line_hashes: The hashes of their lines, 8 bytes each; empty where lines are not compared.
+        complaints: The complaints; unchanged lines add none.
+        line_hashes: The hashes of the complaints' lines, 8 bytes each; empty for a page.
     """
 
     complaints: list[Complaint]
@@ -220,15 +222,15 @@ class Batch(NamedTuple):
 
 
 class ParsedContent(NamedTuple):
-    """What a parser makes of the content of a part.
+    """The result of parsing the content of a part.
 
     Attributes:
-        batches: The complaints, handed out once.
-        columns: The columns that every complaint has. Only these may replace a stored value; any
-            other column may fill a gap.
+        batches: The complaints, which can be iterated once.
+        columns: The columns that every complaint has. These columns may replace stored values.
+            Other columns may only fill empty values.
         unknown_columns: Names in the content that are not columns.
-        read_stats: What reading has found; complete when all batches have been handed out.
-        age: How old the data are, where reading the content shows that; else None.
+        read_stats: What the parser has found; complete after the last batch.
+        age: How old the data are, if the content shows this; else None.
     """
 
     batches: Iterable[Batch]
@@ -239,14 +241,14 @@ class ParsedContent(NamedTuple):
 
 
 class ParsedPart:
-    """The complaints of a part, to be stored once.
+    """The complaints of a part, which can be stored once.
 
-    The complaints of a page are parsed already. Those of a file are parsed while they are stored,
-    so errors in the rows are raised then.
+    The complaints of a page are already parsed. The complaints of a file are parsed while they are
+    stored, so storing can raise errors about rows.
 
     Attributes:
-        info: As in `RawPart`, and so are `next_parts` and `on_stored`.
-        content: What the parser made of it.
+        info, next_parts, on_stored: The same as in `RawPart`.
+        columns, unknown_columns, read_stats: The same as in `ParsedContent`.
     """
 
     def __init__(self, content: ParsedContent, raw: RawPart, info: PartInfo) -> None:
@@ -263,14 +265,14 @@ class ParsedPart:
 
     @property
     def rows(self) -> int | None:
-        """Return how many complaints it has, where that is known."""
+        """Return how many complaints the part has; None if this is not known yet."""
         return self.info.rows
 
     def take_batches(self) -> Iterable[Batch]:
         """Return the complaints and drop them.
 
         Raises:
-            RuntimeError: If they were taken before; an empty part would pass for a stored one.
+            RuntimeError: If the complaints were taken before. An empty part would look stored.
         """
         batches, self._batches = self._batches, None
         if batches is None:

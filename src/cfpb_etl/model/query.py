@@ -1,4 +1,4 @@
-"""Which complaints to ask for: filters that the search API accepts."""
+"""The query of a load: filters that the search API accepts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cfpb_etl.model.errors import InvalidQueryError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The API accepts only these as a filter, although the data also have FM, MH, PW and the Minor
+# The API accepts only these codes as a filter. The data also have FM, MH, PW and the Minor
 # Outlying Islands (docs/facts.md, "State filter").
 STATES = tuple(
     "AA AE AK AL AP AR AS AZ CA CO CT DC DE FL GA GU HI IA ID IL IN KS KY LA MA MD ME MI MN MO MP"
@@ -25,16 +25,17 @@ _MAX_TEXT = 200  # characters of a filter value
 
 @dataclass(frozen=True)
 class Query:
-    """Filters for complaints. Each value is one that the search API accepts.
+    """Filters for complaints. The search API accepts every value of a query.
 
     Attributes:
         since: Earliest day received, `YYYY-MM-DD`.
         until: Latest day received, inclusive.
-        state: Two-letter codes. A complaint matches if it has any of them, as in the next lists.
+        state: Two-letter state codes. A complaint matches if its state is in the list. The other
+            lists work the same way.
         product: `Product` or `Product•Sub-product`, in CFPB's spelling.
-        issue: `Issue` or `Issue•Sub-issue`.
-        company: Names in CFPB's spelling.
-        search: Words to search for.
+        issue: `Issue` or `Issue•Sub-issue`, in CFPB's spelling.
+        company: Company names in CFPB's spelling.
+        search: The words to search for.
 
     Raises:
         InvalidQueryError: If the API does not accept a value.
@@ -73,7 +74,7 @@ class Query:
                 _check_levels(name, text)
 
     def __bool__(self) -> bool:
-        """Say whether it has any filter."""
+        """Say whether the query has any filter."""
         return any(asdict(self).values())
 
     def __str__(self) -> str:
@@ -84,7 +85,7 @@ class Query:
 
     @property
     def filters_more_than_days(self) -> bool:
-        """Say whether it has any filter but days."""
+        """Say whether the query has a filter other than dates."""
         return any(value for name, value in asdict(self).items() if name not in _DAYS)
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,7 +94,7 @@ class Query:
 
     @classmethod
     def from_dict(cls, filters: Mapping[str, Any]) -> Query:
-        """Return the query of such filters, also of filters that were JSON meanwhile."""
+        """Return the query with these filters, which may come from JSON."""
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in filters.items()
@@ -102,13 +103,13 @@ class Query:
 
     @classmethod
     def from_record(cls, query_json: str) -> Query:
-        """Return the query that a load has recorded, without its limit."""
+        """Return the query that a load has recorded as JSON, without the limit."""
         filters = json.loads(query_json)
         filters.pop("limit", None)
         return cls.from_dict(filters)
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return the request parameters. A list repeats its key (docs/facts.md, "Parameters")."""
+        """Return the request parameters. A list repeats its name (docs/facts.md, "Parameters")."""
         scalars = (
             ("date_received_min", self.since),
             ("date_received_max", self.until),
@@ -139,7 +140,7 @@ def _check_day(name: str, text: str | None) -> None:
 
 
 def _check_text(name: str, text: str) -> None:
-    # Undecodable bytes of a terminal become lone surrogates, which a URL cannot contain.
+    # Bytes that a terminal cannot decode become lone surrogates, which a URL cannot contain.
     sendable = "\0" not in text and not re.search("[\ud800-\udfff]", text)
     if not 1 <= len(text) <= _MAX_TEXT or not text.strip() or not sendable:
         raise InvalidQueryError(

@@ -1,4 +1,4 @@
-"""A source of complaints: its parts, how to fetch one, and how many to fetch in parallel."""
+"""The protocol of a source: its parts, how to fetch a part, and how many at the same time."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import FileVersion, Part, RawPart
 
-# What a load records as its source: CFPB's search API, its daily file of all complaints, its
-# archive of narratives, or made-up complaints from the emulator.
+# The kinds of source that a load records: CFPB's search API, CFPB's daily file of all complaints,
+# CFPB's archive of narratives, and made-up complaints from the emulator.
 SourceKind: TypeAlias = Literal["api", "bulk", "archive", "sample"]
 
 
 @dataclass(frozen=True)
 class Watermark:
-    """How far a database is loaded, for a source that resumes from there.
+    """What the database already has from a source. The source resumes from there.
 
     Attributes:
-        load_id: The newest complete load without a limit, of the source's kind or of all that CFPB
-            has; or None.
-        query: What that load asked for, as the source's JSON.
-        covers_until: The last day that it, or an update of it, covers; None when nothing matched.
+        load_id: The newest complete load without a limit, or None. The load has the source's kind,
+            or is a load of all complaints that CFPB has.
+        query: The query of that load, as the source's JSON.
+        covers_until: The last day that the load or its updates cover; None if nothing matched.
         versions: The stored version of each file, by the key of its part.
-        added_since: Whether another kind of load has added complaints since then, or was a load of
-            all that CFPB has, so that skipped complaints can now be added.
+        added_since: Whether to read stored files again, because a later load of another kind added
+            complaints or has loaded all complaints that CFPB has.
+
     """
 
     load_id: int | None = None
@@ -37,21 +38,21 @@ class Watermark:
 
 
 class Source(Protocol):
-    """Where complaints come from: a small, picklable value."""
+    """A source of complaints, as a small picklable value."""
 
     @property
     def kind(self) -> SourceKind:
-        """Return what a load of it is recorded as."""
+        """Return the kind of source that a load records."""
         ...
 
     @property
     def address(self) -> str:
-        """Return where it is, for the record."""
+        """Return the source's URL or place, as a load records it."""
         ...
 
     @property
     def part_noun(self) -> str:
-        """Return what its parts are called, such as `page`."""
+        """Return the noun for the source's parts, such as `page`."""
         ...
 
     @property
@@ -61,27 +62,27 @@ class Source(Protocol):
 
     @property
     def limit(self) -> int | None:
-        """Return how many complaints were asked for, or None for all that match."""
+        """Return how many complaints the user asked for; None for all matches."""
         ...
 
     @property
     def is_update(self) -> bool:
-        """Say whether it repeats an earlier load."""
+        """Say whether the source repeats an earlier load."""
         ...
 
     @property
     def updates_load_id(self) -> int | None:
-        """Return the load that it repeats, once that has been found, or None."""
+        """Return the id of the load to repeat; None before it is found, or without one."""
         ...
 
     @property
     def is_partial(self) -> bool:
-        """Say whether it asks for only a part of all complaints."""
+        """Say whether the source asks for only some of all complaints."""
         ...
 
     @property
     def proves_absence(self) -> bool:
-        """Say whether a complaint of the days asked for that is not received is gone."""
+        """Say whether a missing complaint of the requested days is gone from CFPB."""
         ...
 
     def rate_limit_use(self) -> str:
@@ -89,34 +90,34 @@ class Source(Protocol):
         ...
 
     def query_json(self) -> str:
-        """Return what is asked for as JSON, for the record."""
+        """Return the query as JSON, as a load records it."""
         ...
 
     def resume_from(self, watermark: Watermark) -> Source:
-        """Return what to ask for, given how far the database is loaded."""
+        """Return the source that continues where the database ends."""
         ...
 
     def parts(self) -> Sequence[Part]:
-        """Return the parts to start with."""
+        """Return the first parts to fetch."""
         ...
 
     def part_from_json(self, text: str) -> Part:
-        """Return the part that `to_json` wrote."""
+        """Return the part from the JSON that `to_json` wrote."""
         ...
 
     def fetch(self, part: Any) -> RawPart:  # noqa: ANN401 - each source has a part type of its own
         """Fetch one part.
 
         Raises:
-            ServerError: One of its subclasses, for each way in which that can fail.
+            ServerError: If the request fails; each subclass is one kind of failure.
         """
         ...
 
     def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
-        """Return the parts that follow a fetched one, split if more can be fetched in parallel.
+        """Return the parts that follow a fetched part. A window may be split to fetch it faster.
 
         Args:
             raw: The fetched part.
-            in_flight: How many other parts are being fetched.
+            in_flight: How many other parts are being fetched, or wait to be fetched.
         """
         ...

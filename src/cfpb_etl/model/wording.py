@@ -25,12 +25,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def request_in_words(source: str, query_json: str, limit: int | None) -> str:
-    """Return what a load asks of which source, such as `the newest 1,000, state CA`.
+    """Return the query of a load in words, such as `the newest 1,000, state CA`.
 
     Args:
         source: The kind of source.
         query_json: The query, as a load records it.
-        limit: How many complaints are asked for, or None for all that match.
+        limit: How many complaints the user asked for; None for all matches.
     """
     if source in _FILES:
         return _FILES[source]
@@ -53,15 +53,15 @@ def counts(stats: LoadStats) -> str:
 
 
 def verified(stats: LoadStats) -> str:
-    """Return how many of the complaints that the search API counts were received."""
+    """Return how many complaints were received, of how many that the search API counts."""
     windows = f" (in {stats.windows:,} date windows)" if stats.windows > 1 else ""
     return f"{stats.received:,} of {stats.expected:,}{windows}"
 
 
 def rows_of_files(stats: LoadStats) -> str:
-    """Return how many rows files have, and how many of these are not complaints to store.
+    """Return how many rows the files have, and how many rows were not stored.
 
-    CFPB does not publish how many rows a file has, so their number cannot be verified.
+    CFPB does not publish the number of rows, so this number cannot be verified.
     """
     text = f"{stats.rows + stats.rejected + stats.repeated_headers:,} read"
     others = [
@@ -78,7 +78,7 @@ def rows_of_files(stats: LoadStats) -> str:
 
 
 def warnings(stats: LoadStats) -> list[str]:
-    """Return what the user must know of a load, one sentence each."""
+    """Return what the user must know about a load, one sentence each."""
     lines = []
     if stats.unknown_columns:
         lines.append(f"CFPB sends unknown columns: {', '.join(sorted(stats.unknown_columns))}")
@@ -110,10 +110,10 @@ def what_is_saved(rows: int, database: Path, *, limited: bool, repeat: str = REP
     """Return what an unfinished load has saved, and what the next run does.
 
     Args:
-        rows: How many complaints it stored.
+        rows: How many complaints the load has stored.
         database: The SQLite file.
-        limited: Whether the load had a limit: then the next run starts over.
-        repeat: How to repeat the run.
+        limited: Whether the load has a limit. A load with a limit starts over.
+        repeat: The words for how to repeat the run.
     """
     if not rows:
         return "Nothing was stored."

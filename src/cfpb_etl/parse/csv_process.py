@@ -1,9 +1,10 @@
-"""The complaints of a file, parsed in a process of their own while they are stored.
+"""The complaints of a file, parsed by a second process while this process stores them.
 
-One processor unzips and parses, and another one inserts. Two threads would wait for each other's
-lock in Python: they took 16 s for a million rows, and two processes take 8.
+One processor unzips and parses while another inserts. Two threads would wait for each other's lock
+in Python: a million rows took 16 s with two threads, and 8 s with two processes.
 
-The process writes frames to its standard output: a letter, four bytes of length, and the content.
+The second process writes frames to its standard output. A frame is a letter, four bytes with the
+length, and the content.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from cfpb_etl.parse.line_hashes import StoredLines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-MAX_REJECTED = 1 / 1000  # of a file's rows
-_PROGRESS_ROWS = 10_000  # between two events
-_PIPE = 2**20  # bytes in the pipe: about seven frames, so that neither side waits for the other
+MAX_REJECTED = 1 / 1000  # share of a file's rows
+_PROGRESS_ROWS = 10_000  # rows between two progress events
+_PIPE = 2**20  # bytes in the pipe, about seven frames, so that neither process waits
 _ROWS, _END, _ERROR = b"R", b"E", b"X"
 _decode_stats = msgspec.msgpack.Decoder(
     ReadStats, dec_hook=lambda kind, content: kind.deserialize(content)
@@ -47,17 +48,17 @@ _decode_stats = msgspec.msgpack.Decoder(
 def parse_file(
     path: Path, database: Path | None = None, *, find_age: bool = False
 ) -> ParsedContent:
-    """Check a file's header, and return its complaints as a stream that is read once.
+    """Check the header of a file, and return its complaints, which can be iterated once.
 
     Args:
         path: The file.
-        database: The SQLite file whose stored lines are skipped, or None. It is read when the first
-            batch is requested.
-        find_age: Whether to read the file for its newest day received, which then is its age.
+        database: The SQLite file that shows which lines are already stored and can be skipped; None
+            to parse all lines. The database is read when the first batch is requested.
+        find_age: Whether to read the whole file for its newest day received, as the file's age.
 
     Raises:
-        FileError: One of its subclasses, if it is not a file of complaints; errors in its rows are
-            raised while the batches are handed out.
+        FileError: If the file is not a valid file of complaints; each subclass is one reason.
+            Iterating the batches can raise this error too.
     """
     with open_csv(path) as (lines, _, _):
         header = ComplaintRows(lines, path).header
@@ -68,7 +69,7 @@ def parse_file(
 
 
 def _age_of(path: Path) -> Age:
-    """Return the age by the newest complaint; a day in the future is taken for today."""
+    """Return the age shown by the newest complaint. A day in the future counts as today."""
     today = datetime.now(UTC).date().isoformat()
     with open_csv(path) as (lines, _, _):
         day = newest_day(lines, path)
@@ -76,17 +77,17 @@ def _age_of(path: Path) -> Age:
 
 
 def newest_day(lines: Iterable[str], path: Path) -> str | None:
-    """Return the latest day received in a CSV file, or None without any valid day.
+    """Return the latest day received in a CSV file; None if no day is valid.
 
     Raises:
-        UnexpectedColumnsError: If its first line is not a header of complaints.
-        UnreadableFileError: If it is empty, or a quote is never closed.
+        UnexpectedColumnsError: If the first line is not a header of complaints.
+        UnreadableFileError: If the file is empty, or a quote is never closed.
     """
     csv.field_size_limit(MAX_FIELD)
     rows = csv.reader(lines)
     place = read_header(rows, path).places["date_received"]
     try:
-        days = {row[place][:10] for row in rows if len(row) > place}  # moments too
+        days = {row[place][:10] for row in rows if len(row) > place}  # a time may follow the day
     except csv.Error as error:
         detail = f"line {rows.line_num:,} is not valid CSV: {error}"
         raise UnreadableFileError(path=path, detail=detail) from None
@@ -104,7 +105,7 @@ def _stream(path: Path, stats: ReadStats, database: Path | None = None) -> Itera
     decode = msgspec.msgpack.Decoder(tuple[int, float, int, bytes, list[Complaint]]).decode
     reported = 0
     with tempfile.TemporaryFile() as stderr, _reader(path, database, stderr) as process:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        assert process.stdout is not None  # noqa: S101 - stdout is a pipe
         try:
             while (frame := _next_frame(process.stdout))[0] == _ROWS:
                 rows, share, stats.duplicates, line_hashes, complaints = decode(frame[1])
@@ -112,9 +113,9 @@ def _stream(path: Path, stats: ReadStats, database: Path | None = None) -> Itera
                 if rows >= reported + _PROGRESS_ROWS:
                     reported = rows
                     emit(Progress("Storing", f"{rows:,} complaints", share))
-            code = process.wait()  # after any other frame it ends by itself
+            code = process.wait()  # after any other frame the process ends by itself
         finally:
-            process.kill()  # if it is still running, the rest is not wanted
+            process.kill()  # if the process is still running, the other rows are not needed
         letter, content = frame
         if letter == _ERROR:
             raise pickle.loads(content)  # noqa: S301 - written by our own process
@@ -128,18 +129,18 @@ def _stream(path: Path, stats: ReadStats, database: Path | None = None) -> Itera
 
 def _reader(path: Path, database: Path | None, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - this module
-        # -P: no module is imported from the current folder.
+        # -P: the process imports no module from the current folder.
         [sys.executable, "-P", "-m", __name__, *filter(None, (path, database))],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        # Ctrl-C in the terminal reaches only this process, which then ends the other one.
+        # Ctrl-C in the terminal reaches only this process, which then ends the second process.
         start_new_session=True,
     )
 
 
 def _next_frame(pipe: IO[bytes]) -> tuple[bytes, bytes]:
-    """Return a frame's letter and content; an empty letter at the end of the stream."""
+    """Return the letter and content of a frame; an empty letter at the end of the stream."""
     head = pipe.read(5)
     length = int.from_bytes(head[1:], "big")
     content = pipe.read(length)
@@ -181,8 +182,8 @@ def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
 if __name__ == "__main__":
     import gc
 
-    gc.disable()  # rows have no reference cycles, and it would search each batch for them
-    with suppress(ImportError, AttributeError, OSError):  # not every system can or allows this
+    gc.disable()  # rows have no reference cycles; the collector would search each batch for them
+    with suppress(ImportError, AttributeError, OSError):  # some systems do not support this
         import fcntl
 
         fcntl.fcntl(sys.stdout, fcntl.F_SETPIPE_SZ, _PIPE)

@@ -1,8 +1,8 @@
-"""The rows of CSV files of every era as complaints.
+"""The complaints in the rows of all CSV files that CFPB has published.
 
-The files have other column names than the search API, and each era has other columns
-(docs/facts.md, "Columns by era"). A row that is not a valid complaint is counted and reported; it
-does not end the load.
+The files have other column names than the search API, and the columns have changed over the years
+(docs/facts.md, "Columns by era"). A row that is not a valid complaint is counted and reported. Such
+a row does not end the load.
 """
 
 from __future__ import annotations
@@ -31,29 +31,30 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.complaint import Complaint
 
-# Characters. A quote that is never closed makes one field of the rest of the file. Narratives are
-# far shorter, but longer than the default limit of Python's reader, which is 131,072.
+# Characters. After a quote that is never closed, the rest of the file is one field. Narratives are
+# far shorter than this, but longer than the default limit of Python's reader, which is 131,072.
 MAX_FIELD = 2**24
 _MAX_TITLE = 60  # characters of a column's title in a message
-_BATCH = 500  # decoded rows fit into a processor's cache: of 4,000, each took 1.7 times as long
+_BATCH = 500  # rows, which fit into a processor's cache; in batches of 4,000 a row took 1.7 times
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _ID = itemgetter(0)
 
 
 class Header:
-    """The columns of a file, found by their titles in any order.
+    """The columns of a file, in any order.
 
     Args:
-        row: The file's first row.
+        row: The first row of the file.
         path: The file, for the error.
 
     Attributes:
-        row: The titles.
-        places: The place of each column in a row.
-        unknown: Titles of unknown columns, shortened to be shown.
+        row: The titles of the columns.
+        places: The position of each column in a row.
+        unknown: The titles of unknown columns, shortened for messages.
 
     Raises:
-        UnexpectedColumnsError: If a column is missing that every file has had, or occurs twice.
+        UnexpectedColumnsError: If a column is missing that every CFPB file has, or a column occurs
+            twice.
     """
 
     def __init__(self, row: Sequence[str], path: Path) -> None:
@@ -76,7 +77,7 @@ class Header:
 
     @property
     def is_in_cfpbs_order(self) -> bool:
-        """Say whether a line starts with the day received and ends with the id, as CFPB's do."""
+        """Say whether lines start with the day received and end with the id, as CFPB's lines do."""
         return (
             self.places["date_received"] == 0 and self.places["complaint_id"] == len(self.row) - 1
         )
@@ -90,17 +91,18 @@ class ComplaintRows:
     """The complaints of a CSV file, in batches.
 
     Args:
-        lines: The file's lines, each with its line end.
+        lines: The lines of the file, each with its line end.
         path: The file, for errors.
-        stored: The stored lines, whose complaints are skipped. None if lines are not compared.
+        stored: The stored lines, whose complaints are skipped; None to parse all lines.
 
     Attributes:
-        header: Its columns.
-        read_stats: What has been found so far, without `ids`.
+        header: The columns of the file.
+        read_stats: What the parser has found so far, without `ids`.
 
     Raises:
-        UnexpectedColumnsError: If its first line is not a header of complaints.
-        UnreadableFileError: If it is empty; also while it is read, if a quote is never closed.
+        UnexpectedColumnsError: If the first line is not a header of complaints.
+        UnreadableFileError: If the file is empty, or a quote is never closed. Iterating can raise
+            this error too.
     """
 
     def __init__(self, lines: Iterable[str], path: Path, stored: StoredLines | None = None) -> None:
@@ -119,8 +121,8 @@ class ComplaintRows:
 
     @property
     def ids(self) -> BitMap64:
-        """Return the ids of all rows so far, of rejected ones too."""
-        # A union is a copy: with five million ids the process had 70 MB with it, and 58 without.
+        """Return the ids of all rows read so far, including rejected rows."""
+        # A union makes a copy. With five million ids, the process had 70 MB with it and 58 without.
         return self._ids | self._rejected_ids if self._rejected_ids else self._ids
 
     def __iter__(self) -> Iterator[Batch]:
@@ -130,12 +132,12 @@ class ComplaintRows:
         yield from self._all_rows()
 
     def _changed_rows(self, stored: StoredLines) -> Iterator[Batch]:
-        """Yield the rows whose lines are not stored, until a row is not exactly one line."""
+        """Yield the rows whose lines are not stored. Stop if a row is not exactly one line."""
         for lines, ids, hashes, are_unchanged in compare_lines(self._lines, stored):
             are_changed = [not is_unchanged for is_unchanged in are_unchanged]
             changed = [*compress(lines, are_changed)]
             rows = _rows_in(changed)
-            if len(rows) != len(changed):  # the lines of a field may look like unchanged lines
+            if len(rows) != len(changed):  # a line within a field may look like an unchanged line
                 self._lines = chain(lines, self._lines)
                 return
             if len(changed) < len(lines):
@@ -164,7 +166,7 @@ class ComplaintRows:
             error = None
             try:
                 rows.extend(islice(rows_read, _BATCH))
-            except csv.Error as fault:  # the rows before the fault are there
+            except csv.Error as fault:  # `rows` has the rows before the fault
                 error = fault
             batch_lines = [*islice(copies, rows_read.line_num - before)]
             if rows:
@@ -179,7 +181,7 @@ class ComplaintRows:
         hashes = b""
         try:
             if {*map(len, rows)} != {len(self.header.row)}:
-                raise ValueError  # noqa: TRY301 - as for an unusual value
+                raise ValueError  # noqa: TRY301 - handled like an unusual value
             columns = [*zip(*rows, strict=True)]
             complaints = parse_columns(
                 {name: columns[place] for name, place in self.header.places.items()}, len(rows)
@@ -235,7 +237,7 @@ class ComplaintRows:
             self.read_stats.without_id += 1
 
     def _reject_broken(self, line: int, lines: list[str], error: csv.Error) -> None:
-        """Reject a row that is not valid CSV, or the file if the row may contain many rows."""
+        """Reject a row that is not valid CSV. If it may contain many rows, reject the file."""
         if sum(map(len, lines)) > MAX_FIELD or _rows_in([*lines, '"']):  # a quote is open
             detail = (
                 f"the row that starts in line {line:,} does not end ({error}); a quote in it may"
@@ -250,7 +252,7 @@ class ComplaintRows:
 
 
 def _rows_in(lines: list[str]) -> list[list[str]]:
-    """Return the rows of some lines, or none if they are not valid CSV."""
+    """Return the rows of some lines; none if the lines are not valid CSV."""
     try:
         return [*csv.reader(lines, strict=True)]
     except csv.Error:
@@ -258,23 +260,23 @@ def _rows_in(lines: list[str]) -> list[list[str]]:
 
 
 def _are_plain(lines: Sequence[str], days: Sequence[str]) -> bool:
-    """Say whether each line is a row that starts with its day, without quotes around it."""
+    """Say whether each line is one row that starts with its day, without a quote before it."""
     return len(lines) == len(days) and {line[:DAY] for line in lines} == {*days}
 
 
 def _line_numbers(rows: Iterable[Sequence[str]], line: int) -> Iterator[int]:
-    """Yield the line in which each row starts; a field may extend over several lines."""
+    """Yield the number of the line in which each row starts. A field may have several lines."""
     for row in rows:
         yield line
         line += 1 + sum(len(_LINE_END.findall(field)) for field in row)
 
 
 def read_header(rows: Iterator[list[str]], path: Path) -> Header:
-    """Return the header of a file from its first row.
+    """Return the header from the first row of a file.
 
     Raises:
-        UnexpectedColumnsError: If its first line is not a header of complaints.
-        UnreadableFileError: If it is empty, or its first line is not valid CSV.
+        UnexpectedColumnsError: If the first line is not a header of complaints.
+        UnreadableFileError: If the file is empty, or the first line is not valid CSV.
     """
     try:
         first = next(rows, None)

@@ -1,4 +1,4 @@
-"""The parser for each type of content."""
+"""The choice of the parser for the type of content."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cfpb_etl.parse.search_hits import parse_page
 
 
 def parse_part(raw: RawPart) -> ParsedPart:
-    """Parse a fetched part with the parser for its content.
+    """Parse a fetched part with the parser for its type of content.
 
     Raises:
         InvalidHitError: If a hit of a page is not a valid complaint.
-        FileError: One of its subclasses, if a file is not a file of complaints.
+        FileError: If a file is not a valid file of complaints; each subclass is one reason.
     """
     info = raw.info
     match raw.take_content():

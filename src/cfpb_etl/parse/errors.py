@@ -1,4 +1,4 @@
-"""What can go wrong with the content of a page or file."""
+"""Errors of the content of a page or file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class UnexpectedColumnsError(FileError):
-    """Raised when a file does not have a header of complaints.
+    """Raised when a file does not have the header of a complaints file.
 
     Attributes:
-        missing: Columns that every file of CFPB has had, and this one does not.
-        repeated: Columns that it has more than once.
-        found: The columns of its header.
+        missing: Columns that every CFPB file has, but this file does not have.
+        repeated: Columns that the file has more than once.
+        found: The columns of the file's header.
     """
 
     missing: Sequence[str]
@@ -40,12 +40,12 @@ class UnexpectedColumnsError(FileError):
 
 
 class TooManyRejectedError(FileError):
-    """Raised when too many rows of a file are rejected for the file to be plausible.
+    """Raised when too large a share of a file's rows is rejected.
 
     Attributes:
         rejected: How many rows are not valid complaints.
         rows: How many rows the file has.
-        warnings: The first of them, each with its line.
+        warnings: The first rejected rows, each described with its line number.
     """
 
     rejected: int
@@ -65,11 +65,11 @@ class TooManyRejectedError(FileError):
 
 
 class ReaderDiedError(FileError):
-    """Raised when the process that reads a file ends before the end of the file.
+    """Raised when the process that reads a file ends too early.
 
     Attributes:
-        code: Its exit code.
-        last_line: The last line that it wrote to standard error.
+        code: The exit code of the process.
+        last_line: The last line that the process wrote to standard error.
     """
 
     code: int
@@ -85,10 +85,10 @@ class InvalidHitError(CfpbEtlError):
     """Raised when a hit of a page is not a valid complaint.
 
     Attributes:
-        part: The page's name.
-        hit: Its place on the page, from 1.
+        part: The name of the page.
+        hit: The position of the hit on the page, from 1.
         field: The field that is not valid.
-        detail: What is wrong with it.
+        detail: The problem of the field.
     """
 
     part: str
@@ -106,8 +106,8 @@ class InvalidFieldError(CfpbEtlError):
     """Raised when a field of a complaint is not valid.
 
     Attributes:
-        field: The field.
-        detail: What is wrong with it.
+        field: The name of the field.
+        detail: The problem of the field.
     """
 
     field: str

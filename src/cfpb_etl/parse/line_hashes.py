@@ -1,9 +1,9 @@
-"""The lines of the daily file that are stored unchanged and need not be parsed again.
+"""Finding the lines of the daily file that are already stored and need not be parsed.
 
-CFPB writes new and changed complaints first, and the rest as the day before (docs/facts.md, "Order
-of the daily file"). The database has a hash of each line of the file that was stored last, in the
-order of the file, so that 500 are looked up at once. A row for each complaint, by its id, took 1.0
-to 1.3 us to insert, a tenth of the first load.
+CFPB writes new and changed complaints first. The other complaints follow in the same order as the
+day before (docs/facts.md, "Order of the daily file"). The database has a hash of each line of the
+last stored file, in the order of the file, so 500 lines are looked up at once. Storing a hash for
+each complaint instead took 1.0 to 1.3 us a complaint, a tenth of the first load.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 DAY = len("2026-10-08")  # characters at the start of a line
 
 UNSIGNED_64 = "Q"
-_CHUNK = 500  # lines
-_MAX_DIGITS = 20  # of a number of 64 bits
-_WINDOW = 16  # blocks in memory: one chunk lies in two, or in more where blocks are smaller
+_CHUNK = 500  # lines looked up at once
+_MAX_DIGITS = 20  # digits of a number of 64 bits
+_WINDOW = 16  # blocks in memory; the lines of a chunk are in two blocks, or in more smaller blocks
 
 
 class StoredLines:
-    """The lines of a database, looked up in about the order of the file that was stored last.
+    """The stored lines of a database, looked up in about the order of the last stored file.
 
-    Lines of another version of this program, or of a file with other columns, are not found. If the
-    database cannot be read, no line is found: to compare lines only saves time.
+    A line is not found if another version of this program has stored it, or if its file had other
+    columns. If the database cannot be read, no line is found. This costs only time.
 
     Args:
-        database: The SQLite file. It is read as it was before the load that is stored meanwhile.
+        database: The SQLite file. It is read in its state before the current load.
 
     Attributes:
-        outdated: Complaints that were changed or deleted since their line was stored.
+        outdated: The ids of complaints that were changed or deleted after their line was stored.
     """
 
     def __init__(self, database: Path) -> None:
@@ -54,12 +54,12 @@ class StoredLines:
         with suppress(sqlite3.Error):
             uri = f"{database.absolute().as_uri()}?mode=ro"
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-            self._connection.execute("BEGIN")  # one state of the database to the end
+            self._connection.execute("BEGIN")  # read one state of the database until the end
             self.outdated.update(
                 number
                 for (number,) in self._connection.execute("SELECT complaint_id FROM line_outdated")
             )
-            # If the file continues anywhere, the first line of a block follows within 500 lines.
+            # Wherever the file continues, the first line of a block follows within 500 lines.
             self._blocks = {
                 array(UNSIGNED_64, first)[0]: block
                 for block, first in self._connection.execute(
@@ -69,7 +69,7 @@ class StoredLines:
         self._load_block(1)
 
     def __bool__(self) -> bool:
-        """Say whether there are any."""
+        """Say whether any lines are stored."""
         return bool(self._blocks)
 
     def close(self) -> None:
@@ -78,13 +78,13 @@ class StoredLines:
             self._connection.close()
 
     def use_header(self, header: Sequence[str]) -> None:
-        """Set the column titles of the lines that follow; they are part of each hash."""
+        """Set the column titles of the lines. The titles are part of each hash."""
         self._seed = xxh3_64_intdigest("\0".join((__version__, *header)).encode(errors="replace"))
 
     def hashes(self, lines: Iterable[str]) -> array[int]:
         """Return a hash of 64 bits for each line.
 
-        XXH3 took 0.18 us a line of the daily file, and BLAKE2 with 8 bytes 0.72 us.
+        XXH3 took 0.18 us for a line of the daily file. BLAKE2 with 8 bytes took 0.72 us.
         """
         seed = self._seed
         return array(
@@ -93,10 +93,10 @@ class StoredLines:
         )
 
     def among(self, hashes: array[int]) -> set[int]:
-        """Return the hashes that are stored; to be called in the order of the file."""
+        """Return the hashes that are stored. Calls must follow the order of the file."""
         for block in sorted(self._blocks[first] for first in self._blocks.keys() & hashes):
             self._load_block(block)
-            self._load_block(block + 1)  # its first line may have changed
+            self._load_block(block + 1)  # needed because the block's first line may have changed
         wanted = {*hashes}
         missing = wanted
         for lines in reversed(self._window.values()):
@@ -122,15 +122,16 @@ class StoredLines:
 def compare_lines(
     lines: Iterator[str], stored: StoredLines
 ) -> Iterator[tuple[list[str], list[int], array[int], list[bool]]]:
-    """Compare the lines of a file with the stored ones.
+    """Compare the lines of a file with the stored lines.
 
     Args:
-        lines: The lines after the header. Each starts with the day received, `YYYY-MM-DD`, and ends
-            with the id.
-        stored: The stored lines under this header.
+        lines: The lines after the header. Each line starts with the day received, `YYYY-MM-DD`, and
+            ends with the id.
+        stored: The stored lines; this file's header is already set.
 
     Yields:
-        500 lines, their ids, their hashes, and whether each is stored with its complaint's values.
+        500 lines, their ids, their hashes, and whether each line is stored with the complaint's
+        current values.
     """
     ids_before = BitMap64()
     while chunk := [*islice(lines, _CHUNK)]:
@@ -141,7 +142,7 @@ def compare_lines(
         if len(found) == len(comparable) == len(chunk):
             yield chunk, ids, hashes, [True] * len(chunk)
         else:
-            # Of several copies of a complaint the last one counts, even if an earlier is stored.
+            # The last copy of a complaint counts, even if an earlier copy is stored.
             copies = Counter(ids)
             single = {number for number in comparable if copies[number] == 1}
             pairs = zip(hashes, ids, strict=True)
@@ -150,7 +151,7 @@ def compare_lines(
 
 
 def _ids_at_ends(lines: list[str]) -> tuple[list[int], BitMap64]:
-    """Return the id at the end of each line, or 0, and the set of the ids."""
+    """Return the id at the end of each line (0 without an id), and the set of ids."""
     try:
         ids = [int(line[line.rfind(",") + 1 :]) for line in lines]
         return ids, BitMap64(ids)

@@ -1,4 +1,4 @@
-"""A page of search hits as complaints."""
+"""The parsing of a page of search hits."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from cfpb_etl.parse.values import parse_fields
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# 500 decoded hits fit into a processor's cache: a page of 10,000 took 71 ms at once, and so 48 ms.
+# 500 decoded hits fit into a processor's cache. A page of 10,000 hits took 71 ms in one piece, and
+# 48 ms in batches of 500.
 _BATCH = 500
 
 
 def parse_page(hits: Sequence[msgspec.Raw], part: str) -> ParsedContent:
     """Return the complaints of a page.
 
-    Its columns are those that every hit has: a page may mix eras, and a column that only some hits
-    have must not clear the values of the others.
+    The columns of the page are the columns that every hit has. If only some hits have a column,
+    the column must not clear stored values of the other complaints.
 
     Args:
         hits: The hits (docs/facts.md, "Shape of a response"), each as JSON.
-        part: The page's name, for the error.
+        part: The name of the page, for the error.
 
     Raises:
-        InvalidHitError: For the first hit that is not a valid complaint.
+        InvalidHitError: If a hit is not a valid complaint. The error names the first such hit.
     """
     batches: list[Batch] = []
     columns, names = set(Complaint._fields), set[str]()
@@ -64,15 +65,15 @@ def _decoded(hits: Sequence[msgspec.Raw], part: str, start: int) -> list[Any]:
 def parse_hits(
     hits: Sequence[Any], part: str, start: int = 0
 ) -> tuple[list[Complaint], set[tuple[str, ...]]]:
-    """Return the complaints of hits, and the different sets of names that they have.
+    """Return the complaints of some hits, and the different sets of field names in the hits.
 
     Args:
         hits: Some hits of a page.
-        part: The page's name, for the error.
-        start: How many hits of the page come before these.
+        part: The name of the page, for the error.
+        start: How many hits of the page come before these hits.
 
     Raises:
-        InvalidHitError: For the first hit that is not a valid complaint.
+        InvalidHitError: If a hit is not a valid complaint. The error names the first such hit.
     """
     try:
         complaints, names = _parse_columns(hits)
@@ -83,7 +84,7 @@ def parse_hits(
 
 
 def _parse_columns(hits: Sequence[Any]) -> tuple[list[Complaint], tuple[str, ...]]:
-    """Return hits that all have the same names as complaints, and the names, or raise an error."""
+    """Return the complaints and names of hits; raise an error unless all have the same names."""
     sources = [hit["_source"] for hit in hits]
     names = tuple(sources[0])
     if {*map(len, sources)} != {len(names)}:
@@ -96,12 +97,12 @@ def parse_hit(hit: object, place: int, part: str) -> Complaint:
     """Return the complaint of one hit.
 
     Args:
-        hit: The hit, with `_source` (docs/facts.md, "Shape of a response").
-        place: Its place on the page from 1, for the error.
-        part: The page's name, for the error.
+        hit: The hit, which has `_source` (docs/facts.md, "Shape of a response").
+        place: The position of the hit on the page, from 1, for the error.
+        part: The name of the page, for the error.
 
     Raises:
-        InvalidHitError: If it has no `_source`, or a field is not valid.
+        InvalidHitError: If the hit has no `_source`, or a field is not valid.
     """
     match hit:
         case {"_source": dict(source)}:

@@ -1,4 +1,4 @@
-"""The values of one complaint, each of them checked."""
+"""The parsing and checking of the values of one complaint."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 TEXT_FIELDS = Complaint._fields[1:]
 DATE_FIELDS = ("date_received", "date_sent_to_company")
-EMPTY = frozenset({None, "", "None"})  # CFPB's CSV export writes null as "None"
-MAX_ID = 2**63 - 1  # SQLite's INTEGER
+EMPTY = frozenset({None, "", "None"})  # CFPB's CSV files have "None" for a missing value
+MAX_ID = 2**63 - 1  # SQLite's largest INTEGER
 
 _DATE_PLACES = tuple(map(TEXT_FIELDS.index, DATE_FIELDS))
 
 
 def parse_fields(fields: Mapping[str, object]) -> Complaint:
-    """Return the complaint with these fields, by the names of its columns.
+    """Return the complaint with these values, given by column name.
 
     Raises:
-        InvalidFieldError: If the id is missing or not a number, a field is neither text nor null,
-            or a date is not a date.
+        InvalidFieldError: If the id is missing or not a number, if a value is neither text nor
+            null, or if a date is not valid.
     """
     values = [_parse_text(name, fields.get(name)) for name in TEXT_FIELDS]
     for place in _DATE_PLACES:
@@ -52,14 +52,14 @@ def _parse_text(name: str, value: object) -> str | None:
 
 
 def parse_id(value: object) -> int:
-    """Return the number of a complaint.
+    """Return the id of a complaint as a number.
 
     Raises:
-        InvalidFieldError: If it is missing, or not a plain number as text.
+        InvalidFieldError: If the id is missing, or is not a plain number as text.
     """
     if value in (None, ""):
         detail = "is missing"
-    # With leading zeros allowed, two different ids could become the same number.
+    # If leading zeros were allowed, two different ids could become the same number.
     elif not (isinstance(value, str) and re.fullmatch("0|[1-9][0-9]*", value)):
         detail = f"is {short_repr(value)}, not a plain number as text"
     elif len(value) > len(str(MAX_ID)) or int(value) > MAX_ID:

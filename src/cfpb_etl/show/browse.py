@@ -128,7 +128,7 @@ def make_datasette(database: Path) -> Datasette:
     """Return Datasette for a database, which is opened read-only.
 
     Raises:
-        DatabaseError: One of its subclasses, if the file cannot be read as a cfpb-etl database.
+        DatabaseError: If the file cannot be read as a cfpb-etl database.
     """
     with open_for_reading(database) as connection:
         texts = metadata(read_status(connection, database), read_descriptions(connection))
@@ -142,7 +142,7 @@ def serve_database(database: Path) -> None:
     """Serve a database to the browser until Ctrl-C.
 
     Raises:
-        DatabaseError: One of its subclasses, if the file cannot be read as a cfpb-etl database.
+        DatabaseError: If the file cannot be read as a cfpb-etl database.
     """
     datasette = make_datasette(database)
     config = uvicorn.Config(drop_empty_search(datasette.app()), log_level="warning")

@@ -59,7 +59,7 @@ def write_report(database: Path, page: Path) -> int:
         The number of complaints in the database.
 
     Raises:
-        DatabaseError: One of its subclasses, if the database cannot be read.
+        DatabaseError: If the database cannot be read.
         NotWritableFileError: If the page cannot be written.
     """
     with open_for_reading(database) as connection:

@@ -204,7 +204,7 @@ def get_status(database: Path, url: str | None = None) -> Status:
         url: The search API to ask; by default the one that the last load asked.
 
     Raises:
-        DatabaseError: One of its subclasses, if the file cannot be read as a cfpb-etl database.
+        DatabaseError: If the file cannot be read as a cfpb-etl database.
     """
     with open_for_reading(database) as connection:
         connection.execute("BEGIN")  # one snapshot, whatever a load does at the same time

@@ -14,7 +14,7 @@ class LineHashWriter:
     """Replaces the stored hashes by those of the lines of a new file.
 
     Args:
-        connection: The database's.
+        connection: An open connection to the database.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -82,7 +82,7 @@ def open_load(
         restart: Start over where a load could be resumed.
 
     Raises:
-        DatabaseError: One of its subclasses, if the file cannot take this load.
+        DatabaseError: If the file cannot take this load.
         NothingToUpdateError: If an update finds no load to repeat.
     """
     with (

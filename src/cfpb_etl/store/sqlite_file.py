@@ -65,7 +65,7 @@ def open_for_reading(database: Path) -> Iterator[sqlite3.Connection]:
     """Open a file that this program has created, to read it.
 
     Raises:
-        DatabaseError: One of its subclasses, if it is another file or cannot be read.
+        DatabaseError: If it is another file or cannot be read.
     """
     with (
         named_errors(database),
@@ -96,7 +96,7 @@ def count_complaints(database: Path) -> int:
     """Return how many complaints the database holds.
 
     Raises:
-        DatabaseError: One of its subclasses, if the file cannot be read.
+        DatabaseError: If the file cannot be read.
     """
     with named_errors(database), closing(connect(database)) as connection:
         (complaints,) = connection.execute("SELECT COUNT(*) FROM complaint").fetchone()

@@ -114,7 +114,7 @@ def note_page(
     """Note what a page has brought and what to fetch next.
 
     Args:
-        connection: The database's.
+        connection: An open connection to the database.
         load_id: The load.
         parsed: The page.
         ids: The ids of its complaints.
@@ -182,7 +182,7 @@ def note_file(
     """Note that a part which is a window of its own was stored, and what to fetch next.
 
     Args:
-        connection: The database's.
+        connection: An open connection to the database.
         load_id: The load.
         parsed: The part.
         distinct: How many distinct complaints it has.

@@ -31,7 +31,7 @@ def mark_absent(
     """Mark the stored complaints of a verified date window that its source did not send.
 
     Args:
-        connection: The database's.
+        connection: An open connection to the database.
         load_id: The load.
         info: That of the window's last page.
         window: The window.
@@ -79,7 +79,7 @@ def mark_vanished(
     """Mark the stored complaints that a file of all complaints lacks.
 
     Args:
-        connection: The database's.
+        connection: An open connection to the database.
         load_id: The load.
         parsed: The file.
         newer: The loads with newer data.

@@ -1,6 +1,6 @@
-"""HTTP requests to CFPB's servers: the body of an answer, or an error by its situation.
+"""HTTP requests to CFPB's servers. Each request returns a body or raises an error for its kind.
 
-All requests of the package are made here.
+The package makes all its requests to CFPB here.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from cfpb_etl.fetch.http.errors import Server
 
 MAX_BODY = 256 * 2**20  # bytes; 10,000 complaints have 6.6 MB (docs/facts.md, "Page size")
-CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; 10,000 complaints took 11.6 s
-MAX_ANSWER_SECONDS = 300  # for a whole body, however slowly it arrives
+CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; CFPB took 11.6 s to send 10,000 complaints
+MAX_ANSWER_SECONDS = 300  # seconds for a whole body, even if it arrives slowly
 
 _CHUNK = 2**18  # bytes
 _USER_AGENT = f"cfpb-etl/{__version__} (open-source ETL to SQLite; python-requests)"
@@ -44,10 +44,10 @@ T = TypeVar("T")
 
 
 def get_json(url: str) -> bytearray:
-    """Return the body of an answer whose content type is JSON.
+    """Return the body of an answer with the content type JSON.
 
     Raises:
-        ServerError: One of its subclasses.
+        ServerError: If the request fails; each subclass is one kind of failure.
     """
     response, body = _get(url, SEARCH_API)
     if media_type(response) != "application/json":
@@ -64,21 +64,21 @@ def get_page(url: str, server: Server) -> str:
     """Return the text of a web page.
 
     Raises:
-        ServerError: One of its subclasses.
+        ServerError: If the request fails; each subclass is one kind of failure.
     """
     _, body = _get(url, server)
     return body.decode("utf-8", "replace")
 
 
 def decode_json(text: bytearray | msgspec.Raw, url: str, type_: type[T]) -> T:
-    """Return JSON that was received, decoded as a type.
+    """Return received JSON, decoded as a type.
 
     Raises:
-        UnexpectedBodyError: If it is not JSON of this type.
+        UnexpectedBodyError: If the text is not JSON of this type.
     """
     try:
         return msgspec.json.decode(text, type=type_)
-    # msgspec raises these three (https://github.com/msgspec/msgspec/issues/714).
+    # msgspec raises these three errors (https://github.com/msgspec/msgspec/issues/714).
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnexpectedBodyError(
             url, body_start=start_of(bytes(text)), detail=f"not the expected JSON: {error}"
@@ -111,10 +111,10 @@ def _get(url: str, server: Server) -> tuple[requests.Response, bytearray]:
 
 @contextmanager
 def _time_limit(response: requests.Response, seconds: float) -> Iterator[None]:
-    """End an answer that takes longer: one read waits for a whole chunk, however slow it is."""
+    """End an answer that takes too long. A read waits for a whole chunk, even if it is slow."""
 
     def shut_down() -> None:
-        # The answer may have ended meanwhile; while it is being closed, its parts are None.
+        # The answer may have ended already. While the answer is being closed, its parts are None.
         with suppress(RuntimeError, ValueError, TypeError, OSError):
             response.raw.shutdown()
 
@@ -131,12 +131,12 @@ def _time_limit(response: requests.Response, seconds: float) -> Iterator[None]:
 def open_response(
     url: str, server: Server, headers: Mapping[str, str] | None = None
 ) -> Iterator[requests.Response]:
-    """Make one request, and yield its answer of any status, before the body is received.
+    """Make one request, and yield the answer before its body arrives. Any status is accepted.
 
     Raises:
-        ServerError: One of its subclasses, if the server does not answer.
+        ServerError: If the server does not answer; each subclass is one kind of failure.
     """
-    # A session for each request: at 20 requests a minute, a kept connection is often dead.
+    # Each request has its own session: at 20 requests a minute, a kept connection is often dead.
     with requests.Session() as session:
         with _named_errors(url, server):
             response = session.get(
@@ -144,7 +144,7 @@ def open_response(
                 headers={"User-Agent": _USER_AGENT, **(headers or {})},
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 stream=True,
-                # Before it follows a redirect, requests reads its whole body, of any length.
+                # To follow a redirect, requests would first read the whole body, of any length.
                 allow_redirects=False,
             )
         with response:
@@ -152,10 +152,10 @@ def open_response(
 
 
 def chunks_of(response: requests.Response, url: str, server: Server) -> Iterator[bytes]:
-    """Yield the body of an answer while it is received.
+    """Yield the chunks of a body as they arrive.
 
     Raises:
-        ServerError: One of its subclasses, if the body is not complete.
+        ServerError: If the body is not complete; each subclass is one kind of failure.
     """
     received = 0
     with _named_errors(url, server):
@@ -169,7 +169,7 @@ def chunks_of(response: requests.Response, url: str, server: Server) -> Iterator
 
 @contextmanager
 def _named_errors(url: str, server: Server) -> Iterator[None]:
-    """Turn the errors of requests and urllib3 into ours."""
+    """Convert the errors of requests and urllib3 to errors of this package."""
     try:
         yield
     except requests.Timeout as error:
@@ -179,7 +179,7 @@ def _named_errors(url: str, server: Server) -> Iterator[None]:
         raise UnreachableError(url, detail=_reason(error), server=server) from error
     except requests.RequestException as error:
         raise UnexpectedBodyError(url, detail=str(error), server=server) from error
-    except ValueError as error:  # urllib3's, for an invalid host name
+    except ValueError as error:  # urllib3 raises this for an invalid host name
         raise UnreachableError(url, detail=str(error), server=server) from error
 
 
@@ -195,10 +195,10 @@ def _reason(error: BaseException) -> str:
 
 
 def raise_unless_ok(response: requests.Response, body_start: str, url: str, server: Server) -> None:
-    """Raise the error for the status of an answer, unless it is 200.
+    """Raise the error for the status of an answer. The status 200 raises no error.
 
     Raises:
-        ServerError: One of its subclasses.
+        ServerError: If the request fails; each subclass is one kind of failure.
     """
     status = response.status_code
     if status == requests.codes.ok:
@@ -224,9 +224,9 @@ def media_type(response: requests.Response) -> str:
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Return the seconds of Retry-After: CFPB sends whole ones (docs/facts.md, "Rate limit").
+    """Return the seconds in Retry-After. CFPB sends whole seconds (docs/facts.md, "Rate limit").
 
-    Anything else counts as the whole window of the rate limit, and more than an hour as an hour.
+    Any other value counts as the whole window of the rate limit. The maximum is one hour.
     """
     text = response.headers.get("Retry-After", "")
     seconds = int(text) if re.fullmatch(r"\d{1,4}", text, re.ASCII) else CFPB_RATE_LIMIT.seconds
@@ -234,20 +234,20 @@ def _retry_after(response: requests.Response) -> float:
 
 
 def start_of(body: bytes | bytearray) -> str:
-    """Return the beginning of a body as one short line."""
+    """Return the start of a body as one short line."""
     return " ".join(body[:400].decode("utf-8", "replace").split())[:120]
 
 
 def url_with(url: str, parameters: Sequence[tuple[str, str]]) -> str:
-    """Return an address with request parameters."""
+    """Return a URL with request parameters."""
     return str(requests.Request("GET", url, params=parameters).prepare().url)
 
 
 def is_valid_url(url: str) -> bool:
-    """Say whether a request can be made to an address, and it contains no password."""
+    """Say whether a URL can be requested and contains no user name."""
     try:
         parts = urlsplit(url)
         requests.Request("GET", url).prepare()
-    except ValueError:  # the base of requests' and urllib3's errors
+    except ValueError:  # a base class of requests' and urllib3's errors
         return False
     return parts.scheme in ("http", "https") and parts.username is None

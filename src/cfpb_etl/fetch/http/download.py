@@ -1,4 +1,4 @@
-"""The download of a file from CFPB's file server, which resumes where it was interrupted."""
+"""The download of a file from CFPB's file server. An interrupted download can be resumed."""
 
 from __future__ import annotations
 
@@ -47,26 +47,27 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
     on_progress: Callable[[int, int | None], None],
     max_bytes: int = MAX_FILE,
 ) -> FileVersion | None:
-    """Download a file, and return its version; None if the server still has the `stored` one.
+    """Download a file and return its version; None if the server still has the `stored` version.
 
-    This is one attempt, which resumes an interrupted one. If an earlier run has downloaded the
-    whole file, the server is asked for a newer version; if it cannot be reached, that file is used.
+    A call is one attempt, and it resumes an interrupted attempt. An earlier run may have downloaded
+    the whole file already. Then the server is asked for a newer version. If the server cannot be
+    reached, the downloaded file is used.
 
     Args:
-        url: The address of the file.
-        path: Where to write it. An existing file is replaced.
+        url: The URL of the file.
+        path: The path to write to. An existing file is replaced.
         stored: The version that need not be sent again.
-        ensure_space: Called before the first byte is written, if the server announces the length of
-            the file: with the length, and with how many of these bytes are missing.
-        verify: Called with the path of the part when all bytes are here. If it raises an error, all
-            of it is removed.
-        on_progress: Called after each chunk, with the number of bytes that are here and the length
-            of the file, or None if the server does not announce it.
+        ensure_space: Called before the first byte is written, with the file's length and the number
+            of missing bytes. It is not called if the server does not announce the length.
+        verify: Called with the path when all bytes have arrived. If it raises an error, the
+            download is removed.
+        on_progress: Called after each chunk, with the number of received bytes and the file's
+            length. The length is None if the server does not announce it.
         max_bytes: The largest file to accept.
 
     Raises:
-        ServerError: One of its subclasses. The part is kept for the next attempt, unless it is not
-            valid.
+        ServerError: If the download fails; each subclass is one kind of failure. A valid part of
+            the file is kept for the next attempt.
         NotEnoughSpaceError: If the disk is full.
         NotWritableFileError: If the file cannot be written.
     """
@@ -79,7 +80,7 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
         try:
             response = responses.enter_context(_response(url, rest or _unless(known)))
             if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                # The part is not a part of this file; without it no range is requested.
+                # The local part does not belong to this file. The new request has no range.
                 responses.close()
                 file.discard()
                 earlier = None
@@ -95,9 +96,9 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
             origin = _resumed(response, file, earlier)
         else:
             origin = _origin_of(response, url)
-            if _is_same(origin.version, known):  # the server has ignored the conditions
+            if _is_same(origin.version, known):  # the server has ignored If-None-Match
                 return kept
-            file.discard()  # with the new note beside it, the old file would pass for the new one
+            file.discard()  # otherwise the old file, beside the new note, would look like the new
         if origin.length is not None:
             _refuse_too_large(origin, origin.length, max_bytes)
             ensure_space(origin.length, origin.length - max(file.part_size, 0))
@@ -111,24 +112,24 @@ def discard(path: Path) -> None:
     """Remove a download: the file, its part and its note.
 
     Raises:
-        NotWritableFileError: If that is not allowed.
+        NotWritableFileError: If a file cannot be removed.
     """
     LocalFile(path).discard()
 
 
 def _is_same(one: FileVersion, other: FileVersion | None) -> bool:
-    """Say whether two versions are the same; one without any header is like no other."""
+    """Say whether two versions are the same. Versions without any header are never the same."""
     return one == other and one != FileVersion()
 
 
 def _earlier(
     file: LocalFile, url: str, stored: FileVersion | None, verify: Callable[[Path], None]
 ) -> Origin | None:
-    """Return the origin of what an earlier attempt has left; a part with all bytes is finished."""
+    """Return the origin of an earlier download, or None. A part with all bytes is finished."""
     origin = file.origin()
     if origin is None or origin.url != url:
         return None
-    if _is_same(origin.version, stored):  # it was stored, and then not removed
+    if _is_same(origin.version, stored):  # the download was stored, but not removed
         file.discard()
         return None
     if file.part_size == origin.length:
@@ -140,15 +141,15 @@ def _earlier(
 
 
 def _unless(known: FileVersion | None) -> dict[str, str]:
-    """Return the headers that request the file, unless it still has the known version."""
+    """Return headers that request the file only if its version has changed."""
     known = known or FileVersion()
     headers = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
     return {name: value for name, value in headers.items() if value is not None}
 
 
 def _rest(file: LocalFile, origin: Origin) -> dict[str, str]:
-    """Return the headers that request the rest of a part, or none if it has to start over."""
-    # A weak ETag, W/"...", can stand for other bytes (RFC 9110, 13.1.5).
+    """Return headers that request the rest of a part; none if the download must start over."""
+    # Files with the same weak ETag, W/"...", may have different bytes (RFC 9110, 13.1.5).
     is_strong = origin.etag is not None and origin.etag.startswith('"')
     version = origin.etag if is_strong else origin.last_modified
     is_too_long = origin.length is not None and file.part_size > origin.length
@@ -159,12 +160,12 @@ def _rest(file: LocalFile, origin: Origin) -> dict[str, str]:
 
 @contextmanager
 def _response(url: str, conditions: Mapping[str, str]) -> Iterator[requests.Response]:
-    """Yield an answer that fits the request, before its body is received.
+    """Yield an answer with an expected status, before its body arrives.
 
     Raises:
-        ServerError: One of its subclasses, for any other answer.
+        ServerError: If the server answers anything else; each subclass is one kind of failure.
     """
-    # Compressed for the transfer, a file would have another length than announced.
+    # A file that is compressed for the transfer would not have the announced length.
     headers = {"Accept-Encoding": "identity", **conditions}
     expected = {HTTPStatus.NOT_MODIFIED} if conditions else set()
     if "Range" in conditions:
@@ -195,10 +196,10 @@ def _origin_of(response: requests.Response, url: str) -> Origin:
 
 
 def _resumed(response: requests.Response, file: LocalFile, origin: Origin) -> Origin:
-    """Return the origin of a part and its rest, with the length that is known by now.
+    """Return the origin of a resumed download, with the file's length.
 
     Raises:
-        WrongRangeError: If the answer is not the rest of the part. The part is removed, because
+        WrongRangeError: If the answer is not the rest of the file. The part is removed, because
             the same request would get the same answer again.
     """
     text = response.headers.get("Content-Range", "")
@@ -226,7 +227,7 @@ def _receive(
     on_progress: Callable[[int, int | None], None],
     max_bytes: int,
 ) -> None:
-    """Append the body to the part."""
+    """Append the body of the answer to the part."""
     done, length = file.part_size, origin.length
     for chunk in chunks_of(response, origin.url, FILE_SERVER):
         missing = len(chunk) if length is None else length - done

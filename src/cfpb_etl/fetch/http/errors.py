@@ -1,7 +1,7 @@
-"""What can go wrong with a server's answer, and which error each HTTP status is.
+"""Errors of a server's answer, and the error for each HTTP status.
 
-An error that is worth a retry is a `RetriableError`: the class decides, not the code that catches
-it.
+A `RetriableError` is worth a retry. The class of the error decides about retries, not the code
+that catches the error.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Server(NamedTuple):
-    """A server, in the words of the messages about it.
+    """A server, described in the words of error messages.
 
     Attributes:
-        name: What it is called.
-        offers: What should be at its address.
-        expected: What it should send.
-        option: The option that sets its address.
-        hint: What a correct address looks like.
+        name: The server's name.
+        offers: What the server's URL should lead to.
+        expected: The content that the server should send.
+        option: The option that sets the URL.
+        hint: What a correct URL looks like.
     """
 
     name: str
@@ -44,15 +44,15 @@ ARCHIVE_PAGE = Server("The archive's page", "archive page", "a page", "--file")
 
 
 class ServerError(CfpbEtlError):
-    """Raised when a server gave no usable answer; each subclass is one way.
+    """Raised when a server gave no usable answer; each subclass is one kind of failure.
 
     Attributes:
-        url: The address with its parameters, which the message leaves out.
-        status: The HTTP status, or None when there was no answer.
+        url: The URL with its parameters. The message leaves the parameters out.
+        status: The HTTP status; None if there was no answer.
         body_start: The first characters of the body, or "".
-        detail: What exactly went wrong, or "".
+        detail: The exact problem, or "".
         server: The server.
-        attempts_made: How many times the part was fetched in vain.
+        attempts_made: How many attempts to fetch the part have failed.
     """
 
     url: str
@@ -88,7 +88,7 @@ class RetriableError(ServerError):
     """Raised when the same request may succeed a little later.
 
     Attributes:
-        attempts: How many attempts such an error is worth in all.
+        attempts: How many attempts are worth making, the first one included.
     """
 
     attempts = 5
@@ -112,7 +112,7 @@ class ThrottledError(RetriableError):
     """Raised on 429: too many requests (docs/facts.md, "Rate limit").
 
     Attributes:
-        retry_after: How many seconds the server wants to wait.
+        retry_after: How many seconds the server asks to wait.
     """
 
     retry_after: float
@@ -121,15 +121,16 @@ class ThrottledError(RetriableError):
 
 
 class ServerFailureError(RetriableError):
-    """Raised on any 5xx, and on 408."""
+    """Raised on 408 and on any status from 500."""
 
     problem = "{server.name} failed ({status})"
 
 
 class SearchBackendError(RetriableError):
-    """Raised on 424: the search index did not answer, or refused the query.
+    """Raised on 424: the search index did not answer, or it refused the query.
 
-    The status is the same for both, so it is worth few attempts (docs/facts.md, "Errors").
+    The status does not show which of the two happened, so only a few attempts are made
+    (docs/facts.md, "Errors").
     """
 
     attempts = 3
@@ -138,20 +139,20 @@ class SearchBackendError(RetriableError):
 
 
 class PartialAnswerError(RetriableError):
-    """Raised when the answer says that only a part of the index was searched."""
+    """Raised when an answer shows that only a part of the index was searched."""
 
     problem = "The search API searched only a part of its index"
 
 
 class RefusedQueryError(ServerError):
-    """Raised on 400: the body says which parameter is wrong."""
+    """Raised on 400. The body names the wrong parameter."""
 
     problem = "The search API refused the query ({status})"
     remedy = "Change the option that the answer names."
 
 
 class AccessDeniedError(ServerError):
-    """Raised on 403: the edge in front of CFPB refuses this IP address."""
+    """Raised on 403: the network in front of CFPB refuses this IP address."""
 
     problem = "CFPB's network refuses requests from this address ({status})"
     remedy = (
@@ -161,35 +162,35 @@ class AccessDeniedError(ServerError):
 
 
 class NotFoundError(ServerError):
-    """Raised on 404."""
+    """Raised on 404: the URL leads to nothing."""
 
     problem = "There is no {server.offers} at this address ({status})"
     remedy = "Check {server.option}."
 
 
 class UnexpectedStatusError(ServerError):
-    """Raised on a status that is not in docs/facts.md."""
+    """Raised on a status that has no error of its own, such as 405."""
 
     problem = "{server.name} answered with the unexpected status {status}"
     remedy = "Check {server.option}."
 
 
 class WrongContentError(ServerError):
-    """Raised when the answer is another type of content, such as a web page."""
+    """Raised when an answer has another type of content, such as a web page."""
 
     problem = "Expected {server.expected} but got {detail}"
     remedy = "Check {server.option}{server.hint}. The login page of a proxy can be the reason too."
 
 
 class TooLargeError(ServerError):
-    """Raised when an answer is larger than CFPB's can be, or than announced."""
+    """Raised when an answer is larger than announced, or too large to come from CFPB."""
 
     problem = "The answer is too large"
     remedy = "Check {server.option}. If it is correct, a proxy may be changing the answers."
 
 
 class WrongRangeError(RetriableError):
-    """Raised when the rest of a file was requested, and the server sent something else."""
+    """Raised when the server does not send the requested rest of a file."""
 
     problem = "{server.name} sent another piece of the file than requested"
     remedy = "Run again; the download starts over."
@@ -203,7 +204,7 @@ class UnexpectedBodyError(ServerError):
 
 
 class NoAdvanceError(ServerError):
-    """Raised when a page does not lie beyond the page before it, so paging would never end."""
+    """Raised when a page does not come after the page before it. Paging would never end."""
 
     problem = "The search API sent a page that does not follow the page before it"
     remedy = "Run again; if this happens again, a proxy may be answering from a cache."

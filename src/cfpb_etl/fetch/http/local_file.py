@@ -1,6 +1,6 @@
-"""A download on the disk: the file, its part while it is received, and a note of their origin.
+"""A download on the disk: the file, the part received so far, and a note about their origin.
 
-Bytes without a note of their origin are not used.
+Bytes without such a note are not used.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where the bytes come from; written beside them as JSON.
+    """The origin of downloaded bytes. It is written as a JSON file in the same folder.
 
     Attributes:
-        url: The address of the file.
+        url: The URL of the file.
         etag: The ETag header.
         last_modified: The Last-Modified header.
-        length: How many bytes the whole file has, if that is known.
+        length: The length of the whole file in bytes; None if it is unknown.
     """
 
     url: str
@@ -46,7 +46,7 @@ class LocalFile:
     """A download on the disk.
 
     Args:
-        path: Where the whole file lies.
+        path: The path of the whole file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,19 +57,19 @@ class LocalFile:
 
     @property
     def size(self) -> int:
-        """Return how many bytes the file has; -1 without a file."""
+        """Return the size of the file in bytes; -1 without a file."""
         return _size(self.path)
 
     @property
     def part_size(self) -> int:
-        """Return how many bytes the part has; -1 without a part."""
+        """Return the size of the part in bytes; -1 without a part."""
         return _size(self.part)
 
     def origin(self) -> Origin | None:
-        """Return where the bytes come from; None without a valid note."""
+        """Return the origin of the bytes; None without a valid note."""
         try:
             return msgspec.json.decode(self._note.read_bytes(), type=Origin)
-        # msgspec raises these three (https://github.com/msgspec/msgspec/issues/714).
+        # msgspec raises these three errors (https://github.com/msgspec/msgspec/issues/714).
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OSError):
             return None
 
@@ -84,23 +84,23 @@ class LocalFile:
 
         Args:
             chunk: The bytes.
-            missing: How many bytes are missing with these, for the error.
+            missing: How many bytes are missing, including the chunk, for the error.
 
         Raises:
             NotEnoughSpaceError: If the disk is full.
             NotWritableFileError: If the part cannot be written for another reason.
         """
-        # Opened for each chunk, 1,400 times for all complaints: closing a file repeats a failed
-        # write, which would fail again on a full disk.
+        # The file is opened for each chunk, 1,400 times for all complaints. After a failed write,
+        # closing a file writes again, and on a full disk this fails too.
         with self._named_errors(missing), self.part.open("ab") as file:
             file.write(chunk)
 
     def finish(self, origin: Origin, verify: Callable[[Path], None]) -> None:
-        """Turn a part with all its bytes into the file; if it is not valid, remove everything."""
+        """Turn a complete part into the file. If the part is not valid, remove everything."""
         try:
             verify(self.part)
         except Exception:
-            self.discard()  # otherwise each run would resume it and fail again
+            self.discard()  # otherwise each run would resume this part and fail again
             raise
         if origin.length is None:
             self._write_note(msgspec.structs.replace(origin, length=self.part_size))
@@ -113,7 +113,7 @@ class LocalFile:
         """Remove the file, its part and its note, if they exist.
 
         Raises:
-            NotWritableFileError: If that is not allowed.
+            NotWritableFileError: If a file cannot be removed.
         """
         for path in (self.path, self.part, self._note, self._new_note):
             with self._named_errors():
@@ -126,7 +126,7 @@ class LocalFile:
 
     @contextmanager
     def _named_errors(self, missing: int = 1) -> Iterator[None]:
-        """Turn the operating system's errors into ours."""
+        """Convert the operating system's errors to errors of this package."""
         try:
             yield
         except OSError as error:
@@ -138,7 +138,7 @@ class LocalFile:
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, or -1 if it does not exist."""
+    """Return the size of a file in bytes; -1 if the file does not exist."""
     try:
         return path.stat().st_size
     except OSError:

@@ -1,4 +1,4 @@
-"""The rate limit of a server, and its Retry-After."""
+"""The rate limit of a server, and waits for Retry-After."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import cache
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
-# Requests are counted here when they are sent, and by the server when they arrive. The first of a
-# window may take longer than the next, for which one second in 60 is added.
+# Requests are counted here when they are sent, but by the server when they arrive. The first
+# request of a window may take longer than the next, so the window is one second in 60 longer.
 _MARGIN = 1 / 60
 
 
@@ -19,8 +19,8 @@ class RateLimit:
     """How many requests a server allows.
 
     Attributes:
-        requests: The maximum in one window.
-        seconds: The length of the window, which slides.
+        requests: The maximum number of requests in one window.
+        seconds: The length of the sliding window in seconds.
     """
 
     requests: int
@@ -31,13 +31,13 @@ CFPB_RATE_LIMIT = RateLimit(requests=20, seconds=60)  # docs/facts.md, "Rate lim
 
 
 class RateLimiter:
-    """Holds back the requests of this process to one server.
+    """Limits the rate at which this process sends requests to one server.
 
     Args:
-        rate_limit: What the server allows, or None for a server without a limit.
+        rate_limit: The server's rate limit; None for a server without a limit.
 
     Attributes:
-        rate_limit: The same.
+        rate_limit: The server's rate limit, or None.
     """
 
     def __init__(self, rate_limit: RateLimit | None) -> None:
@@ -45,28 +45,28 @@ class RateLimiter:
         self._limiter: Limiter | None = None
         if rate_limit is not None:
             window = round(rate_limit.seconds * (1 + _MARGIN) * 1000)
-            # Given a rate instead of a bucket, the limiter writes a line to the log.
+            # If the limiter gets a rate instead of a bucket, it writes a line to the log.
             self._bucket = InMemoryBucket([Rate(rate_limit.requests, window)])
             self._limiter = Limiter(self._bucket)
         self._paused_until = 0.0
         self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Return when one more request can be made."""
+        """Wait until one more request is allowed."""
         self._wait_for_pause()
         if self._limiter is not None:
             self._limiter.try_acquire()
         self._wait_for_pause()
 
     def used(self) -> int:
-        """Return how many requests of the limit are in use now."""
+        """Return how many of the allowed requests are used now."""
         if self._limiter is None:
             return 0
         self._bucket.leak(self._bucket.now())  # type: ignore[no-untyped-call]
         return self._bucket.count()
 
     def pause(self, seconds: float) -> None:
-        """Hold back all requests for the server's Retry-After, which Prefect does not know."""
+        """Pause all requests for the seconds in Retry-After, which Prefect's retries ignore."""
         with self._lock:
             self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
@@ -77,5 +77,5 @@ class RateLimiter:
 
 @cache
 def rate_limiter_for(server: str, rate_limit: RateLimit | None) -> RateLimiter:  # noqa: ARG001 - the cache's key
-    """Return the process's one rate limiter for a server, by host and port."""
+    """Return the only rate limiter of this process for a server (host and port)."""
     return RateLimiter(rate_limit)
