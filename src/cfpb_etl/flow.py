@@ -1,11 +1,11 @@
-"""The flow: three tasks that load complaints from a source into a SQLite file.
+"""The flow: three tasks that load complaints from a source into an SQLite file.
 
-`python -m cfpb_etl.flow` runs it.
+`python -m cfpb_etl.flow` runs the command line.
 """
 
 if __name__ == "__main__":
-    # First of all: the tasks must belong to a module that other processes can import, and help and
-    # wrong commands do not need Prefect, which takes a second to import.
+    # This comes first, so that the tasks belong to a module that other processes can import. Help
+    # and wrong commands do not need Prefect, which takes a second to import.
     from cfpb_etl.cli import start
 
     start()
@@ -49,11 +49,11 @@ from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.store.loads import Load, open_load
 from cfpb_etl.store.part_writer import store_part
 
-BULK_IS_FASTER = 500_000  # complaints: 50 requests, two and a half minutes at CFPB's rate limit
+BULK_IS_FASTER = 500_000  # complaints; the search API sends them in 50 requests, in 2.5 minutes
 
 
 def is_retriable(_task: object, run: TaskRun, state: State[Any]) -> bool:
-    """Say whether a fetch failed in a way that can pass, and has attempts left."""
+    """Say whether a failed fetch may succeed later and has attempts left."""
     error = state.data
     return isinstance(error, RetriableError) and run.run_count < error.attempts
 
@@ -123,10 +123,10 @@ def load_complaints(
         notify: Prefect's notification block to notify if the run fails or crashes, `TYPE/NAME`.
 
     Raises:
-        CfpbEtlError: One of its subclasses. What was stored before is kept.
+        CfpbEtlError: If the load fails. What was stored before is kept.
     """
     if notify is not None:
-        load_notification_block(notify)  # a wrong name should fail before anything is loaded
+        load_notification_block(notify)  # a wrong name must fail before anything is loaded
     with (
         recorded_run(source, database, graph) as outcome,
         open_load(database, source, flow_run.id, restart=restart) as load,
@@ -151,7 +151,7 @@ def load_complaints(
 
 
 def announce(load: Load) -> None:
-    """Say which load this run updates or resumes."""
+    """Emit which load this run updates or resumes."""
     source = load.source
     request = request_in_words(source.kind, source.query_json(), source.limit)
     emit(LoadStarted(request, load.stats))
@@ -168,7 +168,7 @@ def announce(load: Load) -> None:
 
 
 def suggest_the_bulk_file(raw: RawPart) -> None:
-    """Say that CFPB's file of all complaints would be faster, where that is so."""
+    """Suggest CFPB's file of all complaints if it is faster for this load."""
     expected = raw.info.expected or 0
     if expected > BULK_IS_FASTER:
         faster = "--source bulk loads all complaints in one download"
@@ -176,7 +176,7 @@ def suggest_the_bulk_file(raw: RawPart) -> None:
 
 
 def warnings_of(stats: LoadStats, moved: int) -> Iterator[str]:
-    """Yield what the user must know of a complete load, one sentence each."""
+    """Yield what the user must know about a complete load, one sentence each."""
     if moved:
         complaints = counted(moved, "complaint")
         yield f"{complaints} appeared or disappeared during the load; run again to load them"
@@ -185,10 +185,10 @@ def warnings_of(stats: LoadStats, moved: int) -> Iterator[str]:
 
 @contextmanager
 def recorded_run(source: Source, database: Path, graph: Path | None) -> Iterator[RunOutcome]:
-    """Collect the outcome of this run; at its end, draw it and give Prefect its summary.
+    """Collect the outcome of this run. At the end, draw it and send Prefect a summary.
 
-    Errors of these never fail the run. After Ctrl-C Prefect gets no summary, because the
-    run would wait for its server.
+    Errors in the drawing or the summary never fail the run. After Ctrl-C no summary is sent,
+    because the run would wait for Prefect's server.
     """
     outcome, progress = RunOutcome(), ProgressArtifact(source.limit)
     error: BaseException | None = None
@@ -208,7 +208,7 @@ def recorded_run(source: Source, database: Path, graph: Path | None) -> Iterator
 
 
 def draw(graph: Path | None, outcome: RunOutcome) -> Path | None:
-    """Draw the flow as it ran, and return the picture's path, or None without one."""
+    """Draw the diagram of the run, and return its path; None if it was not drawn."""
     if graph is None:
         return None
     try:

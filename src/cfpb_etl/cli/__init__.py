@@ -1,11 +1,11 @@
-"""The command line and its terminal."""
+"""The command line and its output in the terminal."""
 
 from typing import NoReturn
 
 
 def start() -> NoReturn:
-    """Run the command line of this process."""
-    # The handlers come before the other imports, which take a moment that Ctrl-C can hit.
+    """Parse this process's arguments and run the command."""
+    # The signal handlers come first, because Ctrl-C can interrupt the slow imports below.
     from cfpb_etl.cli.signals import exit_when_interrupted
 
     exit_when_interrupted()

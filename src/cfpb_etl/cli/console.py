@@ -1,4 +1,4 @@
-"""What the terminal shows while a run is in progress."""
+"""The output in the terminal during a run."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.events import Event
 
-_LINE_SECONDS = 5  # between two lines of a long step, without a terminal
-_BAR_SECONDS = 1  # after which another long step can take the bar
-_MAX_WARNING = 160  # characters of a warning by another library
-# The flow's own records are events too, and Prefect's records of a failed run repeat its last line.
+_LINE_SECONDS = 5  # seconds between two lines of a long step, if the output is not a terminal
+_BAR_SECONDS = 1  # after a pause of this many seconds, another long step can take the bar
+_MAX_WARNING = 160  # characters of another library's warning
+# The flow's log records are also events. Prefect's records of a failed run repeat the last line.
 _KNOWN_BY_EVENTS = ("cfpb_etl", "prefect.flow_runs", "prefect.task_runs")
 
 
@@ -48,7 +48,7 @@ class _LongStep(NamedTuple):
 
 
 class _Bar(ProgressBar):
-    """A progress bar below a line that says what happens: 80 columns are too few for both."""
+    """A progress bar below a line of text. 80 columns are too few for both in one line."""
 
     _line = "Starting Prefect"
 
@@ -57,28 +57,28 @@ class _Bar(ProgressBar):
         yield from super().get_renderables()
 
     def show(self, line: str, counts: str, completed: float, total: float | None) -> None:
-        """Show a step and its progress; without a total, the bar only moves."""
+        """Show a step and its progress. Without a total, the bar only moves back and forth."""
         self._line = line
         (task,) = self.tasks
-        # `update` cannot remove a total, and would stop the spinner at the end of a step.
+        # `update` cannot remove a total, and it would stop the spinner at the end of a step.
         task.completed, task.total, task.fields["counts"] = completed, total, counts
 
 
 class RunConsole:
-    """Shows the events of a run and counts what was stored. It is a listener.
+    """Shows the events of a run, and counts what was stored. It is a listener.
 
-    A terminal gets a progress bar, anything else a line for each page. Prefect's own log lines stay
-    in Prefect's log: on the screen they would repeat each event. With `verbose` Prefect's console
-    shows everything, and this one only counts.
+    In a terminal it shows a progress bar; otherwise it prints a line for each page. Prefect's log
+    lines are not shown, because they repeat the events. With `verbose`, Prefect's console shows
+    everything, and this console only counts.
 
     Args:
-        limit: How many complaints were asked for, or None for all that match.
+        limit: How many complaints the user asked for; None for all matches.
         rate_limit_use: Returns how much of the server's rate limit is in use, in words.
-        verbose: Leave the screen to Prefect's console.
+        verbose: Whether to leave the screen to Prefect's console.
 
     Attributes:
-        stats: What the load has stored so far.
-        picture: The picture that was drawn, or None.
+        stats: The stats of the load so far.
+        picture: The path of the diagram, or None before it is drawn.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class RunConsole:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._silent = verbose
         self._long_steps: dict[str, _LongStep] = {}
-        self._on_bar = "", 0.0  # the long step on the bar, and when it last moved
+        self._on_bar = "", 0.0  # the long step on the bar, and the time when the bar last moved
         self._bar = _Bar(
             SpinnerColumn(),
             BarColumn(bar_width=20),
@@ -104,10 +104,10 @@ class RunConsole:
         self._bar.add_task("", total=None, counts="")
 
     def __enter__(self) -> Self:
-        """Replace Prefect's console at the root of the log, until the process ends."""
+        """Replace Prefect's console as the log handler, until the process ends."""
         if not self._silent:
             logging.getLogger().handlers[:] = [_OtherWarnings(self._warn)]
-            # It does not pass records on to the root, and without a handler Python prints them.
+            # This logger does not pass records to the root. Without a handler, Python prints them.
             logging.getLogger("prefect._internal").handlers[:] = [logging.NullHandler()]
         self._bar.start()
         return self
@@ -121,7 +121,7 @@ class RunConsole:
         self.stop()
 
     def stop(self) -> None:
-        """Remove the progress bar, and print nothing more: the last line belongs to the run."""
+        """Remove the progress bar, and print nothing more: `run` prints the last line itself."""
         self._bar.stop()
         self._silent = True
 
@@ -130,7 +130,7 @@ class RunConsole:
         match event:
             case LoadStarted(stats=stats):
                 self.stats += stats
-                self._started = time.monotonic(), stats.rows  # rows of earlier runs have no speed
+                self._started = time.monotonic(), stats.rows  # earlier rows do not count as speed
             case PartStored(stats=stats):
                 self.stats += stats
             case PictureDrawn(path=path):
@@ -138,7 +138,7 @@ class RunConsole:
         try:
             if not self._silent:
                 self._show(event)
-        except (OSError, SystemExit):  # rich exits when nobody reads its output any more
+        except (OSError, SystemExit):  # rich exits if the reader of its output is gone
             self._silent = True
 
     def _show(self, event: Event) -> None:
@@ -177,7 +177,7 @@ class RunConsole:
             left = round(seconds * (1 - share) / (share - step.first_share))
             text += f", {share:.0%}, {timedelta(seconds=left)} left"
         if self._console.is_terminal:
-            # The next file is downloaded while one is stored: the bar shows one of the two steps.
+            # The next file is downloaded while a file is stored. The bar shows one of both steps.
             shown, moved = self._on_bar
             if shown in ("", progress.step) or now - moved > _BAR_SECONDS:
                 self._on_bar = progress.step, now
@@ -187,12 +187,12 @@ class RunConsole:
             self._console.print(f"{progress.step}: {text}", markup=False)
 
     def _total(self) -> int | None:
-        """Return how many complaints there will be, or None where that is not known."""
+        """Return how many complaints the load will have; None if this is not known yet."""
         matching = self.stats.matching or None
         return matching if self._limit is None or matching is None else min(self._limit, matching)
 
     def _counts(self) -> str:
-        """Return how many complaints are stored, of how many, how fast, and the time left."""
+        """Return the progress: complaints stored, their total, the speed, and the time left."""
         total = self._total()
         if total is None:
             return ""
@@ -206,7 +206,7 @@ class RunConsole:
 
 
 class _OtherWarnings(logging.Handler):
-    """Shows the warnings of other libraries, each once: Prefect repeats some every few seconds."""
+    """Shows each warning of other libraries once. Prefect repeats some every few seconds."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
@@ -214,10 +214,10 @@ class _OtherWarnings(logging.Handler):
         self._shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record, unless an event does."""
+        """Show a log record, unless an event shows the same."""
         text = record.getMessage()[:_MAX_WARNING]
         if record.name.startswith(_KNOWN_BY_EVENTS) or text in self._shown:
             return
         self._shown.add(text)
-        with suppress(OSError, SystemExit):  # rich exits when nobody reads its output any more
+        with suppress(OSError, SystemExit):  # rich exits if the reader of its output is gone
             self._show(text)

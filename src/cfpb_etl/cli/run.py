@@ -1,4 +1,4 @@
-"""One run from the command line: the servers, the flow, and the closing lines however it ends."""
+"""One run from the command line: the servers, the flow, and the last lines of output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _EXIT_SECONDS = 30
 
 
 def run(source: AnySource, options: LoadOptions) -> ExitCode:
-    """Run the flow, print how it ended, and return the exit code. Interrupted, it exits itself."""
+    """Run the flow, print how it ended, and return the exit code. Ctrl-C ends the process."""
     _tune_garbage_collection()
     database, picture = options.database_path, options.picture
     prefect = prefect_server()
@@ -59,12 +59,12 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
         except httpx.HTTPError as error:  # requests to CFPB do not use httpx; Prefect's client does
             failure: Exception = PrefectUnreachableError(api_url=prefect.api_url, detail=str(error))
         except Exception as error:  # noqa: BLE001 - each becomes one line and exit code 1
-            if interruption.begun:  # compiled code can turn KeyboardInterrupt into another error
+            if interruption.begun:  # compiled code can convert KeyboardInterrupt to another error
                 interruption.end()
             failure = error
         else:
             console.stop()
-            with suppress(OSError):  # a closed pipe or a full disk does not undo the load
+            with suppress(OSError):  # a closed pipe or a full disk does not affect the stored load
                 print(summary, flush=True)
             return _exit_soon(ExitCode.DONE)
     if options.verbose and not isinstance(failure, CfpbEtlError):
@@ -80,18 +80,18 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
 def _tune_garbage_collection() -> None:
     """Let Python's garbage collector run less often.
 
-    Some 300,000 long-lived objects exist, most of them Prefect's, and each page adds thousands. To
-    look through them took 1.3 of the 5.8 s of a load of 100,000 complaints.
+    About 300,000 long-lived objects exist, most of them Prefect's, and each page adds thousands.
+    Searching them took 1.3 s of a load of 100,000 complaints, which took 5.8 s.
     """
     gc.freeze()
     gc.set_threshold(200_000, 10, 10)
 
 
 def _exit_soon(code: ExitCode) -> ExitCode:
-    """Return the exit code, and make sure that the process ends within half a minute.
+    """Return the exit code, and ensure that the process ends within half a minute.
 
-    At exit Prefect sends its server the rest of the run's events. If that server is gone, it tries
-    for minutes, one event at a time.
+    At exit, Prefect sends the remaining events of the run to its server. If the server is gone,
+    Prefect tries for minutes, one event after the other.
     """
 
     def end() -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the process ends within seconds, and in order where that is possible."""
+"""Ctrl-C and SIGTERM: the process ends within seconds, and saves what it can."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-SECONDS_TO_END = 4  # from the signal to the end of the process, whatever hangs
+SECONDS_TO_END = 4  # the maximum time from the signal to the end of the process
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def exit_when_interrupted() -> None:
-    """Exit at once on a signal, as long as nothing has been started.
+    """Exit at once on a signal, while nothing has been started yet.
 
-    An exception would not do: raised while Prefect's models are built, it becomes another one.
+    An exception does not work here: while Prefect builds its models, it becomes another exception.
     """
 
     def exit_now(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -38,15 +38,15 @@ class Interruption:
 
     1. The first signal raises KeyboardInterrupt in the main thread; while a flow runs, SIGTERM
        raises Prefect's TerminationSignal. Later signals are ignored.
-    2. On its way up, the exception closes the load and draws the picture.
-    3. The caller catches it and calls `end`, which prints the last line and exits: Python itself
-       would wait for threads that wait for an answer or a retry.
-    4. If any of that hangs, a thread calls `end` after a few seconds. Python notifies this thread
-       of every signal, whichever handler runs.
+    2. The exception closes the load and draws the diagram on its way up.
+    3. The caller catches the exception and calls `end`, which prints the last line and exits.
+       Python itself would wait for threads that wait for an answer or a retry.
+    4. If any of these steps hangs, a thread calls `end` after a few seconds. Python informs this
+       thread of every signal, whichever handler runs.
 
     Args:
         last_line: Returns the last line to print.
-        release: Stops what must not be left running.
+        release: Stops what must not keep running.
 
     Attributes:
         begun: Whether a signal has arrived.
@@ -58,7 +58,7 @@ class Interruption:
         self._release = release
         self._ending = threading.Lock()
         receiver, sender = socket.socketpair()
-        sender.settimeout(0)  # set_wakeup_fd requires a socket that never blocks
+        sender.settimeout(0)  # set_wakeup_fd requires a non-blocking socket
         signal.set_wakeup_fd(sender.detach())
         _handle(self._interrupt)
         threading.Thread(target=self._watch, args=(receiver,), daemon=True).start()
@@ -66,7 +66,7 @@ class Interruption:
     def _interrupt(self, number: int, _frame: FrameType | None) -> NoReturn:
         self.begun = True
         for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)  # a second signal must not cut the rest short
+            signal.signal(each, signal.SIG_IGN)  # a second signal must not stop the cleanup
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     def _watch(self, receiver: socket.socket) -> None:
@@ -77,7 +77,7 @@ class Interruption:
         self.end()
 
     def end(self) -> NoReturn:
-        """Print the last line, stop what must not be left running, and exit."""
+        """Print the last line, stop what must not keep running, and exit."""
         with self._ending:
             try:
                 print(self._last_line(), file=sys.stderr, flush=True)
@@ -88,6 +88,6 @@ class Interruption:
 
 def _handle(handler: Callable[[int, FrameType | None], NoReturn]) -> None:
     for number in _SIGNALS:
-        # A shell starts background jobs of a script with SIGINT ignored, which must stay so.
+        # A shell starts a script's background jobs with SIGINT ignored, and this must not change.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The closing lines of a run."""
+"""The last lines of output of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TRY = "SELECT product, COUNT(*) FROM complaint GROUP BY 1 ORDER BY 2 DESC LIMIT
 
 
 def summary_of(stats: LoadStats, database: Path, source: Source, picture: Path | None) -> str:
-    """Return what a completed run did, in some lines.
+    """Return the results of a completed run, as lines of text.
 
     Raises:
         DatabaseError: If the database cannot be read.

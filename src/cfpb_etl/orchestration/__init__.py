@@ -1,1 +1,1 @@
-"""All that depends on Prefect, except the flow itself."""
+"""Everything that depends on Prefect, except the flow itself."""

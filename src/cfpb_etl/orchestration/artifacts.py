@@ -1,4 +1,4 @@
-"""What Prefect's UI shows of a run: a summary, the picture, and the progress of a long run."""
+"""Artifacts for Prefect's UI: a summary, the diagram, and the progress of a long run."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 def create_run_artifacts(
     outcome: RunOutcome, database: Path, picture: Path | None, *, limited: bool
 ) -> None:
-    """Create the artifacts of the run in progress: its summary, and its picture if there is one.
+    """Create the artifacts of the current run: a summary, and the diagram if one was drawn.
 
-    The server cannot read a file of this machine, so the picture is in its own address as a
-    `data:` URL, which both UIs of Prefect show. A server that refuses artifacts causes a warning.
+    Prefect's server cannot read files of this machine, so the diagram is sent as a `data:` URL,
+    which both UIs of Prefect can show. If the server refuses an artifact, the run gets a warning.
     """
     try:
         context = FlowRunContext.get()
@@ -54,12 +54,12 @@ def create_run_artifacts(
             create_image_artifact(
                 f"data:{media_type};base64,{data}", PICTURE, "The flow as it ran."
             )
-    except Exception as error:  # noqa: BLE001 - the run has ended, whatever the server answers
+    except Exception as error:  # noqa: BLE001 - the run has ended, so no error may fail it
         log_and_emit(Warned(f"Prefect's server refused the summary of the run: {error}"))
 
 
 def summary_of(outcome: RunOutcome, database: Path, *, limited: bool, repeat: str) -> str:
-    """Return as Markdown what a run did, how it ended, and how to repeat it."""
+    """Return the summary of a run as Markdown: its results, its end, and how to repeat it."""
     stats = outcome.stats
     retries = sum(figures.retries for figures in outcome.tasks.values())
     unchanged = stats.unchanged_files
@@ -94,7 +94,7 @@ def _code(text: str) -> str:
 
 
 def _verbatim(line: str) -> str:
-    # An indented line is shown as it is: text from a file or a server may contain markup.
+    # An indented line is shown as plain text, because text of a file or server may contain markup.
     return textwrap.fill(
         " ".join(line.split()),
         _WIDTH,
@@ -106,10 +106,10 @@ def _verbatim(line: str) -> str:
 
 
 class ProgressArtifact:
-    """Shows in Prefect's UI how far a long run is. It is a listener of the run's events.
+    """Shows the progress of a long run in Prefect's UI. It is a listener of the run's events.
 
     Args:
-        limit: How many complaints were asked for, or None for all that match.
+        limit: How many complaints the user asked for; None for all matches.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -120,7 +120,7 @@ class ProgressArtifact:
         self._share = self._shown = 0.0
 
     def __call__(self, event: Event) -> None:
-        """Note how far the run is, and show it when an update is due."""
+        """Record the progress, and show it when an update is due."""
         match event:
             case LoadStarted(stats=stats) | PartStored(stats=stats):
                 self._stats += stats
@@ -129,13 +129,13 @@ class ProgressArtifact:
                 self._share = self._stats.rows / total if total else self._share
             case Progress(share=share) if share:
                 self._share = share
-        # Progress comes from threads of tasks too, which have no flow run to attach an artifact to.
+        # Threads of tasks emit progress too. They have no flow run for an artifact.
         is_due = self._share != self._shown and time.monotonic() >= self._next_update
         if is_due and FlowRunContext.get() is not None:
             self._show(self._share)
 
     def complete(self) -> None:
-        """Show that the run is complete, if its progress was shown."""
+        """Show that the run is complete, if its progress was shown before."""
         if self._artifact is not None and self._shown < 1:
             self._show(1.0)
 

@@ -1,4 +1,4 @@
-"""Fetching parts in parallel while the flow parses and stores."""
+"""The parallel fetching of parts, while the flow parses and stores."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class InterruptibleTaskRunner(ThreadPoolTaskRunner[Any]):
-    """Prefect's thread pool, without the wait for its threads after Ctrl-C.
+    """Prefect's thread pool, which does not wait for its threads after Ctrl-C.
 
-    A thread that sleeps before a retry, or waits for a slow answer, cannot be interrupted.
-    Prefect's own pool would keep an interrupted flow running for that long.
+    A thread cannot be interrupted while it sleeps before a retry or waits for a slow answer.
+    With Prefect's own pool, an interrupted flow would run until the thread ends.
     """
 
     def __exit__(
@@ -36,7 +36,7 @@ class InterruptibleTaskRunner(ThreadPoolTaskRunner[Any]):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Abandon the threads when the flow ends by anything but an error."""
+        """Abandon the threads if the flow is interrupted. An error does not abandon them."""
         if exc_type is not None and not issubclass(exc_type, Exception) and self._executor:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
@@ -44,16 +44,16 @@ class InterruptibleTaskRunner(ThreadPoolTaskRunner[Any]):
 
 
 class ConcurrentFetch:
-    """Fetches parts, at most `source.max_concurrency` at a time, and yields them as they arrive.
+    """Fetches parts, at most `source.max_concurrency` at a time, and yields fetched parts.
 
     The next fetches are submitted before a part is yielded, so fetching continues while the caller
     parses and stores. Futures are dropped at once, because a Prefect future keeps its result in
     memory.
 
     Args:
-        fetch: The task that fetches a part of a source.
-        source: The source.
-        parts: The parts to start with.
+        fetch: The task that fetches one part.
+        source: The source of the parts.
+        parts: The first parts to fetch.
         outcome: The outcome of the run, which records each fetch.
     """
 
@@ -72,7 +72,7 @@ class ConcurrentFetch:
         self._fetched: deque[RawPart] = deque()
 
     def __iter__(self) -> Iterator[RawPart]:
-        """Yield each part when it has arrived."""
+        """Yield each part after it is fetched."""
         self._submit()
         while self._in_flight or self._fetched:
             if not self._fetched:
@@ -80,11 +80,11 @@ class ConcurrentFetch:
             yield self._fetched.popleft()
 
     def submit_next(self) -> None:
-        """Submit the next fetches for parts that arrived while the caller was busy."""
+        """Submit more fetches, if parts were fetched while the caller was busy."""
         if self._fetched:
             return
         for future in filter(_is_done, [*self._in_flight]):
-            # A failure is raised when its part is due, after the parts before it are stored.
+            # A failure is raised later, after the parts before it are stored.
             if isinstance(future.result(raise_on_failure=False), RawPart):
                 self._take(future)
 
@@ -109,10 +109,10 @@ class ConcurrentFetch:
 
 
 def _is_done(future: PrefectFuture[RawPart]) -> bool:
-    # Prefect's `wait` with a timeout of 0 does not look, and `future.state` asks the server.
+    # Prefect's `wait` with a timeout of 0 checks nothing, and `future.state` asks the server.
     return isinstance(future, PrefectConcurrentFuture) and future.wrapped_future.done()
 
 
 def _end_of(future: PrefectFuture[RawPart]) -> datetime:
-    # After `result`, a future has its final state and does not ask the server.
+    # After `result`, a future has its final state, so the server is not asked.
     return future.state.timestamp

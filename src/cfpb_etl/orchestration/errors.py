@@ -1,4 +1,4 @@
-"""Errors of running with Prefect, and of drawing the flow."""
+"""Errors of running with Prefect, and of drawing the diagram."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cfpb_etl.errors import CfpbEtlError
 
 
 class PictureError(CfpbEtlError):
-    """Raised when the flow's picture cannot be drawn."""
+    """Raised when the diagram of the flow cannot be drawn."""
 
 
 class PrefectUnreachableError(CfpbEtlError):

@@ -1,4 +1,4 @@
-"""Notifications of a run that failed, by a notification block that Prefect keeps."""
+"""Notifications about failed runs, sent by a notification block of Prefect."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def load_notification_block(name: str) -> Any:  # noqa: ANN401 - its methods are typed as coroutines
-    """Return the block that is saved as `TYPE/NAME`, such as `slack-webhook/team`.
+    """Return the notification block with the name `TYPE/NAME`, such as `slack-webhook/team`.
 
     Raises:
-        NoNotificationBlockError: If it does not exist, or is a block of another kind.
+        NoNotificationBlockError: If the block does not exist, or is not for notifications.
     """
-    # These modules take a third of a second to import, and most runs do not need them.
-    import prefect.blocks.notifications  # noqa: F401, PLC0415 - it registers the types of blocks
+    # These modules take a third of a second to import, and only some runs need them.
+    import prefect.blocks.notifications  # noqa: F401, PLC0415 - registers the types of blocks
     from prefect.blocks.abstract import NotificationBlock  # noqa: PLC0415
     from prefect.blocks.core import Block  # noqa: PLC0415
 
@@ -43,16 +43,16 @@ def load_notification_block(name: str) -> Any:  # noqa: ANN401 - its methods are
 
 
 def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Notify the block named by the run's parameter `notify` that the run failed or crashed.
+    """Notify the block in the run's parameter `notify` that the run failed or crashed.
 
-    A hook for a flow's `on_failure` and `on_crashed`. When the process of a served run is killed,
-    Prefect calls it in the process that serves the flow. A notification that cannot be sent causes
-    a warning.
+    This function is a hook for a flow's `on_failure` and `on_crashed`. If the process of a served
+    run is killed, Prefect calls the hook in the process that serves the flow. If a notification
+    cannot be sent, the run gets a warning.
     """
     name = flow_run.parameters.get("notify")
-    # Read directly: `state.result()` would wait for a result that is already here.
+    # The result is read directly, because `state.result()` would wait for it again.
     error = getattr(state.data, "result", state.data)
-    # A name that is not valid cannot be notified, and Ctrl-C is the choice of the user.
+    # A wrong block name cannot be notified. Ctrl-C is the user's choice and needs no notification.
     if not name or isinstance(error, (NoNotificationBlockError, KeyboardInterrupt)):
         return
     log = flow_run_logger(flow_run, flow)
@@ -77,7 +77,7 @@ def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
 
 
 def how_to_repeat(run: FlowRun | None) -> str:
-    """Return how to repeat a run. A deployment's run was not started by a command of its user."""
+    """Return how to repeat a run. The user of a deployment did not type a command."""
     if run is None or run.deployment_id is None:
         return REPEAT_COMMAND
     return f"Run it again with `prefect flow-run retry {run.id}`"
@@ -92,12 +92,12 @@ def _saved(flow_run: FlowRun, error: object) -> str:
             "SELECT rows, row_limit FROM load WHERE flow_run_id = ?", (str(flow_run.id),)
         ).fetchone() or (0, None)
     saved = what_is_saved(rows, database, limited=limit is not None, repeat=repeat)
-    # The package's own errors say what to do.
+    # Errors of this package already contain what to do.
     return saved if rows or isinstance(error, CfpbEtlError) else f"{saved} {repeat}."
 
 
 def _reason(problem: Exception) -> str:
-    if isinstance(problem, httpx.HTTPStatusError):  # its text has the address, which is a secret
+    if isinstance(problem, httpx.HTTPStatusError):  # its text contains the URL, a secret
         return f"it answered {problem.response.status_code}"
     return _in_one_line(str(problem)) or type(problem).__name__
 

@@ -1,7 +1,7 @@
-"""The outcome of a run of the flow: the figures for its picture, summary and notification.
+"""The outcome of a run: the figures for the diagram, the summary and the notification.
 
-The flow records each task call in its own process, from what the task returned or raised, so the
-figures are the same under any task runner.
+The flow records each call of a task in its own process, from the returned value or the error.
+Therefore the figures are the same with every task runner.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class Counted(Protocol):
-    """What a task of the flow returns: its number of rows is shown."""
+    """The result of a task in the flow. The diagram shows the result's number of rows."""
 
     @property
     def rows(self) -> int | None:
-        """Return how many rows it has, or None where that is not known yet."""
+        """Return how many rows the result has; None if this is not known yet."""
         ...
 
 
@@ -40,13 +40,13 @@ class TaskFigures:
     """The figures of one task's runs.
 
     Attributes:
-        completed: How many completed.
-        failed: How many failed after their retries.
+        completed: How many runs completed.
+        failed: How many runs failed after all retries.
         retries: How many retries there were.
-        rows: The rows of all results, or None when no result had a number of rows.
-        rows_follow: Whether a result's rows are parsed while they are stored.
-        error: What the first failed run raised, or "".
-        spans: When each run started and ended.
+        rows: The number of rows of all results; None if no result has a number of rows.
+        rows_follow: Whether the rows are counted later, while they are stored.
+        error: The error of the first failed run, in brief, or "".
+        spans: The start and end of each run.
     """
 
     completed: int = 0
@@ -59,9 +59,9 @@ class TaskFigures:
 
     @property
     def seconds(self) -> float:
-        """For how long at least one run was in progress, with the waits before retries.
+        """The seconds in which at least one run was in progress, including waits before retries.
 
-        Parallel runs count once, so a task never takes longer than its flow.
+        Seconds with several runs count once, so a task never takes longer than its flow.
         """
         seconds = 0.0
         counted_until = datetime.min.replace(tzinfo=UTC)
@@ -79,12 +79,12 @@ class RunOutcome:
     Attributes:
         started: When the run started.
         ended: When it ended.
-        status: How it ended.
-        error: What ended it, in brief, or "".
-        message: What ended it and what to do about it, or "".
-        tasks: The figures of each task that was called, by the task's name.
-        request: What was asked of which source, or "" if no load was started.
-        stats: What its load has stored, in earlier runs too.
+        status: How the run ended.
+        error: The error that ended the run, in brief, or "".
+        message: The error that ended the run, with what to do about it, or "".
+        tasks: The figures of each task that was called, by the name of the task.
+        request: The source and the query, in words; "" if no load was started.
+        stats: The stats of the load, including earlier runs.
     """
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -97,7 +97,7 @@ class RunOutcome:
     stats: LoadStats = field(default_factory=LoadStats)
 
     def __call__(self, event: Event) -> None:
-        """Note what a load has stored."""
+        """Record the start of a load, and the stats of each stored part."""
         if isinstance(event, LoadStarted):
             self.request, self.stats = event.request, event.stats
         elif isinstance(event, PartStored):
@@ -117,7 +117,7 @@ class RunOutcome:
     def record_success(
         self, task: Task[..., Any], started: datetime, ended: datetime, result: Counted
     ) -> None:
-        """Count a task run that completed."""
+        """Record a task run that completed."""
         figures = self._figures_of(task, started, ended)
         figures.completed += 1
         if isinstance(result, RawPart):
@@ -130,7 +130,7 @@ class RunOutcome:
     def record_failure(
         self, task: Task[..., Any], started: datetime, ended: datetime, error: Exception
     ) -> None:
-        """Count a task run that failed."""
+        """Record a task run that failed."""
         figures = self._figures_of(task, started, ended)
         figures.failed += 1
         figures.error = figures.error or in_brief(error)
@@ -143,7 +143,7 @@ class RunOutcome:
         return figures
 
     def end(self, error: BaseException | None) -> None:
-        """Note how the run ended: completed, failed by an error, or interrupted."""
+        """Record how the run ended: completed, failed by an error, or interrupted."""
         self.ended = datetime.now(UTC)
         if error is None:
             self.status = "completed"
@@ -153,6 +153,6 @@ class RunOutcome:
 
 
 def in_brief(error: Exception) -> str:
-    """Return what happened, without the remedy."""
+    """Return an error's message without the remedy."""
     text = error.brief if isinstance(error, CfpbEtlError) else str(error)
     return text or type(error).__name__

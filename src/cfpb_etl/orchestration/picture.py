@@ -1,7 +1,7 @@
-"""How the flow, and a finished run of it, become a picture.
+"""The diagram of the flow, and of a finished run.
 
-The boxes are the tasks of the flow's module. An arrow joins two tasks where the type that one
-returns is a parameter of the other. The figures come from a run's outcome.
+The boxes are the tasks in the flow's module. An arrow joins two tasks if the second takes the type
+that the first returns. The figures come from the outcome of a run.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def tasks_of(flow: AnyFlow) -> list[AnyTask]:
 
 
 def edges_between(tasks: Sequence[AnyTask]) -> Iterator[tuple[str, str, str]]:
-    """Yield (task, task, type) for each task that returns a type which another one takes.
+    """Yield (task, task, type) for each pair in which the second takes the type of the first.
 
-    Built-in types join nothing: any task can take an int.
+    Built-in types join no tasks, because any task can take an int.
     """
     for producer in tasks:
         returned = get_type_hints(producer.fn).get("return")
@@ -61,7 +61,7 @@ class _Look(NamedTuple):
     style: str = "rounded"
 
 
-# Marks repeat what colours say. Few other marks are in the fonts of the renderer.
+# The marks repeat what the colours mean. The renderer's fonts have few other marks.
 _PLANNED = _Look("#0969da", "#eef6ff")
 _UNREACHED = _Look("#59636e", "#f6f8fa", "○", "rounded,dashed")
 _LOOKS = {
@@ -81,12 +81,12 @@ _RENDER_SECONDS = 30
 
 
 def draw_flow(flow: AnyFlow, path: Path, outcome: RunOutcome | None = None) -> Path:
-    """Draw a flow, coloured by the outcome of a run, and return the path of the picture.
+    """Draw the diagram of a flow, and return the path of the diagram.
 
     Args:
         flow: The flow.
-        path: The file to write, `.svg` or `.png`. It is replaced atomically.
-        outcome: The run, or None to draw the flow without a run.
+        path: The file to write, `.svg` or `.png`. An existing file is replaced atomically.
+        outcome: The run whose figures to draw, or None to draw only the flow.
 
     Raises:
         PictureError: If no renderer is installed, or the file cannot be written.
@@ -131,7 +131,7 @@ def _heading(flow: AnyFlow, outcome: RunOutcome | None) -> list[str]:
         when = outcome.started.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
         duration = _duration((outcome.ended - outcome.started).total_seconds())
         status = _text(f"{look.mark} {outcome.status}", look.accent, size=11, bold=True)
-        # In viewers without Helvetica, bold letters are wider and would cover a single space.
+        # In viewers without Helvetica, bold letters are wider and would cover one space.
         lines.append(status + _text(f"{_GAP}· {when} · {duration}", _INK, size=11))
         if outcome.error and not any(figures.failed for figures in outcome.tasks.values()):
             lines += [_text(line, look.accent) for line in _wrapped(outcome.error, 110)]
@@ -139,7 +139,7 @@ def _heading(flow: AnyFlow, outcome: RunOutcome | None) -> list[str]:
 
 
 def _state(name: str, outcome: RunOutcome | None) -> tuple[_Look, list[str]]:
-    """Return the look of a task's box, and the lines about its runs."""
+    """Return the look of a task's box, and the lines about the task's runs."""
     if outcome is None:
         return _PLANNED, []
     figures = outcome.tasks.get(name)
@@ -155,7 +155,7 @@ def _state(name: str, outcome: RunOutcome | None) -> tuple[_Look, list[str]]:
         runs += " · " + counted(figures.rows, "row")
     elif figures.rows_follow:
         runs += " · rows parsed while storing"
-    # A file is parsed while it is stored: the time of the parse task would mislead.
+    # A file is parsed while it is stored, so the time of the parse task would mislead.
     duration = "" if figures.rows_follow else _text(_duration(figures.seconds), _INK)
     if figures.retries:
         retries = f"{figures.retries:,} {'retry' if figures.retries == 1 else 'retries'}"
@@ -166,7 +166,7 @@ def _state(name: str, outcome: RunOutcome | None) -> tuple[_Look, list[str]]:
 
 
 def _evened(blocks: list[list[str]]) -> list[list[str]]:
-    """Return blocks with the same number of lines, so that all boxes have one height."""
+    """Return blocks with the same number of lines, so that all boxes have the same height."""
     most = max(map(len, blocks), default=0)
     return [block + [" "] * (most - len(block)) for block in blocks]
 
@@ -190,8 +190,8 @@ def _wrapped(text: str | None, width: int = 27, lines: int = 3) -> list[str]:
 
 
 def _text(text: str, color: str = _MUTED, *, size: int = 10, bold: bool = False) -> str:
-    # Graphviz also reads backslashes in HTML-like labels: \N is the name of the node.
-    # It rejects an empty font element.
+    # In HTML-like labels, Graphviz interprets backslashes: \N is the name of the node. Graphviz
+    # also rejects an empty font element.
     safe = html.escape(text).replace("\\", "\\\\") or " "
     return f'<font color="{color}" point-size="{size}">{f"<b>{safe}</b>" if bold else safe}</font>'
 
@@ -201,7 +201,7 @@ def _table(lines: Iterable[str], look: _Look | None = None) -> str:
     if look is not None:
         frame = f'width="164" border="1.5" cellpadding="7" style="{look.style}"'
         frame += f' color="{look.accent}" bgcolor="{look.tint}"'
-    # With two pieces of text in each line, Graphviz gives all lines one height.
+    # If each line has two pieces of text, Graphviz gives all lines the same height.
     rows = "".join(
         f'<tr><td align="left" height="15">{line}<font> </font></td></tr>' for line in lines
     )

@@ -1,4 +1,4 @@
-"""Prefect's API for a run: the one of the user's settings, or a temporary server."""
+"""The Prefect server for a run: the server in the user's settings, or a temporary server."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED
 
 from cfpb_etl.orchestration.errors import PrefectNotStartedError, PrefectUnreachableError
 
-# Prefect allows 20 s. On its first run the server creates its database, which took 15 s on an idle
-# machine with two cores.
+# Prefect's own limit is 20 s. At its first start the server creates a database, which took 15 s on
+# an idle machine with two cores.
 _START_SECONDS = 120
 _STOP_SECONDS = 5
 
-# What a signal raises while a flow runs: Ctrl-C, and SIGTERM.
+# The exceptions that Ctrl-C and SIGTERM raise while a flow runs.
 INTERRUPTIONS = (KeyboardInterrupt, TerminationSignal)
 
 _SETTINGS = {
-    # Without a network, the server's telemetry would print an ERROR.
+    # Without a network, the server's telemetry prints an ERROR.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # By default the server writes each event of a task run separately, and takes half a core from
-    # the load for that. In batches they are written up to 5 s later.
+    # By default the server writes each event of a task run separately, which takes half a core from
+    # the load. With batches, an event is written up to 5 s later.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
 }
 
 
 class TemporaryServer:
-    """Prefect's server in a process that ends with this one.
+    """Prefect's server in a second process, which ends together with this process.
 
-    Prefect could start one itself, but would import its whole server here first, which takes 2.3 s.
-    And Ctrl-C in a terminal interrupts every process of the foreground group: that server would end
-    first, and Prefect would try for minutes to report the interrupted run to it. This process
-    is started with SIGINT blocked, which a new process inherits.
+    Prefect can start such a server, but first imports the whole server here, which takes 2.3 s.
+    Also, Ctrl-C in a terminal interrupts every process of the foreground group. Prefect's server
+    would end first, and Prefect would try for minutes to report the interrupted run. This class
+    blocks SIGINT while it starts the server. The server's process inherits the block.
     """
 
     def __init__(self) -> None:
@@ -49,32 +49,32 @@ class TemporaryServer:
         self.api_url = ""
 
     def start(self) -> None:
-        """Start it, and return before it is ready: that takes seconds which the caller can use."""
+        """Start the server without waiting until it is ready, which takes seconds."""
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
         self.api_url = f"http://127.0.0.1:{port}/api"
-        block = getattr(signal, "pthread_sigmask", None)  # Windows has none
+        block = getattr(signal, "pthread_sigmask", None)  # Windows does not have this function
         before = block(signal.SIG_BLOCK, {signal.SIGINT}) if block else None
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this module
-                # -P: do not import modules from the current folder.
+                # -P: the process imports no module from the current folder.
                 [sys.executable, "-P", "-m", __name__, str(port)],
                 env=_SETTINGS | os.environ,
             )
         finally:
             if block:
                 block(signal.SIG_SETMASK, before)
-        # Exit handlers run in reverse order: this one after Prefect's, which need the server.
+        # Exit handlers run in reverse order. This one runs after Prefect's, which need the server.
         atexit.register(_stop, self._process)
         os.environ["PREFECT_API_URL"] = self.api_url
-        os.environ["PREFECT_UI_URL"] = ""  # it serves no pages
+        os.environ["PREFECT_UI_URL"] = ""  # the temporary server has no web pages
         refresh_global_settings_context()
 
     def wait(self) -> None:
         """Wait until the server answers.
 
         Raises:
-            PrefectNotStartedError: If it does not start.
+            PrefectNotStartedError: If the server does not start.
         """
         deadline = time.monotonic() + _START_SECONDS
         with get_client(sync_client=True) as client:
@@ -88,7 +88,7 @@ class TemporaryServer:
                 time.sleep(0.1)
 
     def kill(self) -> None:
-        """Kill it: an interrupted run does not wait for its orderly end."""
+        """Kill the server, because an interrupted run does not wait for an orderly end."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -104,19 +104,19 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 class UsersServer:
-    """The Prefect API of the user's settings."""
+    """The Prefect server in the user's settings."""
 
     def __init__(self, api_url: str) -> None:
         self.api_url = api_url
 
     def start(self) -> None:
-        """Do nothing: the user has started it, or not."""
+        """Do nothing, because the user starts this server."""
 
     def wait(self) -> None:
-        """Return if it answers.
+        """Return if the server answers.
 
         Raises:
-            PrefectUnreachableError: If it does not.
+            PrefectUnreachableError: If the server does not answer.
         """
         if not self.api_url:
             raise PrefectUnreachableError(
@@ -128,11 +128,11 @@ class UsersServer:
             raise PrefectUnreachableError(api_url=self.api_url, detail=str(failure))
 
     def kill(self) -> None:
-        """Do nothing: it belongs to the user."""
+        """Do nothing, because the server belongs to the user."""
 
 
 def prefect_server() -> TemporaryServer | UsersServer:
-    """Return the API of the user's settings, or a temporary server where they name none."""
+    """Return the server that the user's settings name, or a temporary one if they name none."""
     api_url = PREFECT_API_URL.value()
     if api_url or not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
         return UsersServer(api_url or "")

@@ -1,1 +1,1 @@
-"""Store: complaints into SQLite."""
+"""The storing of complaints in an SQLite file."""

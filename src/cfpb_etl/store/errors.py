@@ -1,4 +1,4 @@
-"""What can be wrong with the SQLite file, or with a load into it."""
+"""Errors of the SQLite file, and errors of a load into the file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class TooManyWithdrawnError(CfpbEtlError):
-    """Raised when a file lacks more of the stored complaints than CFPB plausibly removed."""
+    """Raised when a file lacks an implausibly large share of the stored complaints."""
 
-    withdrawn: int  # stored complaints that the file lacks
+    withdrawn: int  # stored complaints that the file does not have
     stored: int  # complaints that are stored and not marked as withdrawn
     problem = (
         "The file lacks {withdrawn:,} of the {stored:,} stored complaints, and at most"
@@ -23,10 +23,10 @@ class TooManyWithdrawnError(CfpbEtlError):
 
 
 class IncompleteLoadError(CfpbEtlError):
-    """Raised when other numbers of complaints were received than the source counts."""
+    """Raised when the number of complaints received differs from the source's count."""
 
-    expected: int  # by the source's last counts of the windows that are not verified
-    received: int  # distinct complaints of these windows
+    expected: int  # the source's latest counts of the windows that are not verified
+    received: int  # distinct complaints received in these windows
     windows: int
     problem = (
         "Received {received:,} complaints in date windows in which the source counts {expected:,}"
@@ -49,7 +49,7 @@ class NotADatabaseError(DatabaseError):
 
 
 class EmptyDatabaseError(NotADatabaseError):
-    """Raised when a file to be read is empty."""
+    """Raised when the file to read is empty."""
 
     problem = "{path} is empty"
     remedy = "Load complaints into it first."
@@ -64,7 +64,7 @@ class NotWritableError(DatabaseError):
 
 
 class OtherSchemaError(DatabaseError):
-    """Raised when another version of this package, older or newer, has made the file."""
+    """Raised when an older or newer version of this package has created the file."""
 
     version: str
     problem = (
@@ -74,7 +74,7 @@ class OtherSchemaError(DatabaseError):
 
 
 class DatabaseInUseError(DatabaseError):
-    """Raised when another load, or another program, is writing to the file."""
+    """Raised when another load or another program is writing to the file."""
 
     problem = "{path} is locked by another program"
     remedy = "Close the program that writes to it, and run again."

@@ -1,4 +1,4 @@
-"""Hashes of the lines of the stored daily file, which the next load compares its lines with."""
+"""The hashes of the stored file's lines. The next load compares its lines with the hashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LineHashWriter:
-    """Replaces the stored hashes by those of the lines of a new file.
+    """Replaces the stored hashes with the hashes of a new file's lines.
 
     Args:
         connection: An open connection to the database.
@@ -22,14 +22,14 @@ class LineHashWriter:
         self._block = count(1)
 
     def write(self, line_hashes: bytes) -> None:
-        """Store the hashes of some lines, in the order of the file."""
+        """Store the hashes of some lines. Calls must follow the order of the file."""
         block = next(self._block)
         if block == 1:
             self._connection.execute("DELETE FROM line_block")
         self._connection.execute("INSERT INTO line_block VALUES (?, ?)", (block, line_hashes))
 
     def finish(self, duplicate_ids: Iterable[int]) -> None:
-        """Note that every complaint is stored as in its line, but those that have several lines."""
+        """Record that complaints now match their lines, except complaints with several lines."""
         if next(self._block) > 1:
             self._connection.execute("DELETE FROM line_outdated")
             self._connection.executemany(

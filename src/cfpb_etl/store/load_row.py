@@ -1,4 +1,4 @@
-"""The row of a load in the table `load`: what its parts have done so far."""
+"""The row of a load in the table `load`: the results of the load's parts so far."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def stored_stats(connection: sqlite3.Connection, load_id: int) -> LoadStats:
-    """Return what a load has done so far."""
+    """Return the stats of a load so far."""
     return _stats_in(_row(connection, load_id))
 
 
 def note_part(
     connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, stats: LoadStats
 ) -> None:
-    """Add what a part has done, and what is known of it, to the row of its load."""
+    """Add the stats of a part, and facts about the part, to the row of the load."""
     row, info, age = _row(connection, load_id), parsed.info, parsed.info.age
     total = _stats_in(row) + stats
     values = {name: getattr(total, name) for name in (*STORED_STATS, "unchanged")}
-    # A file covers the days of its complaints.
+    # A file covers the days of its complaints, up to the newest day.
     until = stats.newest if info.is_window else info.days[1]
     values["covers_until"] = _largest(row["covers_until"], until)
     if stats.rows:

@@ -1,4 +1,4 @@
-"""The loads of a database: started, resumed, verified and ended, and what each has done so far."""
+"""The loads of a database: start, resume, verify and end a load."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Load:
     """A running load.
 
     Attributes:
-        id: Its `load_id`.
-        source: The source, resumed from what the database holds.
-        stats: What the load has done so far, in earlier runs too.
-        resumed_at: When the load was started that this run resumes; None where it starts one.
+        id: The load's `load_id`.
+        source: The source, which continues where the database ends.
+        stats: The stats of the load so far, including earlier runs.
+        resumed_at: The start of the load, if this run resumes the load; None for a new load.
     """
 
     id: int
@@ -44,19 +44,19 @@ class Load:
     resumed_at: str | None = None
 
     def parts_left(self) -> Sequence[Part]:
-        """Return the parts to fetch next, by the database."""
+        """Return the parts to fetch next, as the database records them."""
         left = windows.parts_left(self._connection, self.id)
         return [*map(self.source.part_from_json, left)]
 
     def verify(self) -> int:
-        """Compare what was received with the source's counts, window by window.
+        """Compare the received complaints with the source's counts, window by window.
 
         Returns:
-            How many complaints were added or removed while they were read, a second time too.
+            How many complaints were added or removed while a window was read for the second time.
 
         Raises:
-            IncompleteLoadError: If another number was received than the source counts, and changes
-                of that count do not explain it. The next run reads these windows again.
+            IncompleteLoadError: If the number received differs from the source's count, and changes
+                of the count do not explain the difference. The next run reads these windows again.
         """
         found = windows.verification_of(self._connection, self.id)
         if found.left:
@@ -70,26 +70,27 @@ class Load:
 def open_load(
     database: Path, source: Source, flow_run_id: str | None = None, *, restart: bool = False
 ) -> Iterator[Load]:
-    """Start or resume a load, and record at the end whether it is complete.
+    """Start or resume a load. At the end, record whether the load is complete.
 
-    The file is created if it is missing. Only one load at a time can write to it. The newest load
-    with the same request is resumed if it is not complete, unless it has a limit.
+    The file is created if it does not exist. Only one load at a time can write to the file. If the
+    newest load with the same request is not complete, it is resumed. A load with a limit is never
+    resumed.
 
     Args:
         database: The SQLite file.
-        source: Where complaints come from.
+        source: The source of the complaints.
         flow_run_id: Prefect's id of the run.
-        restart: Start over where a load could be resumed.
+        restart: Whether to start over instead of resuming a load.
 
     Raises:
-        DatabaseError: If the file cannot take this load.
+        DatabaseError: If the file cannot take this load; each subclass is one reason.
         NothingToUpdateError: If an update finds no load to repeat.
     """
     with (
         named_errors(database),
         closing(lock_for_loading(database)),
-        # Open until the end: the last connection to close empties the write-ahead log, which
-        # must not happen after each part.
+        # The connection stays open until the end. Closing the last connection empties the
+        # write-ahead log, which must not happen after each part.
         closing(connect(database, make=True)) as connection,
     ):
         ensure_schema(connection, database)
@@ -106,7 +107,7 @@ def open_load(
             yield load
         except BaseException as error:
             outcome = "failed" if isinstance(error, Exception) else "interrupted"
-            with suppress(sqlite3.Error):  # the first error says more
+            with suppress(sqlite3.Error):  # the first error is more useful
                 _end(connection, load.id, outcome, str(error) or type(error).__name__)
             raise
         _end(connection, load.id, "complete", None)
@@ -122,12 +123,12 @@ def _refuse_other_kind(connection: sqlite3.Connection, database: Path, kind: str
 
 
 def _repair_dead_loads(connection: sqlite3.Connection) -> None:
-    """Record the end of loads whose process died, which only one at a time can have done."""
+    """Record the end of loads whose process died. The caller holds the lock, so none is running."""
     connection.execute(
         "UPDATE load SET outcome = 'interrupted', failure = 'the process died'"
         " WHERE outcome = 'running'"
     )
-    # The only file of such a load was stored as a whole; only the outcome was not recorded.
+    # If such a load has one file and it was stored as a whole, only the outcome is missing.
     connection.execute(
         "UPDATE load SET outcome = 'complete', failure = NULL"
         " WHERE source = ? AND outcome <> 'complete' AND parts > 0 AND NOT EXISTS"
@@ -137,7 +138,7 @@ def _repair_dead_loads(connection: sqlite3.Connection) -> None:
 
 
 def _watermark(connection: sqlite3.Connection, kind: str) -> Watermark:
-    """Return how far the database is loaded; an update of the API can repeat a bulk load too."""
+    """Return what the database has. An update by the search API can also repeat a bulk load."""
     row = connection.execute(
         "SELECT base.load_id, base.query, MAX(covering.covers_until) FROM load AS base"
         " JOIN load AS covering ON base.load_id IN (covering.load_id, covering.updates_load_id)"
@@ -153,7 +154,7 @@ def _watermark(connection: sqlite3.Connection, kind: str) -> Watermark:
         "SELECT EXISTS (SELECT 1 FROM load AS later JOIN load AS own ON own.load_id ="
         " (SELECT MAX(load_id) FROM load"
         " WHERE source = :kind AND outcome = 'complete' AND rows > 0)"
-        # A resumed load keeps its number.
+        # A resumed load keeps its load_id.
         " WHERE (later.load_id > own.load_id OR later.ended_at > own.ended_at)"
         " AND later.source <> :kind AND (later.new > 0"
         " OR own.skipped AND later.source = :everything AND later.outcome = 'complete'))",
@@ -176,7 +177,7 @@ def _resume_or_start(connection: sqlite3.Connection, source: Source, *, restart:
 
 
 def _unfinished(connection: sqlite3.Connection, source: Source) -> int | None:
-    """Return the newest load with the same request, if it stored something and is not complete."""
+    """Return the newest load with this request, if it has stored parts and is not complete."""
     row = connection.execute(
         "SELECT load_id, outcome <> 'complete' AND parts > 0 FROM load"
         " WHERE source = ? AND address = ? AND query = ? AND updates_load_id IS ?"

@@ -1,4 +1,4 @@
-"""The lock that keeps two runs from loading into a database at a time."""
+"""The lock that prevents two runs from loading into a database at the same time."""
 
 import sqlite3
 from contextlib import closing, suppress
@@ -8,32 +8,33 @@ from cfpb_etl.store.errors import LoadRunningError
 
 _TAKEN = (
     sqlite3.SQLITE_BUSY,
-    # The lock's file was removed, and perhaps created again, since it was opened here.
+    # The lock file was removed after it was opened here. It may have been created again.
     sqlite3.SQLITE_IOERR_FSTAT,
     sqlite3.SQLITE_IOERR_DELETE_NOENT,
     sqlite3.SQLITE_READONLY_DBMOVED,
 )
 
 
-_LOOK_SECONDS = 0.2  # `is_locked` holds the lock for far less
+_LOOK_SECONDS = 0.2  # `is_locked` holds the lock for a much shorter time
 
 
 def lock_for_loading(database: Path) -> sqlite3.Connection:
     """Lock the database for one load, until the returned connection is closed.
 
-    SQLite's own locks last for a transaction, and a load has many. So a load holds the lock of a
-    small SQLite file beside the database, which the system releases when the process dies.
+    SQLite's own locks last for one transaction, and a load has many transactions. So a load holds
+    the lock of a small SQLite file in the same folder. The system releases this lock when the
+    process dies.
 
     Raises:
-        LoadRunningError: If another load holds it.
+        LoadRunningError: If another load holds the lock.
     """
     path = _lock_file(database)
     connection = _Lock(path, timeout=_LOOK_SECONDS, isolation_level=None)
     connection.path = path
     try:
-        # On its first write SQLite checks that the file was not removed since it was opened,
-        # unless it is empty. Otherwise a lock on a removed file could be held beside one on the
-        # new file of that name.
+        # On its first write, SQLite checks that an open file was not removed, unless the file is
+        # empty. Without this check, one load could hold the lock of a removed file while another
+        # load holds the lock of a new file with the same name.
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA user_version = 1")
         connection.execute("BEGIN EXCLUSIVE")
@@ -47,7 +48,7 @@ def lock_for_loading(database: Path) -> sqlite3.Connection:
 
 
 def is_locked(database: Path) -> bool:
-    """Say whether a load is running on the database; one that was killed is not."""
+    """Say whether a load is running on the database. A killed load is not running."""
     with suppress(sqlite3.Error):
         address = f"{_lock_file(database).as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
@@ -66,7 +67,7 @@ class _Lock(sqlite3.Connection):
     path: Path
 
     def close(self) -> None:
-        """Remove the file while its lock is held, so that no other load can hold it meanwhile."""
+        """Remove the lock file while it is locked, so no other load can lock it in between."""
         with suppress(OSError):
             self.path.unlink()
         super().close()

@@ -1,9 +1,9 @@
-"""The merge rules: whose value counts where several sources have a complaint.
+"""The merge rules decide whose value counts if several sources have a complaint.
 
-The newest source's value counts, column by column. An older source adds what the newer one does not
-send: other columns, and complaints that it lacks (docs/design.md).
+For each column, the value of the newest source counts. An older source adds what the newer source
+does not send: other columns, and other complaints (docs/design.md).
 
-Names that end in `_sql` are texts of SQL: conditions on a stored row, and statements.
+Functions whose names end in `_sql` return SQL: a condition on a stored row, or a statement.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.source import SourceKind
 
-EVERYTHING: SourceKind = "bulk"  # the kind of source that has all complaints CFPB publishes
+EVERYTHING: SourceKind = "bulk"  # the kind of source with all complaints that CFPB publishes
 _NARRATIVE = Complaint._fields.index("complaint_what_happened")
-# Complete loads of everything have seen every complaint that is not marked as withdrawn, also where
-# they found it unchanged.
+# A complete load of everything contains every complaint that is not marked as withdrawn. If it did
+# not change a complaint, the row still has the number of an earlier load.
 _SEEN_SQL = "complaint.withdrawn_on IS NULL"
 
 
@@ -33,10 +33,10 @@ class NewerLoads:
     """The loads of a database whose data are newer than those of the current load.
 
     Attributes:
-        columns_sent: The columns that each sent, as (`load_id`, columns).
-        columns_of_all: The columns that complete loads of everything among them sent.
-        all_as_of: The earliest day of the data of these, or None. A complaint that is not stored
-            was withdrawn by then.
+        columns_sent: The columns that each newer load sent, as (`load_id`, columns).
+        columns_of_all: The columns that newer complete loads of everything sent.
+        all_as_of: The earliest day of those loads' data; None without such a load. A complaint
+            that is not stored was withdrawn before that day.
     """
 
     columns_sent: tuple[tuple[int, frozenset[str]], ...] = ()
@@ -44,22 +44,22 @@ class NewerLoads:
     all_as_of: str | None = None
 
     def __bool__(self) -> bool:
-        """Say whether there are any."""
+        """Say whether any newer loads exist."""
         return bool(self.columns_sent)
 
     @property
     def wrote_sql(self) -> str:
-        """Return the condition that one of them wrote the row."""
+        """Return the condition that a newer load wrote the row."""
         return _written_by_sql(load_id for load_id, _ in self.columns_sent)
 
     def sent_sql(self, column: str) -> str:
-        """Return the condition that one of them sent this column of the row."""
+        """Return the condition that a newer load sent this column of the row."""
         wrote = _written_by_sql(load_id for load_id, sent in self.columns_sent if column in sent)
         return f"({wrote} OR {_SEEN_SQL})" if column in self.columns_of_all else wrote
 
     @property
     def have_sql(self) -> str:
-        """Return the condition that one of them has the complaint."""
+        """Return the condition that a newer load has the complaint."""
         return f"({self.wrote_sql} OR {_SEEN_SQL})" if self.all_as_of else self.wrote_sql
 
 
@@ -68,7 +68,7 @@ def _written_by_sql(loads: Iterable[int]) -> str:
 
 
 def newer_loads(connection: sqlite3.Connection, as_of: str) -> NewerLoads:
-    """Return the loads whose data are newer than this day's."""
+    """Return the loads whose data are newer than this day."""
     rows = connection.execute(
         "SELECT load_id, columns_sent, as_of, source = ? AND outcome = 'complete'"
         " FROM load WHERE as_of > ? AND rows > 0 ORDER BY load_id",
@@ -84,7 +84,7 @@ def newer_loads(connection: sqlite3.Connection, as_of: str) -> NewerLoads:
 
 
 def is_everything_loaded(connection: sqlite3.Connection) -> bool:
-    """Say whether a complete load of all complaints that CFPB publishes is among the loads."""
+    """Say whether the database has a complete load of all complaints that CFPB publishes."""
     (found,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM load WHERE source = ? AND outcome = 'complete' AND rows > 0)",
         (EVERYTHING,),
@@ -95,8 +95,9 @@ def is_everything_loaded(connection: sqlite3.Connection) -> bool:
 def may_add_complaints(connection: sqlite3.Connection, load_id: int) -> bool:
     """Say whether a load that only fills gaps may add complaints that are not stored.
 
-    It may where everything was loaded, because then CFPB has removed them; and where all other
-    loads are of its own kind. In a partial database they may just not have been requested.
+    It may if everything was loaded, because then CFPB has removed these complaints. It also may if
+    all other loads have the same kind. In any other database, the complaints may be missing because
+    no load asked for them.
     """
     (others,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM load WHERE rows > 0"
@@ -107,7 +108,7 @@ def may_add_complaints(connection: sqlite3.Connection, load_id: int) -> bool:
 
 
 def insert_sql(load_id: int, columns: tuple[str, ...], newer: NewerLoads) -> str:
-    """Return the statement that inserts a complaint, given the columns to be bound."""
+    """Return the statement that inserts a complaint with these columns."""
     withdrawn_on = "NULL" if newer.all_as_of is None else f"'{newer.all_as_of}'"
     return (
         f"INSERT INTO complaint ({', '.join(columns)},"  # noqa: S608 - our names and numbers
@@ -124,17 +125,17 @@ def update_sql(
     newer: NewerLoads,
     as_of: str,
 ) -> str:
-    """Return the statement that merges a complaint into its stored row.
+    """Return the statement that merges a complaint into the stored row.
 
-    It leaves a row alone that would not change, so the cursor's `rowcount` is the number of changed
-    rows. It is an upsert, to bind the same values as the insertion.
+    The statement skips rows that would not change, so the cursor's `rowcount` is the number of
+    changed rows. It is written as an upsert so that it binds the same values as the insertion.
 
     Args:
         load_id: The current load.
-        columns: The columns to be bound, in this order.
-        may_replace: Those whose values may replace stored ones; others only fill gaps.
+        columns: The columns to bind, in this order.
+        may_replace: Columns whose values may replace stored values. Other columns only fill gaps.
         newer: The loads with newer data.
-        as_of: The day of this load's data.
+        as_of: The day of the current load's data.
     """
 
     def value_of(column: str) -> str:
@@ -150,7 +151,7 @@ def update_sql(
         )
 
     values = {column: value_of(column) for column in columns[1:]}
-    # The source has the complaint, so the mark goes, unless a newer source has set it.
+    # The source has the complaint, so the mark is removed, unless a newer source has set it.
     values["withdrawn_on"] = (
         f"CASE WHEN complaint.withdrawn_on > '{as_of}' THEN complaint.withdrawn_on END"
     )
@@ -166,10 +167,10 @@ def update_sql(
 
 
 def remember_changes_sql(load_id: int) -> str:
-    """Return the statement that creates a trigger, which notes each value that an update changes.
+    """Return the statement that creates a trigger, which records each value that an update changes.
 
     The trigger lasts until the connection is closed. A value that replaces NULL is not a change
-    if the load that wrote the row did not send the column: the value may have been there before.
+    if the load that wrote the row did not send the column. CFPB may have had the value before.
     """
     pairs = "\n        UNION ALL ".join(
         f"SELECT '{column}' AS name, OLD.{column} AS old, NEW.{column} AS new"
@@ -193,7 +194,7 @@ END"""  # noqa: S608 - our names
 
 @lru_cache(maxsize=8)
 def stored_sql(columns: tuple[str, ...], rows: int, withdrawn_on: str) -> str:
-    """Return the statement that reads stored complaints in the form of incoming ones."""
+    """Return the statement that reads stored complaints in the form of incoming complaints."""
     found = ", ".join(name if name in columns else "NULL" for name in Complaint._fields)
     return (
         f"SELECT {found} FROM complaint"  # noqa: S608 - our names
@@ -205,7 +206,7 @@ def stored_sql(columns: tuple[str, ...], rows: int, withdrawn_on: str) -> str:
 def with_stored_white_space(complaint: Complaint, stored: tuple[Any, ...]) -> Complaint:
     """Return the complaint with the stored narrative if only white space differs.
 
-    CFPB's files have one space where its API has the consumer's paragraphs.
+    CFPB's files have one space where the API has the consumer's line breaks.
     """
     incoming: str | None = complaint.complaint_what_happened
     known: str | None = stored[_NARRATIVE]

@@ -1,7 +1,7 @@
--- The tables of the SQLite file. `sqlite_file.create_schema` runs this file, then views.sql, on a
--- new file. SQLite keeps the comments within a statement: `.schema` shows them, and
--- `show/descriptions.py` reads them, one column a line. SQLite 3.26 must be able to read what is
--- stored here and in views.sql: no FILTER, RETURNING, STRICT or generated columns.
+-- The tables of the SQLite file. For a new file, `sqlite_file.create_schema` runs this script, then
+-- views.sql. SQLite keeps comments within a statement. `.schema` shows these comments, and
+-- `show/descriptions.py` reads one comment for each line. SQLite 3.26 must be able to read the
+-- stored statements, so they have no FILTER, RETURNING, STRICT or generated columns.
 
 CREATE TABLE complaint (            -- one row per complaint, with CFPB's values
     complaint_id INTEGER PRIMARY KEY, -- CFPB's number of the complaint
@@ -28,14 +28,14 @@ CREATE TABLE complaint (            -- one row per complaint, with CFPB's values
     withdrawn_on TEXT               -- date the complaint was first found missing at CFPB, or NULL
 );
 
--- Each index costs 0.7 s in a load of a million complaints that takes 10 s. A question about
--- states reads the index on days from end to end, in 0.04 s.
+-- Each index adds 0.7 s to a load of a million complaints, which takes 10 s. A query about states
+-- reads the whole index on days, in 0.04 s.
 CREATE INDEX complaint_date_received ON complaint (date_received, state);
 CREATE INDEX complaint_company ON complaint (company, date_received, timely);
 CREATE INDEX complaint_product ON complaint (product, date_received);
 CREATE INDEX complaint_withdrawn_on ON complaint (withdrawn_on) WHERE withdrawn_on IS NOT NULL;
 
--- The counts, and the days and the number below them, are fields of model/load_stats.py.
+-- The counts, and the columns `matching`, `oldest` and `newest`, are fields of LoadStats.
 CREATE TABLE load (                 -- one row per load: where from, what it did, how it ended
     load_id INTEGER PRIMARY KEY,    -- number of the load
     source TEXT NOT NULL,           -- api, bulk or archive; or sample for made-up complaints
@@ -63,10 +63,10 @@ CREATE TABLE load (                 -- one row per load: where from, what it did
     changed INTEGER NOT NULL DEFAULT 0, -- complaints read that were stored with other values
     unchanged INTEGER NOT NULL DEFAULT 0, -- complaints read that were stored with equal values
     withdrawn INTEGER NOT NULL DEFAULT 0, -- stored complaints that the source no longer has
-    skipped INTEGER NOT NULL DEFAULT 0, -- complaints of the archive that a partial database lacks
+    skipped INTEGER NOT NULL DEFAULT 0, -- complaints of the archive that were not stored
     duplicates INTEGER NOT NULL DEFAULT 0, -- repeated copies of complaints in one file
     rejected INTEGER NOT NULL DEFAULT 0, -- rows of files that are not valid complaints
-    not_applied INTEGER NOT NULL DEFAULT 0, -- differing complaints not applied: stored ones newer
+    not_applied INTEGER NOT NULL DEFAULT 0, -- complaints with other values, older than the stored
     matching INTEGER,               -- complaints that matched at the source when first asked
     source_total INTEGER,           -- complaints that the source has in all
     oldest TEXT,                    -- first day received among the complaints read
@@ -76,20 +76,20 @@ CREATE TABLE load (                 -- one row per load: where from, what it did
 
 CREATE TABLE load_part (            -- checkpoint of a load: one row per date window or file
     part_id INTEGER PRIMARY KEY,    -- number of the part
-    load_id INTEGER NOT NULL REFERENCES load, -- the load that it belongs to
+    load_id INTEGER NOT NULL REFERENCES load, -- the load of the part
     key TEXT NOT NULL,              -- first day of the window, or name of the file
     next TEXT,                      -- what to fetch next, JSON; NULL when all was stored
-    readings INTEGER NOT NULL DEFAULT 1, -- how often its reading was started
-    counted INTEGER,                -- complaints in it by the source's latest count
-    moved INTEGER NOT NULL DEFAULT 0, -- by how much that count changed while it was read
-    expected INTEGER,               -- complaints in it by the source's count at its end
-    received INTEGER,               -- distinct complaints received by its end
+    readings INTEGER NOT NULL DEFAULT 1, -- how often the window was read or is being read
+    counted INTEGER,                -- complaints in the window by the source's latest count
+    moved INTEGER NOT NULL DEFAULT 0, -- how much the count changed while the window was read
+    expected INTEGER,               -- complaints in the window by the source's last count
+    received INTEGER,               -- distinct complaints received in the window
     etag TEXT,                      -- ETag of the file's stored version
     last_modified TEXT,             -- Last-Modified of the file's stored version
     UNIQUE (load_id, key)
 );
 
-CREATE TABLE load_seen (            -- complaints received of parts that are not at their end
+CREATE TABLE load_seen (            -- complaints received in windows that are not complete
     part_id INTEGER NOT NULL REFERENCES load_part, -- the part
     complaint_id INTEGER NOT NULL,  -- a complaint received
     PRIMARY KEY (part_id, complaint_id)
@@ -115,8 +115,8 @@ CREATE TABLE line_outdated (        -- complaints that may differ from their lin
     complaint_id INTEGER PRIMARY KEY -- the complaint
 );
 
--- Whatever program changes a complaint. INSERT OR IGNORE would not do here: within an upsert it
--- becomes OR ABORT (https://www.sqlite.org/lang_createtrigger.html section 2).
+-- The triggers run whatever program changes a complaint. INSERT OR IGNORE cannot be used here:
+-- within an upsert it becomes OR ABORT (https://www.sqlite.org/lang_createtrigger.html section 2).
 CREATE TRIGGER complaint_update AFTER UPDATE ON complaint BEGIN
     INSERT INTO line_outdated SELECT OLD.complaint_id WHERE NOT EXISTS
         (SELECT 1 FROM line_outdated WHERE complaint_id = OLD.complaint_id);

@@ -1,4 +1,4 @@
-"""The SQLite file: how it is opened, created and checked, and what its errors mean."""
+"""The SQLite file: opening, creating and checking the file, and converting SQLite's errors."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from cfpb_etl.store.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-SCHEMA_VERSION = 7  # of schema.sql and views.sql; it changes with either of them
-BUSY_TIMEOUT_SECONDS = 30  # how long to wait for another program's transaction
-_BUSY_SECONDS = 0.2  # of that, how long SQLite waits at a time
-_READER_MILLISECONDS = 5_000  # readers only ever wait for an exclusive lock
-# With SQLite's own 4,096 a million complaints took a fifth longer. Only a new file takes it over.
+SCHEMA_VERSION = 7  # the number of schema.sql and views.sql; a change of either needs a new number
+BUSY_TIMEOUT_SECONDS = 30  # the maximum wait for another program's transaction
+_BUSY_SECONDS = 0.2  # the part of this wait that SQLite itself waits at a time
+_READER_MILLISECONDS = 5_000  # a reader waits only for an exclusive lock
+# With SQLite's default of 4,096, a million complaints took a fifth longer. Only new files use this.
 _PAGE_BYTES = 8_192
-_LOG_PAGES = 10_000  # 80 MB of log before it is emptied; after 1,000 a pull took a tenth longer
-_CACHE_KIBIBYTES = 32_000  # a page's complaints lie all over the table; SQLite's own is 2,000
+_LOG_PAGES = 10_000  # pages of log (80 MB) between checkpoints; with 1,000 a load took 10 % more
+_CACHE_KIBIBYTES = 32_000  # SQLite's default is 2,000; a part's complaints lie all over the table
 _SORT_CACHE_KIBIBYTES = 1_000
 _APPLICATION_ID = 0x43465042  # "CFPB", https://www.sqlite.org/fileformat.html section 1.3.17
 
 
 def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
-    """Open the file, and create it if asked to; transactions are begun by hand.
+    """Open the file, and create it if `make` is true. The caller begins transactions.
 
     Raises:
-        sqlite3.Error: If it cannot be opened or is not a database.
+        sqlite3.Error: If the file cannot be opened or is not a database.
     """
     connection = _open(database, f"mode={'rwc' if make else 'rw'}")
     try:
-        # Safe against a killed process. A power cut may cost the newest parts, never the file
-        # (https://www.sqlite.org/pragma.html#pragma_synchronous).
+        # This is safe if the process is killed. A power cut may lose the newest parts, but does not
+        # damage the file (https://www.sqlite.org/pragma.html#pragma_synchronous).
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
@@ -55,17 +55,18 @@ def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
 
 
 def _open(database: Path, mode: str) -> sqlite3.Connection:
-    # As a URI a name such as `:memory:` is a file like any other.
+    # With a URI, a name such as `:memory:` means a file like any other.
     address = f"{database.absolute().as_uri()}?{mode}"
     return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
 
 
 @contextmanager
 def open_for_reading(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open a file that this program has created, to read it.
+    """Open a file that this program has created, for reading.
 
     Raises:
-        DatabaseError: If it is another file or cannot be read.
+        DatabaseError: If the file is another program's or cannot be read; each subclass is one
+            reason.
     """
     with (
         named_errors(database),
@@ -81,12 +82,13 @@ def open_for_reading(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def is_immutable(database: Path) -> bool:
-    """Say whether the file must be opened as immutable, as on a read-only disk.
+    """Say whether the file must be opened as immutable, because its folder is read-only.
 
-    SQLite would otherwise first write beside the file
-    (https://www.sqlite.org/wal.html section 5). A program that writes to it has a log there.
+    Otherwise SQLite would first write a file in the same folder
+    (https://www.sqlite.org/wal.html section 5). If another program writes to the database, its log
+    is in that folder, and the database is not immutable.
     """
-    real = database.resolve()  # SQLite keeps the log beside this one
+    real = database.resolve()  # SQLite keeps the log in the folder of the resolved path
     log = Path(f"{real}-wal")
     has_log = log.exists() and log.stat().st_size > 0
     return not has_log and not os.access(real.parent, os.W_OK)
@@ -96,7 +98,7 @@ def count_complaints(database: Path) -> int:
     """Return how many complaints the database holds.
 
     Raises:
-        DatabaseError: If the file cannot be read.
+        DatabaseError: If the file cannot be read; each subclass is one reason.
     """
     with named_errors(database), closing(connect(database)) as connection:
         (complaints,) = connection.execute("SELECT COUNT(*) FROM complaint").fetchone()
@@ -105,7 +107,7 @@ def count_complaints(database: Path) -> int:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all that happens within the block, or none of it."""
+    """Commit everything that the block writes, or nothing if the block fails."""
     _begin(connection)
     try:
         yield
@@ -116,7 +118,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _begin(connection: sqlite3.Connection) -> None:
-    """Begin when no other program writes. Ctrl-C ends this wait, and would not end SQLite's own."""
+    """Begin a transaction when no other program writes. Ctrl-C can end this wait."""
     deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
@@ -132,18 +134,19 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 
 def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
-    """Create the tables in a new file; a file that is refused stays as it is.
+    """Create the tables in a new file. A refused file is not changed.
 
     Raises:
-        NotADatabaseError: If it is another program's file.
-        OtherSchemaError: If another version of this package has created it.
+        NotADatabaseError: If the file belongs to another program.
+        OtherSchemaError: If another version of this package has created the file.
     """
     with transaction(connection):
         if not _has_schema(connection, database):
             create_schema(connection)
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    # The file keeps this. Only now is it known to be our file, and no transaction is open.
+    # WAL mode is stored in the file. It is set here, because the file is now known to be ours, and
+    # no transaction is open.
     connection.execute("PRAGMA journal_mode = WAL")
 
 
@@ -155,7 +158,7 @@ def create_schema(connection: sqlite3.Connection) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Divide a script into statements: sqlite3's `executescript` would commit first."""
+    """Split a script into statements. `executescript` would commit the transaction first."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -165,7 +168,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _has_schema(connection: sqlite3.Connection, database: Path) -> bool:
-    """Say whether the file has this schema; False if it is empty."""
+    """Say whether the file has this schema; False for an empty file."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (objects,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
@@ -184,10 +187,12 @@ def _has_schema(connection: sqlite3.Connection, database: Path) -> bool:
 
 
 def drop_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Drop what costs time for each new complaint: indexes, a user's too, and a search trigger.
+    """Drop the indexes and the search trigger, because each costs time for every new complaint.
+
+    Indexes that a user has created are dropped too.
 
     Returns:
-        The statements that create them again.
+        The statements that create the indexes and the trigger again.
     """
     dropped = connection.execute(
         "SELECT type, name, sql FROM sqlite_schema WHERE name = 'narrative_insert' OR name IN"
@@ -201,10 +206,10 @@ def drop_indexes(connection: sqlite3.Connection) -> list[str]:
 
 
 def create_indexes(connection: sqlite3.Connection, statements: Iterable[str]) -> None:
-    """Create again what `drop_indexes` has dropped.
+    """Create the indexes and the trigger again that `drop_indexes` has dropped.
 
-    With a small cache and a second thread SQLite sorts few entries at a time. Four indexes of a
-    million complaints took 2.4 s so, and 4 s with a cache that holds all entries.
+    With a small cache and a second thread, SQLite sorts few entries at a time. This took 2.4 s for
+    four indexes of a million complaints. A cache for all entries took 4 s.
     """
     connection.execute("PRAGMA threads = 2")
     connection.execute(f"PRAGMA cache_size = -{_SORT_CACHE_KIBIBYTES}")
@@ -218,26 +223,26 @@ def create_indexes(connection: sqlite3.Connection, statements: Iterable[str]) ->
 
 @contextmanager
 def named_errors(database: Path) -> Iterator[None]:
-    """Raise SQLite's errors as errors of this package."""
+    """Convert SQLite's errors to errors of this package."""
     try:
         yield
     except sqlite3.OperationalError as error:
         raise _named(error, database) from error
     except sqlite3.DatabaseError as error:
-        # SQLite reports a damaged file, and one that is not a database, by this very class.
+        # For a damaged file, or a file that is not a database, SQLite raises exactly this class.
         if type(error) is not sqlite3.DatabaseError:
             raise
         raise _named(error, database) from error
 
 
 def _named(error: sqlite3.DatabaseError, database: Path) -> DatabaseError:
-    # Python itself rejects undecodable text, without an SQLite error code.
+    # Python itself raises an error for text that cannot be decoded, without an SQLite error code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-    primary = code & 0xFF  # extended codes keep it in the low byte (sqlite.org/rescode.html)
+    primary = code & 0xFF  # the low byte of an extended error code (sqlite.org/rescode.html)
     if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return NotADatabaseError(path=database, detail=f"is damaged or is not SQLite ({error})")
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return DatabaseInUseError(path=database)
-    if primary == sqlite3.SQLITE_ERROR:  # the file is sound, and a table has been changed
+    if primary == sqlite3.SQLITE_ERROR:  # the file is not damaged, but a table was changed
         return NotADatabaseError(path=database, detail=f"was changed by another program ({error})")
     return NotWritableError(path=database, detail=str(error))

@@ -1,4 +1,4 @@
--- What serves reading: views, today's names of products, and the search in narratives.
+-- For reading: views, today's names of products, and the full-text search of narratives.
 
 CREATE TABLE product_today (        -- today's names of products that CFPB has renamed
     product TEXT NOT NULL,          -- product as filed
@@ -8,7 +8,7 @@ CREATE TABLE product_today (        -- today's names of products that CFPB has r
 ) WITHOUT ROWID;
 
 -- See docs/facts.md, "Product names". "Credit card" and "Prepaid card" were one product from 2017
--- to 2023. "Consumer Loan" was divided in a way that no sub-product shows, so it keeps its name.
+-- to 2023. "Consumer Loan" keeps its name, because no sub-product shows how CFPB divided it.
 INSERT INTO product_today VALUES
     ('Credit reporting', '', 'Credit reporting or other personal consumer reports'),
     ('Credit reporting, credit repair services, or other personal consumer reports', '',
@@ -28,9 +28,9 @@ INSERT INTO product_today VALUES
     ('Credit card or prepaid card', 'Payroll card', 'Prepaid card'),
     ('Credit card or prepaid card', 'Student prepaid card', 'Prepaid card');
 
--- Each view is in the order in which a person wants it, and reads one index from end to end. It
--- groups by day first, because that is the index's order, and by month only then. HAVING is checked
--- for each such group; WHERE would be checked for each complaint, which took twice as long.
+-- Each view is sorted for a person, and reads one whole index. The inner query groups by day, the
+-- order of the index; the outer query groups by month. HAVING is checked for each group. WHERE
+-- would be checked for each complaint, which took twice as long.
 
 CREATE VIEW complaints_by_month AS -- complaints received in each month, withdrawn ones included
 SELECT
@@ -133,11 +133,11 @@ SELECT
 FROM complaint
 WHERE complaint_what_happened IS NOT NULL;
 
--- The text stays in the table complaint; only the index of its words is stored here.
+-- The text stays in the table complaint. This table stores only the index of its words.
 CREATE VIRTUAL TABLE narrative_search
     USING fts5(narrative, content='narratives', content_rowid='complaint_id');
 
--- To delete an entry of such an index takes the text that was indexed
+-- To delete an entry of such an index, SQLite needs the indexed text
 -- (https://www.sqlite.org/fts5.html section 4.4.3).
 CREATE TRIGGER narrative_insert AFTER INSERT ON complaint
 WHEN NEW.complaint_what_happened IS NOT NULL BEGIN

@@ -1,4 +1,4 @@
-"""The checkpoints of a load: its date windows or files, what is left of each, what was received."""
+"""The checkpoints of a load: for each date window or file, the next part and the counts."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import ParsedPart, Part
 
-MAX_READINGS = 2  # a window whose count moved is read once more
+MAX_READINGS = 2  # a window is read once more if its counts do not match
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A date window, or a file, that was read to its end and verified.
+    """A date window or a file that was read completely and verified.
 
     Attributes:
-        part_id: Its row in `load_part`.
-        expected: How many complaints its source counted in it, at its end.
-        received: How many distinct complaints of it were received.
-        was_read_again: Whether this was not its first reading.
+        part_id: The id of the row in `load_part`.
+        expected: How many complaints the source counted in the window, with its last page.
+        received: How many distinct complaints of the window were received.
+        was_read_again: Whether the window was read for the second time.
     """
 
     part_id: int
@@ -37,16 +37,17 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What is known of all windows of a load together.
+    """The counts of all windows of a load together.
 
     Attributes:
-        windows: How many are verified.
-        expected: How many complaints their source counted in them.
-        received: How many distinct complaints of them were received.
-        moved: How many complaints were added or removed there in the last reading.
-        left: How many windows are still to be read, for the first time or again.
-        left_expected: As `expected`, for windows that could not be verified.
-        left_received: As `received`, for the same windows.
+        windows: How many windows are verified.
+        expected: How many complaints the source counted in the verified windows.
+        received: How many distinct complaints of the verified windows were received.
+        moved: How many complaints were added or removed in the verified windows while they were
+            read.
+        left: How many windows must still be read, for the first or the second time.
+        left_expected: How many complaints the source counted in windows that were not verified.
+        left_received: How many distinct complaints of these windows were received.
     """
 
     windows: int
@@ -59,7 +60,7 @@ class Verification:
 
 
 def add_parts(connection: sqlite3.Connection, load_id: int, parts: Sequence[Part]) -> None:
-    """Note parts that are to be fetched."""
+    """Record parts that must be fetched."""
     connection.executemany(
         "INSERT INTO load_part (load_id, key, next) VALUES (?, ?, ?)",
         [(load_id, part.key, part.to_json()) for part in parts],
@@ -67,7 +68,7 @@ def add_parts(connection: sqlite3.Connection, load_id: int, parts: Sequence[Part
 
 
 def parts_left(connection: sqlite3.Connection, load_id: int) -> list[str]:
-    """Return the part that is next in each unfinished window, as JSON."""
+    """Return the next part of each unfinished window, as JSON."""
     rows = connection.execute(
         "SELECT next FROM load_part WHERE load_id = ? AND next IS NOT NULL AND readings <= ?"
         " ORDER BY key",
@@ -77,7 +78,7 @@ def parts_left(connection: sqlite3.Connection, load_id: int) -> list[str]:
 
 
 def verification_of(connection: sqlite3.Connection, load_id: int) -> Verification:
-    """Return what is known of the windows of a load together."""
+    """Return the counts of all windows of a load together."""
     row = connection.execute(
         "SELECT COUNT(*) FILTER (WHERE next IS NULL), TOTAL(expected) FILTER (WHERE next IS NULL),"
         " TOTAL(received) FILTER (WHERE next IS NULL),"
@@ -91,7 +92,7 @@ def verification_of(connection: sqlite3.Connection, load_id: int) -> Verificatio
 
 
 def reset_unverified(connection: sqlite3.Connection, load_id: int) -> None:
-    """Reset the windows that could not be verified, so that they can be read twice again."""
+    """Reset the windows that were not verified, so that they can be read twice again."""
     connection.execute(
         "UPDATE load_part SET expected = NULL, received = NULL, counted = NULL, moved = 0,"
         " readings = 1 WHERE load_id = ? AND readings > ?",
@@ -100,7 +101,7 @@ def reset_unverified(connection: sqlite3.Connection, load_id: int) -> None:
 
 
 def forget_parts(connection: sqlite3.Connection, load_id: int) -> None:
-    """Delete the checkpoints of a load that will not be resumed."""
+    """Delete the checkpoints of a load that cannot be resumed any more."""
     connection.execute(
         "DELETE FROM load_seen WHERE part_id IN (SELECT part_id FROM load_part WHERE load_id = ?)",
         (load_id,),
@@ -111,16 +112,16 @@ def forget_parts(connection: sqlite3.Connection, load_id: int) -> None:
 def note_page(
     connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, ids: Sequence[int]
 ) -> Window | None:
-    """Note what a page has brought and what to fetch next.
+    """Record the complaints received with a page, and what to fetch next.
 
     Args:
         connection: An open connection to the database.
         load_id: The load.
         parsed: The page.
-        ids: The ids of its complaints.
+        ids: The ids of the page's complaints.
 
     Returns:
-        The window, if this was the last page of it and it is verified.
+        The window, if the page is its last one and the window is verified; else None.
     """
     matching = parsed.info.matching or 0  # every page has a count
     part_id, readings, counted, moved = connection.execute(
@@ -139,7 +140,7 @@ def note_page(
     first, *others = parsed.next_parts
     connection.execute(
         "UPDATE load_part SET next = ?, counted = ? WHERE part_id = ?",
-        # If the window was split, its next count is that of fewer days.
+        # After a split, the window has fewer days, so its next count cannot be compared.
         (first.to_json(), None if others else matching, part_id),
     )
     add_parts(connection, load_id, others)
@@ -149,10 +150,10 @@ def note_page(
 def _verify(
     connection: sqlite3.Connection, part_id: int, parsed: ParsedPart, moved: int, readings: int
 ) -> Window | None:
-    """Compare the distinct complaints received with the source's count at the window's end.
+    """Compare the number of complaints received with the source's count at the window's end.
 
-    Where they differ the window is read once more. If they differ again, a few complaints more or
-    less can be explained by a count that moved while the window was read.
+    If the numbers differ, the window is read once more. If they differ again, a count that changed
+    during the reading can explain a small difference.
     """
     matching, expected = parsed.info.matching or 0, parsed.info.expected or 0
     (received,) = connection.execute(
@@ -163,8 +164,8 @@ def _verify(
         " WHERE part_id = ?",
         (matching, expected, received, part_id),
     )
-    # Two counts do not show complaints that were added and removed between them, so more can have
-    # moved than their difference. In a day far fewer than one in a hundred complaints move.
+    # Complaints that were added and removed between two counts do not change the count. So more
+    # complaints can have moved than the counts differ. In a day, far less than 1 % move.
     explained = min(10 * moved, 100 + expected // 100) if readings >= MAX_READINGS else 0
     if abs(expected - received) <= explained:
         return Window(part_id, expected, received, readings > 1)
@@ -179,13 +180,13 @@ def _verify(
 def note_file(
     connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, distinct: int
 ) -> Window:
-    """Note that a part which is a window of its own was stored, and what to fetch next.
+    """Record that a file was stored, and which parts to fetch next.
 
     Args:
         connection: An open connection to the database.
         load_id: The load.
-        parsed: The part.
-        distinct: How many distinct complaints it has.
+        parsed: The file.
+        distinct: How many distinct complaints the file has.
     """
     info = parsed.info
     version = info.version or FileVersion()
@@ -206,7 +207,7 @@ def note_file(
 
 
 def stored_versions(connection: sqlite3.Connection, kind: str) -> dict[str, FileVersion]:
-    """Return the newest version of each file that complete loads of a kind of source have stored.
+    """Return the newest stored version of each file, from complete loads of one kind.
 
     Returns:
         The versions by the key of the file's part.
@@ -221,12 +222,12 @@ def stored_versions(connection: sqlite3.Connection, kind: str) -> dict[str, File
 
 
 def forget_seen(connection: sqlite3.Connection, part_id: int) -> None:
-    """Delete the ids received of a window: at its end, or before it is read again."""
+    """Delete the ids received in a window, after its end or before it is read again."""
     (others,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM load_seen WHERE part_id < :it)"
         " OR EXISTS (SELECT 1 FROM load_seen WHERE part_id > :it)",
         {"it": part_id},
     ).fetchone()
-    # Without a condition SQLite deletes all rows at once, instead of one by one.
+    # Without a condition, SQLite deletes all rows at once instead of one by one.
     condition = "WHERE part_id = :it" if others else ""
     connection.execute(f"DELETE FROM load_seen {condition}", {"it": part_id})  # noqa: S608

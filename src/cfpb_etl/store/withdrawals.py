@@ -1,7 +1,7 @@
-"""Withdrawals: complaints that CFPB no longer has are marked, and their rows stay.
+"""Withdrawals: complaints that CFPB no longer has are marked. Their rows are not deleted.
 
-The mark is the day of the data in which a complaint was first found missing. It is removed when a
-source of that day or a newer one has the complaint again. Rows of newer loads are not marked.
+The mark is the day of the data in which a complaint was first missing. The mark is removed if a
+source of the same or a later day has the complaint again. Rows of newer loads are not marked.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ def mark_absent(
     window: Window,
     newer: NewerLoads,
 ) -> int:
-    """Mark the stored complaints of a verified date window that its source did not send.
+    """Mark the stored complaints of a verified date window that the source did not send.
 
     Args:
         connection: An open connection to the database.
         load_id: The load.
-        info: That of the window's last page.
+        info: The facts about the window's last page.
         window: The window.
         newer: The loads with newer data.
 
     Returns:
-        How many were marked.
+        How many complaints were marked.
     """
     if not info.proves_absence or window.received < window.expected or newer.all_as_of:
         return 0
@@ -46,14 +46,14 @@ def mark_absent(
         "SELECT EXISTS (SELECT 1 FROM load WHERE load_id <> ? AND new)", (load_id,)
     ).fetchone()
     if not (others or window.was_read_again):
-        return 0  # this load stored every row, so the source has each of them
+        return 0  # this load has stored every row, so the source has every complaint
     since, until = info.days
     return connection.execute(
         "UPDATE complaint"  # noqa: S608 - our numbers
         " SET withdrawn_on = :as_of, load_id = :load_id, changed_load_id = :load_id"
         " WHERE date_received BETWEEN COALESCE(:since, '') AND COALESCE(:until, '9999-12-31')"
         " AND withdrawn_on IS NULL"
-        # The source has what this load wrote; only after a second reading it may be gone again.
+        # The source has the rows of this load. After a second reading, they may be gone again.
         " AND (:again OR load_id <> :load_id)"
         " AND NOT EXISTS (SELECT 1 FROM load_seen"
         " WHERE part_id = :part_id AND load_seen.complaint_id = complaint.complaint_id)"
@@ -76,7 +76,7 @@ def mark_vanished(
     newer: NewerLoads,
     new: int,
 ) -> int:
-    """Mark the stored complaints that a file of all complaints lacks.
+    """Mark the stored complaints that a file of all complaints does not have.
 
     Args:
         connection: An open connection to the database.
@@ -86,17 +86,17 @@ def mark_vanished(
         new: How many complaints of the file were not stored before.
 
     Returns:
-        How many were marked.
+        How many complaints were marked.
 
     Raises:
-        TooManyWithdrawnError: If the file lacks more of them than is plausible.
+        TooManyWithdrawnError: If the file lacks too large a share of the stored complaints.
     """
     info, read_stats = parsed.info, parsed.read_stats
-    # A rejected row without an id may be that of any complaint that seems to be missing.
+    # A rejected row without an id may belong to any complaint that seems to be missing.
     if not info.proves_absence or info.is_unchanged or newer.all_as_of or read_stats.without_id:
         return 0
     gone = BitMap64()
-    # A day's ids at a time, which took half as long as one id at a time.
+    # The ids are read for a day at a time, which took half as long as one id at a time.
     for (ids,) in connection.execute(
         "SELECT json_group_array(complaint_id) FROM complaint"
         " INDEXED BY complaint_date_received GROUP BY date_received"
@@ -110,7 +110,7 @@ def mark_vanished(
         f" WHERE complaint_id = ? AND withdrawn_on IS NULL AND NOT {newer.wrote_sql}",
         zip(gone, strict=True),
     ).rowcount
-    if withdrawn <= 0:  # it is -1 where no statement was executed
+    if withdrawn <= 0:  # `rowcount` is -1 if no statement was executed
         return 0
     (left,) = connection.execute(
         "SELECT COUNT(*) - (SELECT COUNT(*) FROM complaint WHERE withdrawn_on IS NOT NULL) - ?"
