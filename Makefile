@@ -11,11 +11,12 @@ BIN := .venv/bin
 	$(BIN)/pip install -q --no-deps -e .
 	touch .venv
 
-# The quick tests, about five minutes. One test: .venv/bin/pytest tests/fetch/test_pages.py -k NAME
+# The quick tests, about five minutes. One test: .venv/bin/pytest tests/fetch/test_pages.py::NAME
 test: .venv
 	$(BIN)/pytest -n auto
 
-# Everything but the quick tests: style, types, imports between folders, slow tests.
+# Everything but the quick tests: style, types, imports between folders, slow tests. All checks are
+# `make test check`.
 check: .venv
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -24,11 +25,11 @@ check: .venv
 	$(BIN)/pytest -n auto -m "slow and not alone"
 	$(BIN)/pytest -m alone
 
-# The generated blocks and pictures of the documents. It needs Chromium for two screenshots.
+# Fills the generated blocks and images of the documents. It needs Chromium for two screenshots.
 docs: .venv
 	$(BIN)/python docs/refresh.py
 
-# The benchmarks beside their peers, about an hour. Close other programs first.
+# Compares speed with other tools (dlt, sqlite-utils), about an hour. Close other programs first.
 bench: .venv
 	$(BIN)/pip install -q "dlt[sqlalchemy]>=1.31" "sqlite-utils>=3.38"
 	$(BIN)/python tests/benchmarks/startup.py
@@ -36,6 +37,7 @@ bench: .venv
 	$(BIN)/python tests/benchmarks/bulk.py
 	$(BIN)/python tests/benchmarks/reading.py
 
-# The slow tests with ten times as many kills and random examples as in `make check`.
+# All tests, quick and slow, with ten times as many kills and random examples.
 soak: .venv
-	CFPB_ETL_SOAK=1 $(BIN)/pytest -n auto -m "slow or not slow"
+	CFPB_ETL_SOAK=1 $(BIN)/pytest -n auto -m "not alone"
+	CFPB_ETL_SOAK=1 $(BIN)/pytest -m alone
