@@ -40,6 +40,9 @@ app = App(
     group_parameters="Options",
     result_action="return_value",
 )
+app["--help"].group = "Options"
+app["--version"].group = "Options"
+app["--version"].help = "Print the version and exit."
 
 
 @app.default
@@ -47,7 +50,7 @@ def load(options: LoadOptions | None = None) -> ExitCode:
     """Load CFPB consumer complaints into SQLite and draw a diagram of the run.
 
     Without a filter, date or --limit, this loads the newest 1,000 complaints. With a filter or date
-    it loads every match. With --source bulk or archive it loads all complaints of the files. If a
+    it loads every match. With --source bulk or archive it loads all complaints in the files. If a
     run is interrupted, repeat the same command to resume.
     """
     options = options or LoadOptions()
@@ -68,12 +71,13 @@ def status(
     as_json: Annotated[Switch, Parameter(name="--json")] = False,
     api_url: ApiUrl = None,
 ) -> ExitCode:
-    """Show what a database contains, its recent loads, and how far CFPB is ahead.
+    """Show what a database contains, its recent loads, and how many more complaints CFPB has now.
 
     Args:
         database: The SQLite file.
         as_json: Print JSON, for programs.
-        api_url: Address of the search API. The variable CFPB_ETL_API_URL can set it too.
+        api_url: URL of the search API. Default: $CFPB_ETL_API_URL, or the URL of the last load from
+            the API, or CFPB's URL.
     """
     from cfpb_etl.show.status import get_status
 
@@ -89,7 +93,7 @@ def report(
     *,
     database: Database = COMPLAINTS,
 ) -> ExitCode:
-    """Write a report with charts as one HTML page that any browser opens.
+    """Write a report with charts, as one HTML page.
 
     Args:
         page: The page to write, ending in .html.
@@ -122,7 +126,7 @@ def draw(picture: Annotated[Path, Parameter(validator=check_picture)] = GRAPH, /
     """Draw the flow without running it.
 
     Args:
-        picture: The picture to write, ending in .svg or .png.
+        picture: The diagram to write, ending in .svg or .png.
     """
     from cfpb_etl.flow import load_complaints
     from cfpb_etl.orchestration.picture import draw_flow
@@ -133,7 +137,7 @@ def draw(picture: Annotated[Path, Parameter(validator=check_picture)] = GRAPH, /
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line, and exit with its code."""
+    """Parse this process's arguments, run the command, and exit with its code."""
     exit_when_interrupted()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # not under a test or in a notebook

@@ -1,4 +1,4 @@
-"""The options of a load, what they allow, and the source that they ask for."""
+"""The options of a load: their values, the checks of these values, and the source they select."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class WrongCommandError(CfpbEtlError):
 # --- paths and addresses --------------------------------------------------------------------
 
 
-# A message of these follows the name of the option.
+# The message of such an error follows the name of the option.
 
 
 def check_file_path(_type: object, path: Path | None) -> None:
@@ -109,7 +109,8 @@ def refuse_same_file(option: str, path: Path, database: Path) -> None:
 
 Repeatable = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 Switch = Annotated[bool, Parameter(negative="", show_default=False)]
-ApiUrl = Annotated[str | None, Parameter(validator=check_url)]
+ApiUrl = Annotated[str | None, Parameter(validator=check_url, metavar="URL")]
+Day = Annotated[str | None, Parameter(metavar="DATE")]
 Database = Annotated[Path, Parameter(validator=check_database)]
 
 _QUERY = ("since", "until", "state", "product", "issue", "company", "search")
@@ -129,52 +130,51 @@ class LoadOptions:
 
     Attributes:
         source: Where to load from. api: CFPB's search API. bulk: CFPB's daily file of all
-            complaints. archive: CFPB's archive of narratives, which ends in August 2026. sample:
-            made-up complaints, offline.
+            complaints. archive: CFPB's archive of narratives, which covers complaints up to August
+            2026. sample: made-up complaints, offline.
         file: With bulk: load this file, a path or URL, zipped or not. With archive: its files, or
             the URL of its page. Repeat for more.
         database: The SQLite file. Default: complaints.db, or sample.db for the sample.
-        limit: Load only the newest INT complaints.
-        since: Received on this day or later, YYYY-MM-DD.
-        until: Received on this day or earlier, YYYY-MM-DD.
-        state: Two-letter code, such as CA. Repeat for more.
+        limit: Load only the newest N complaints.
+        since: Load complaints received on this day or later, YYYY-MM-DD.
+        until: Load complaints received on this day or earlier, YYYY-MM-DD.
+        state: Two-letter state code, such as CA. Repeat for more.
         product: Product, or Product•Sub-product, in CFPB's spelling. Repeat for more.
         issue: Issue, or Issue•Sub-issue, in CFPB's spelling. Repeat for more.
         company: Company, in CFPB's spelling. Repeat for more.
         search: Words to search for in complaints.
         update: Update an existing database: repeat the query of its last complete load for the
             newest days.
-        lookback: With --update: how many days before the newest stored day to load again.
-            Default: 60.
-        restart: Start over instead of resuming an interrupted load.
-        allow_withdrawals: With bulk: accept a file even if it is missing more than 1 % of the
-            stored complaints.
-        api_url: Address of the search API. The variable CFPB_ETL_API_URL can set it too.
-        graph: Where to draw the flow, .svg or .png. Default: complaints-flow.svg.
-        no_graph: Do not draw the flow.
-        notify: Prefect notification block to notify if the run fails, as TYPE/NAME.
-        verbose: Show Prefect's log, and tracebacks.
+        lookback: With --update: start this many days before the newest stored day. Default: 60.
+        restart: Start over instead of resuming an interrupted load. Not for loads of the newest N.
+        allow_withdrawals: With bulk: accept a file even if more than 1% of the stored complaints
+            are missing from it.
+        api_url: URL of the search API. Default: $CFPB_ETL_API_URL, or CFPB's URL.
+        graph: Where to draw the diagram, .svg or .png. Default: complaints-flow.svg.
+        no_graph: Do not draw the diagram.
+        notify: Prefect notification block that gets a message if the run fails or crashes.
+        verbose: Show Prefect's log and tracebacks.
     """
 
     source: SourceKind = "api"
-    file: Annotated[Repeatable, Parameter(validator=_check_files)] = ()
+    file: Annotated[Repeatable, Parameter(validator=_check_files, metavar="FILE")] = ()
     database: Annotated[Path | None, Parameter(validator=check_file_path)] = None
-    limit: int | None = None
-    since: str | None = None
-    until: str | None = None
-    state: Repeatable = ()
-    product: Repeatable = ()
-    issue: Repeatable = ()
-    company: Repeatable = ()
-    search: str | None = None
+    limit: Annotated[int | None, Parameter(metavar="N")] = None
+    since: Day = None
+    until: Day = None
+    state: Annotated[Repeatable, Parameter(metavar="CODE")] = ()
+    product: Annotated[Repeatable, Parameter(metavar="NAME")] = ()
+    issue: Annotated[Repeatable, Parameter(metavar="NAME")] = ()
+    company: Annotated[Repeatable, Parameter(metavar="NAME")] = ()
+    search: Annotated[str | None, Parameter(metavar="WORDS")] = None
     update: Switch = False
-    lookback: int | None = None
+    lookback: Annotated[int | None, Parameter(metavar="DAYS")] = None
     restart: Switch = False
     allow_withdrawals: Switch = False
     api_url: ApiUrl = None
     graph: Annotated[Path | None, Parameter(validator=check_picture)] = None
     no_graph: Switch = False
-    notify: str | None = None
+    notify: Annotated[str | None, Parameter(metavar="TYPE/NAME")] = None
     verbose: Switch = False
 
     @property
@@ -188,7 +188,7 @@ class LoadOptions:
         return None if self.no_graph else self.graph or GRAPH
 
     def to_source(self) -> AnySource:
-        """Return the source that is asked for. The sample's URL is that of CFPB until it runs.
+        """Return the source that the options ask for. The sample gets its URL when it runs.
 
         Raises:
             WrongCommandError: If options cannot be combined.
