@@ -43,7 +43,7 @@ class Drift:
         difference = f"{abs(moved):,} {'more' if moved > 0 else 'fewer'} than"
         other = f"in load {self.load_id}"
         if self.load_id is None:
-            other = f"this database{f' ({self.baseline:,} excluding withdrawn)' if moved else ''}"
+            other = f"this database ({self.baseline:,} excluding withdrawn)"
         return (
             f"{self.current:,} {f'match {query}' if query else 'complaints'},"
             f" {difference if moved else 'the same number as'} {other}"
