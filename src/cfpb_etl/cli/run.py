@@ -44,8 +44,8 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
         console.stop()
         return f"interrupted: {saved_line(console.stats, database, source)}"
 
-    interruption = Interruption(last_line, release=prefect.kill)
     with console, listening(console), ExitStack() as stack:
+        interruption = Interruption(last_line, release=prefect.kill)
         try:
             prefect.start()
             if isinstance(source, SearchApi) and options.source == "sample":
