@@ -1,4 +1,4 @@
-"""A page in Chromium: its document after the scripts have run, and its console."""
+"""A page in Chromium: its document and its console after the scripts have run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV files of complaints, and what is read from them."""
+"""CSV files of complaints, and the results of reading them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TITLE_OF = {name: title for title, name in CSV_COLUMNS.items()}
 
 
 def fields_of(number: object = 3384392, **changed: str) -> dict[str, str]:
-    """Return the fields of a complaint by their titles, some of them changed by their names."""
+    """Return the fields of a complaint by title. Arguments change fields by column name."""
     return (
         FIELDS
         | {TITLE_OF[name]: value for name, value in changed.items()}
@@ -61,7 +61,7 @@ def fields_of(number: object = 3384392, **changed: str) -> dict[str, str]:
 def csv_of(
     *rows: dict[str, str] | str, titles: Sequence[str] = TITLES_18, end: str = "\r\n"
 ) -> str:
-    """Return a CSV of complaints; a row given as text is inserted as it is."""
+    """Return a CSV of complaints. A row that is text is inserted unchanged."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator=end)
     writer.writerow(titles)
@@ -74,26 +74,26 @@ def csv_of(
 
 
 def lines_of(content: str | bytes) -> Iterable[str]:
-    """Return the lines of a CSV as `open_csv` does."""
+    """Return the lines of a CSV, split as in `open_csv`."""
     raw = content.encode() if isinstance(content, str) else content
     return io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", errors="surrogateescape", newline="")
 
 
 def read(content: str | bytes) -> tuple[list[Complaint], ComplaintRows]:
-    """Read a CSV to its end; return its complaints and its reader."""
+    """Read a CSV to its end; return its complaints and the `ComplaintRows`."""
     rows = ComplaintRows(lines_of(content), PATH)
     return [complaint for batch in rows for complaint in batch.complaints], rows
 
 
 def read_one(**changed: str) -> Complaint:
-    """Return the only complaint of a CSV, which is read without a warning."""
+    """Return the only complaint of a CSV. Reading it must cause no warning."""
     (complaint,), rows = read(csv_of(fields_of(**changed)))
     assert rows.read_stats == ReadStats(rows=1)
     return complaint
 
 
 def unreadable(content: str | bytes) -> str:
-    """Return what is wrong with a CSV that cannot be read."""
+    """Return the detail of the error for a CSV that cannot be read."""
     with pytest.raises(UnreadableFileError) as caught:
         read(content)
     assert caught.value.path == PATH

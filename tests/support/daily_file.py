@@ -29,12 +29,12 @@ CHANGES = "SELECT complaint_id, load_id, column_name, old, new FROM complaint_ch
 
 @dataclass
 class DailyFile:
-    """A server of the daily file, and the folder with the database for its loads.
+    """A server of the daily file, and the folder of the database that loads the file.
 
     Attributes:
-        emulator: CFPB's servers.
-        api_url: The address of the search API.
-        folder: Where the database is.
+        emulator: The emulator of CFPB.
+        api_url: The URL of the search API.
+        folder: The folder of the database.
     """
 
     emulator: Emulator
@@ -43,31 +43,31 @@ class DailyFile:
 
     @property
     def url(self) -> str:
-        """Return the address of the file."""
+        """Return the URL of the daily file."""
         return urljoin(self.api_url, BULK_PATH)
 
     @property
     def zip(self) -> Path:
-        """Return the file on the server."""
+        """Return the path of the daily file on the server."""
         return self.folder / "files" / BULK_PATH.lstrip("/")
 
     @property
     def requests(self) -> list[FileRequest]:
-        """Return the requests for the file."""
+        """Return the requests for the daily file."""
         return self.emulator.file_requests
 
     @property
     def statuses(self) -> list[int]:
-        """Return the status of each request."""
+        """Return the status of each request for the daily file."""
         return [request.status for request in self.requests]
 
     @property
     def downloads(self) -> list[str]:
-        """Return the names of all downloads beside the database."""
+        """Return the names of all downloads in the folder of the database."""
         return sorted(path.name for path in self.folder.glob("complaints.db-download-*"))
 
     def load(self, **options: Any) -> State[Any]:
-        """Run the flow."""
+        """Run the flow for the daily file."""
         return load(self.url, self.folder, **options)
 
 
@@ -84,14 +84,14 @@ def load(file: str, folder: Path, **options: Any) -> State[Any]:
 def serve_daily_file(
     folder: Path, complaints: list[RawComplaint] | None = None, **faults: Any
 ) -> Iterator[DailyFile]:
-    """Serve complaints, with faults if there are any; no file is published yet."""
+    """Serve complaints, with faults if any are given. No file is published yet."""
     emulator = Emulator(COMPLAINTS if complaints is None else complaints, files=folder / "files")
     with serve(Faulty(emulator, **faults) if faults else emulator) as api_url:
         yield DailyFile(emulator, api_url, folder)
 
 
 def by_id(folder: Path) -> dict[int, dict[str, Any]]:
-    """Return the rows of the database by their ids."""
+    """Return the rows of the database by complaint id."""
     return {row["complaint_id"]: row for row in rows(folder)}
 
 

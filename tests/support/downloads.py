@@ -1,4 +1,4 @@
-"""Downloads from the file server, and what they leave on the disk."""
+"""Downloads from the file server, and the files that they leave on the disk."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from support.file_server import FileServer
 
-CHUNK = 2**18  # bytes, as the client receives them
+CHUNK = 2**18  # the client receives this many bytes at a time
 
 
 class Killed(BaseException):
-    """Raised where a process would be killed."""
+    """Raised at a point where a test simulates a killed process."""
 
 
 def files_in(folder: Path) -> list[str]:
@@ -36,7 +36,7 @@ def nothing(*_: object) -> None:
 def fetch(
     server: FileServer, path: Path, stored: FileVersion | None = None, **options: Any
 ) -> FileVersion:
-    """Fetch the file, which is expected to be sent; the callbacks do nothing by default."""
+    """Fetch the file, which the server must send. By default the callbacks do nothing."""
     version = fetch_or_none(server, path, stored, **options)
     assert version is not None
     return version
@@ -45,20 +45,20 @@ def fetch(
 def fetch_or_none(
     server: FileServer, path: Path, stored: FileVersion | None = None, **options: Any
 ) -> FileVersion | None:
-    """Fetch the file, or None if it is the stored version."""
+    """Fetch the file; return None if the stored version is current."""
     callbacks = {"ensure_space": nothing, "verify": nothing, "on_progress": nothing}
     return fetch_file(server.url, path, stored, **{**callbacks, **options})
 
 
 def fetch_before(server: FileServer, path: Path) -> FileVersion:
-    """Fetch the whole file, forget the requests for that, and return the version."""
+    """Fetch the whole file, clear the list of requests, and return the version."""
     version = fetch(server, path)
     server.requests.clear()
     return version
 
 
 def interrupt(server: FileServer, path: Path, after: int = 2 * CHUNK) -> FileVersion:
-    """Fetch a part of the file, forget the request for that, and return the version."""
+    """Fetch a part of the file, clear the list of requests, and return the version."""
     server.faults.append(cut(after))
     with pytest.raises(CutBodyError):
         fetch(server, path)
@@ -69,17 +69,17 @@ def interrupt(server: FileServer, path: Path, after: int = 2 * CHUNK) -> FileVer
 
 
 def part_of(path: Path) -> Path:
-    """Return where the bytes are while they are received."""
+    """Return the path of the part while it is received."""
     return path.with_name(f"{NAME}.part")
 
 
 def note_of(path: Path) -> Path:
-    """Return the note of the bytes' origin."""
+    """Return the path of the note about the origin."""
     return path.with_name(f"{NAME}.json")
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """Return the origin in the note."""
+    """Return the origin from the note."""
     origin: dict[str, Any] = json.loads(note_of(path).read_text())
     return origin
 

@@ -6,7 +6,7 @@
     app = Faulty(emulator, {1: cut_download(50_000), 2: ignores_range()})
 
 A fault is what happens to one request for a search or a file. Requests are counted from 1.
-docs/facts.md, "Errors" and "Access through the edge", says which of them the real server has.
+docs/facts.md, "Errors" and "Access through the edge", lists the faults of the real server.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Parameters = tuple[tuple[str, str], ...]
 
 @dataclass
 class Exchange:
-    """A request, and what is needed to answer it."""
+    """A request, and everything that is needed to answer the request."""
 
     app: ASGIApp
     scope: Scope
@@ -36,11 +36,11 @@ class Exchange:
     """The parameters of the request before this one."""
 
     async def respond(self, response: Response) -> None:
-        """Answer with this response."""
+        """Answer the request with this response."""
         await response(self.scope, self.receive, self.send)
 
     async def answer(self, parameters: Parameters | None = None) -> Response:
-        """Return the application's answer to these parameters, or to those of the request."""
+        """Return the application's answer to these parameters; by default to the request's."""
         scope = self.scope
         if parameters is not None:
             scope = {**scope, "query_string": urlencode(parameters).encode()}
@@ -61,7 +61,7 @@ Fault = Callable[[Exchange], Awaitable[None]]
 
 @dataclass
 class Faulty:
-    """An application with faults; `requests` has the parameters of all requests in order."""
+    """An application with faults. `requests` lists the parameters of all requests in order."""
 
     app: ASGIApp
     faults: Mapping[int, Fault] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Faulty:
     requests: list[Parameters] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, with its fault if there is one."""
+        """Answer a request, with a fault if the request has one."""
         parameters = tuple(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
         before = self.requests[-1] if self.requests else ()
         self.requests.append(parameters)
@@ -81,28 +81,28 @@ class Faulty:
 
 
 def first(count: int, fault: Fault) -> dict[int, Fault]:
-    """Return faults for the first `count` requests."""
+    """Return the same fault for the first `count` requests."""
     return dict.fromkeys(range(1, count + 1), fault)
 
 
 def throttled(retry_after: int = 56) -> Fault:
-    """Answer 429, with the seconds to wait."""
+    """Answer 429, with the number of seconds to wait."""
     detail = f"Request was throttled. Expected available in {retry_after} seconds."
     return _json(429, {"detail": detail}, {"Retry-After": str(retry_after)})
 
 
 def backend_trouble() -> Fault:
-    """Answer 424, as the server does for any error of its OpenSearch."""
+    """Answer 424, as the real server does for any error of OpenSearch."""
     return _json(424, {"error": "There was an error calling OpenSearch"})
 
 
 def server_error() -> Fault:
-    """Answer 500, as the server does for any other failure."""
+    """Answer 500, as the real server does for any other failure."""
     return _json(500, {"error": "There was a problem retrieving your request"})
 
 
 def unavailable_html() -> Fault:
-    """Answer 503, as a proxy in front of the server does."""
+    """Answer 503, as a proxy in front of the real server does."""
     return _html(503, "<html><head><title>503 Service Unavailable</title></head></html>")
 
 
@@ -120,12 +120,12 @@ def forbidden_html() -> Fault:
 
 
 def html_page() -> Fault:
-    """Answer 200 with the search page, as the server does for a wrong path."""
+    """Answer 200 with the search page, as the real server does for a wrong path."""
     return _html(200, "<!DOCTYPE html><html><title>Consumer Complaint Database</title></html>")
 
 
 def invalid_json() -> Fault:
-    """Answer 200 with JSON that ends in the middle, although the body is complete."""
+    """Answer 200 with JSON that stops in the middle. The body is complete for HTTP."""
     return _changed(lambda body: body[: len(body) // 2])
 
 
@@ -145,7 +145,7 @@ def hit_without_id() -> Fault:
 
 
 def repeated_page() -> Fault:
-    """Answer with the page of the request before."""
+    """Answer with the page of the previous request."""
 
     async def fault(exchange: Exchange) -> None:
         await exchange.respond(await exchange.answer(exchange.before))
@@ -154,7 +154,7 @@ def repeated_page() -> Fault:
 
 
 def too_large(limit: int = 1_000) -> Fault:
-    """Answer 424 for larger pages, as an index with a smaller limit does."""
+    """Answer 424 to requests for larger pages, like an index with a smaller limit."""
 
     async def fault(exchange: Exchange) -> None:
         if int(dict(exchange.parameters).get("size", "25")) > limit:
@@ -166,17 +166,17 @@ def too_large(limit: int = 1_000) -> Fault:
 
 
 def cut_body() -> Fault:
-    """Cut the body in the middle, so that it is shorter than its Content-Length."""
+    """Cut the body in the middle, so it is shorter than its Content-Length."""
     return _cut(lambda length: length // 2)
 
 
 def cut_download(after: int) -> Fault:
-    """Cut a file, or the requested part of it, after this many bytes."""
+    """Cut a file, or the requested part of a file, after this many bytes."""
     return _cut(lambda _: after)
 
 
 def cut_and_changed(change: Callable[[], object], after: int) -> Fault:
-    """Cut a file after this many bytes, and then replace it."""
+    """Cut a file after this many bytes, and then replace the file on the server."""
 
     async def fault(exchange: Exchange) -> None:
         await cut_download(after)(exchange)
@@ -186,7 +186,7 @@ def cut_and_changed(change: Callable[[], object], after: int) -> Fault:
 
 
 def corrupt_download(at: float = 0.5) -> Fault:
-    """Answer with one wrong byte, at this share of the body (0 to 1)."""
+    """Change one byte of the answer, at this share of the body (0 to 1)."""
 
     async def fault(exchange: Exchange) -> None:
         response = await exchange.answer()
@@ -213,12 +213,12 @@ def ignores_range() -> Fault:
 
 
 def stalled(until: threading.Event | None = None) -> Fault:
-    """Do not answer until the event is set, or at all."""
+    """Do not answer until the event is set. Without an event, never answer."""
 
     async def fault(exchange: Exchange) -> None:
         if until is None:
             await asyncio.Event().wait()
-        # The event is set in the test's thread, which an asyncio.Event does not allow.
+        # The event is set in the test's thread. An asyncio.Event does not support this.
         while until and not until.is_set():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         await exchange.respond(await exchange.answer())
@@ -227,12 +227,12 @@ def stalled(until: threading.Event | None = None) -> Fault:
 
 
 def trickling() -> Fault:
-    """Send a body byte by byte, without end."""
+    """Send a body byte by byte, without an end."""
 
     async def fault(exchange: Exchange) -> None:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"1000000")]
         await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-        while True:  # the server cancels this when the client has disconnected
+        while True:  # the server cancels this loop when the client has disconnected
             await exchange.send({"type": "http.response.body", "body": b" ", "more_body": True})
             await asyncio.sleep(0.005)
 
@@ -261,7 +261,7 @@ def _cut(place: Callable[[int], int]) -> Fault:
         await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         begun = bytes(response.body)[: place(len(response.body))]
         await exchange.send({"type": "http.response.body", "body": begun, "more_body": True})
-        # The server closes the connection if the application ends without the rest.
+        # The server closes the connection if the application ends before the rest is sent.
 
     return fault
 
@@ -285,7 +285,7 @@ def _with_first_source(change: Callable[[dict[str, Any]], object]) -> Fault:
 
 @dataclass
 class Delayed:
-    """An application whose answers take this many seconds, as CFPB's do."""
+    """An application that delays each answer by this many seconds, like CFPB's server."""
 
     app: ASGIApp
     seconds: float

@@ -1,4 +1,4 @@
-"""A server of one file, whose answers can be made to fail.
+"""A server of one file, whose answers can fail.
 
     server.faults = [cut(50_000), without_headers("range")]
 
@@ -37,10 +37,10 @@ class FileServer:
     """A server of one file.
 
     Attributes:
-        folder: Where the file lies.
-        faults: What happens to the next requests, one each.
+        folder: The folder of the file.
+        faults: The faults of the next requests, one for each request.
         requests: The headers of each request.
-        url: The address of the file.
+        url: The URL of the file.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class FileServer:
     url: str = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, with its fault if there is one."""
+        """Answer a request, with a fault if one is left."""
         self.requests.append({name.decode(): value.decode() for name, value in scope["headers"]})
         app: ASGIApp = StaticFiles(directory=self.folder)
         if self.faults:
@@ -57,7 +57,7 @@ class FileServer:
         await app(scope, receive, send)
 
     def publish(self, body: bytes, modified: int = MODIFIED) -> None:
-        """Replace the file."""
+        """Replace the file on the server."""
         (self.folder / NAME).write_bytes(body)
         os.utime(self.folder / NAME, (modified, modified))
 
@@ -76,7 +76,7 @@ class CutError(Exception):
 
 
 def answering(response: Response) -> Fault:
-    """Answer with this response."""
+    """Answer the request with this response."""
     return lambda _app: response
 
 
@@ -91,12 +91,12 @@ def cut(after: int) -> Fault:
 
 
 def with_headers(**headers: str | None) -> Fault:
-    """Answer with these headers; None removes one."""
+    """Answer with these headers; a value of None removes a header."""
     return changed(headers={name.replace("_", "-"): text for name, text in headers.items()})
 
 
 def changed(*, headers: dict[str, str | None] | None = None, cut_after: int | None = None) -> Fault:
-    """Change an answer while it is sent."""
+    """Change an answer while the server sends it."""
 
     def fault(app: ASGIApp) -> ASGIApp:
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:

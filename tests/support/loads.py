@@ -1,4 +1,4 @@
-"""Loads of parts made by hand, and queries of what they have stored."""
+"""Loads of hand-made parts, and queries of the stored rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FakeSource:
-    """A source that fetches nothing: tests store parts of their own."""
+    """A source that fetches nothing. Tests store their own parts."""
 
     kind: SourceKind = "api"
     limit: int | None = None
@@ -45,7 +45,7 @@ class FakeSource:
     proves_absence: bool = False
 
     def rate_limit_use(self) -> str:
-        """Return "": this source has no rate limit."""
+        """Return "", because this source has no rate limit."""
         return ""
 
     def query_json(self) -> str:
@@ -53,7 +53,7 @@ class FakeSource:
         return self.query
 
     def resume_from(self, watermark: Watermark) -> FakeSource:  # noqa: ARG002
-        """Return the source as it is."""
+        """Return the source unchanged."""
         return self
 
     def parts(self) -> Sequence[Page]:
@@ -61,7 +61,7 @@ class FakeSource:
         return self.windows
 
     def part_from_json(self, text: str) -> Page:
-        """Return the page that `to_json` wrote."""
+        """Return the page from the JSON that `to_json` wrote."""
         return Page.from_json(text)
 
     def fetch(self, part: Any) -> RawPart:
@@ -80,13 +80,13 @@ INSERT = (  # as another program inserts a complaint
 
 
 def create_database(database: Path) -> None:
-    """Open the file as a load does, which creates it."""
+    """Open the file in the same way as a load, which creates the file."""
     with named_errors(database), closing(connect(database, make=True)) as connection:
         ensure_schema(connection, database)
 
 
 def execute(database: Path, *statements: str) -> None:
-    """Change the file as another program does."""
+    """Change the file in the same way as another program."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -95,7 +95,7 @@ def execute(database: Path, *statements: str) -> None:
 def load_file(
     database: Path, *complaints: Complaint, kind: SourceKind = "bulk", **info: Any
 ) -> LoadStats:
-    """Load a file of all complaints, or of the archive one that only fills gaps."""
+    """Load a file of all complaints, or an archive file, which only fills gaps."""
     info = info if kind == "bulk" else {"proves_absence": False, "fills_gaps_only": True, **info}
     part = file_of(*complaints, **info)
     source = FakeSource(
@@ -110,19 +110,19 @@ def load_file(
 
 
 def source_of(*parts: ParsedPart, **request: Any) -> FakeSource:
-    """Make a source with the windows of these parts."""
+    """Return a source with the windows of these parts."""
     firsts = {each.info.part.key: each.info.part.first() for each in parts}
     return FakeSource(windows=tuple(firsts.values()) or (WINDOW,), **request)
 
 
 def store(running: Load, database: Path, *parts: ParsedPart) -> None:
-    """Store parts as the flow does."""
+    """Store parts in the same way as the flow."""
     for each in parts:
         running.stats += store_part(each, running.id, database)
 
 
 def load(database: Path, *parts: ParsedPart, **request: Any) -> list[tuple[int, int, int]]:
-    """Load these parts, and return what each did: new, changed, unchanged."""
+    """Load these parts, and return the counts of each: new, changed, unchanged."""
     with open_load(database, source_of(*parts, **request)) as running:
         every = [store_part(each, running.id, database) for each in parts]
     return [(stats.new, stats.changed, stats.unchanged) for stats in every]
@@ -136,29 +136,29 @@ def fail(database: Path, error: BaseException, *parts: ParsedPart, **request: An
 
 
 def interrupt(database: Path, *parts: ParsedPart, **request: Any) -> None:
-    """Load these parts, and interrupt the load as by Ctrl-C."""
+    """Load these parts, and interrupt the load in the same way as Ctrl-C."""
     with suppress(KeyboardInterrupt):
         fail(database, KeyboardInterrupt(), *parts, **request)
 
 
 Change = tuple[int, int, str, str | None, str | None]
-"""A complaint, the load that changed the value, the column, the old value and the new."""
+"""A complaint, the load that changed it, the column, the old value and the new value."""
 
 
 def changes(database: Path) -> list[Change]:
-    """Return the changed values in the order of the changes."""
+    """Return the changed values in the order in which they changed."""
     columns = "complaint_id, load_id, column_name, old, new"
     return query(database, f"SELECT {columns} FROM complaint_change ORDER BY rowid")  # noqa: S608
 
 
 def withdrawn(database: Path) -> dict[int, str]:
-    """Return the marked complaints, each with its mark."""
+    """Return the complaints that are marked as withdrawn, each with its mark."""
     marks = "SELECT complaint_id, withdrawn_on FROM complaint WHERE withdrawn_on IS NOT NULL"
     return dict(query(database, marks))
 
 
 def query(database: Path, sql: str) -> list[Any]:
-    """Query the file as another program does."""
+    """Query the file in the same way as another program."""
     with closing(sqlite3.connect(database, timeout=0)) as connection:
         return connection.execute(sql).fetchall()
 
@@ -178,7 +178,7 @@ def load_ids(database: Path) -> dict[int, int]:
 
 
 def outcomes(database: Path) -> list[tuple[str, str | None]]:
-    """Return how each load ended, and why it failed."""
+    """Return the outcome and the failure of each load."""
     return query(database, "SELECT outcome, failure FROM load ORDER BY load_id")
 
 
@@ -205,7 +205,7 @@ with open_load(P, FakeSource()) as running:
 
 
 def start(code: str, path: Path) -> subprocess.Popen[str]:
-    """Start another process with the names of this module and of `parts`."""
+    """Start a second process that can use the names of this module and of `parts`."""
     return subprocess.Popen(
         [sys.executable, "-c", BEGIN + code, path],
         env=os.environ | {"PYTHONPATH": PYTHONPATH},
@@ -217,7 +217,7 @@ def start(code: str, path: Path) -> subprocess.Popen[str]:
 
 @contextmanager
 def loading_elsewhere(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Keep a load running in another process."""
+    """Keep a load running in a second process."""
     with start(HOLD, path) as child:
         try:
             assert child.stdout

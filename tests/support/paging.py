@@ -21,7 +21,7 @@ NEWEST_DAY = "2024-11-05"
 
 
 def fetch_all(source: SearchApi) -> Iterator[RawPart]:
-    """Fetch page after page, window after window, as the flow does without concurrency."""
+    """Fetch all pages of all windows one after the other, like the flow without concurrency."""
     waiting = deque[Any](source.parts())
     while waiting:
         raw = source.fetch(waiting.popleft())

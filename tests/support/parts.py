@@ -1,4 +1,4 @@
-"""Complaints and parsed parts made by hand, to be stored."""
+"""Hand-made complaints and parsed parts, for tests of the store."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 ALL = Complaint._fields
 NO_NARRATIVE = frozenset(ALL) - {"complaint_what_happened"}
 JANUARY, MARCH, JUNE = "2026-01-31", "2026-03-31", "2026-06-30"
-WINDOW = Page(2)  # of all days
+WINDOW = Page(2)  # the window of all days
 
 
 @dataclass(frozen=True)
 class NextPart:
-    """A part to fetch next. Storing it calls a function, within the transaction."""
+    """A part to fetch next. Storing it calls a function within the transaction."""
 
     then: Callable[[], object] = str
     key: str = WINDOW.key
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Return the part as JSON."""
         self.then()
         return replace(WINDOW, number=2).to_json()
 
@@ -58,7 +58,7 @@ class File:
         return self.key
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Return the file as JSON."""
         return "{}"
 
     def first(self) -> File:
@@ -67,17 +67,17 @@ class File:
 
 
 def complaint(number: int, **fields: str | None) -> Complaint:
-    """Make a complaint with these fields only."""
+    """Return a complaint with only these fields."""
     return Complaint(number, *map(fields.get, ALL[1:]))
 
 
 def complaints(*numbers: int, **fields: str | None) -> list[Complaint]:
-    """Make complaints with the same fields."""
+    """Return complaints with the same fields."""
     return [complaint(number, **fields) for number in numbers]
 
 
 def part(*complaints: Complaint, **info: Any) -> ParsedPart:
-    """Make a parsed page of these complaints."""
+    """Return a parsed page of these complaints."""
     return part_of([*complaints], **info)
 
 
@@ -95,7 +95,7 @@ def part_of(
     unknown_columns: Collection[str] = (),
     **info: Any,
 ) -> ParsedPart:
-    """Make a parsed page of this very list; by default its source has no more complaints."""
+    """Return a parsed page of this list object. By default, the source has no more complaints."""
     distinct = len({each[0] for each in list.__iter__(complaints)})
     matching = distinct if matching is None else matching
     every = PartInfo(
@@ -114,7 +114,7 @@ def part_of(
 
 
 def batches(complaints: Iterable[Complaint]) -> Iterator[Batch]:
-    """Yield complaints as a parser does."""
+    """Yield complaints in batches, like a parser."""
     left = iter(complaints)
     while batch := [*islice(left, 500)]:
         yield Batch(batch)
@@ -130,7 +130,7 @@ def file_of(
     without_id: int = 0,
     **info: Any,
 ) -> ParsedPart:
-    """Make a parsed file of all complaints."""
+    """Return a parsed file of all complaints."""
     ids = {each.complaint_id for each in complaints}
     read_stats = ReadStats(
         rows=len(complaints),

@@ -1,4 +1,4 @@
-"""Runs of the flow, what they stored, and what Prefect's server records of them."""
+"""Runs of the flow, the complaints that they stored, and the records on Prefect's server."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def finished_task_runs(flow_run_id: UUID, count: int) -> list[TaskRun]:
-    """Return a flow run's task runs, once the server has this many that have ended.
+    """Return the task runs of a flow run, after the server has this many ended task runs.
 
-    The server receives them as events, some time after they ended.
+    The server receives the end of a task run as an event, some time later.
     """
     deadline = time.monotonic() + 60
     only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
@@ -42,7 +42,7 @@ def finished_task_runs(flow_run_id: UUID, count: int) -> list[TaskRun]:
 
 
 def handed_over(task_runs: list[TaskRun]) -> set[tuple[str, str]]:
-    """Return the pairs of tasks where the second took a result of the first, by `task_inputs`."""
+    """Return the pairs of tasks whose second task took a result of the first (`task_inputs`)."""
     names = {run.id: run.task_key.rpartition("-")[0] for run in task_runs}
     return {
         (names[value.id], names[run.id])

@@ -1,4 +1,4 @@
-"""The program as a process of its own, as users run it."""
+"""The program, run in a second process as users run it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_program(*arguments: str) -> subprocess.CompletedProcess[str]:
 def environment_without_coverage() -> dict[str, str]:
     """Return the environment without the variables that start coverage in a process.
 
-    A signal can raise its exception while coverage holds a lock, which then stays locked.
+    A signal can raise its exception while coverage holds a lock. The lock then stays locked.
     """
     return {name: value for name, value in os.environ.items() if "COV" not in name}
 

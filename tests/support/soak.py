@@ -1,4 +1,4 @@
-"""How often a random test is repeated: `make soak` sets CFPB_ETL_SOAK=1."""
+"""The number of repetitions of a random test. `make soak` sets CFPB_ETL_SOAK=1."""
 
 import os
 
@@ -6,5 +6,5 @@ SOAKING = os.environ.get("CFPB_ETL_SOAK", "") not in ("", "0")
 
 
 def soak(count: int) -> int:
-    """Return this count, or ten times as many in a soak run."""
+    """Return this count; in a soak run, return ten times this count."""
     return count * 10 if SOAKING else count

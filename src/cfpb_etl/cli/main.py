@@ -55,10 +55,10 @@ def load(options: LoadOptions | None = None) -> ExitCode:
     """
     options = options or LoadOptions()
     source = options.to_source()
-    # Otherwise Prefect, on its first run in a terminal, prints and sends its telemetry notice.
+    # Otherwise Prefect's first run in a terminal prints and sends a telemetry notice.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if sys.stderr.isatty():
-        print("Starting", end="\r", file=sys.stderr, flush=True)  # imports take a second or two
+        print("Starting", end="\r", file=sys.stderr, flush=True)  # imports take one or two seconds
     from cfpb_etl.cli.run import run
 
     return run(source, options)
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Parse this process's arguments, run the command, and exit with its code."""
     exit_when_interrupted()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # not under a test or in a notebook
+        if isinstance(stream, TextIOWrapper):  # in a test or a notebook it has another type
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, exit_on_error=False, print_error=False) or ExitCode.DONE
@@ -172,7 +172,7 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _command(arguments: Sequence[str] | None) -> str:
-    """Return the command that was typed, for its help."""
+    """Return the command that the user typed, for a hint about its help."""
     first = next(iter(sys.argv[1:] if arguments is None else arguments), "")
     return f"cfpb-etl {first}" if first in _commands() else "cfpb-etl"
 
@@ -182,11 +182,11 @@ def _commands() -> list[str]:
 
 
 def _print(text: str) -> None:
-    """Print a result; a closed pipe is not an error."""
+    """Print a result. A closed pipe is not an error."""
     try:
         print(text, flush=True)
     except OSError as error:
-        # Python would flush again at exit, and print a traceback.
+        # At exit Python would flush again, and print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise CfpbEtlError(f"The output could not be written: {error.strerror}.") from error

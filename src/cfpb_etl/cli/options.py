@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COMPLAINTS, SAMPLE = Path("complaints.db"), Path("sample.db")
 GRAPH = Path("complaints-flow.svg")
 _NEWEST = 1_000
-# Days: as long as companies' answers and late complaints take (docs/facts.md, "Later changes").
+# Days. Companies' answers and late complaints take this long (docs/facts.md, "Later changes").
 _LOOKBACK = 60
 
 
@@ -44,14 +44,14 @@ class WrongCommandError(CfpbEtlError):
 
 
 def check_file_path(_type: object, path: Path | None) -> None:
-    """Raise ValueError if a path is a folder, cannot be a path, or lies in no folder."""
+    """Raise ValueError if a path is a folder, is not valid, or its folder does not exist."""
     if path is None:
         return
     name = str(path)
     try:
         str(path.resolve()).encode()
         is_folder = path.is_dir()
-    except (OSError, RuntimeError, UnicodeError):  # too long, a loop of links, not text
+    except (OSError, RuntimeError, UnicodeError):  # too long, a loop of links, or not text
         raise ValueError(f"{name[:60]!r} is not the path of a file") from None
     if is_folder:
         raise ValueError(f"{name!r} is a folder; give the path of a file")
@@ -60,21 +60,21 @@ def check_file_path(_type: object, path: Path | None) -> None:
 
 
 def check_picture(type_: object, path: Path | None) -> None:
-    """Raise ValueError unless a picture can be written to a path."""
+    """Raise ValueError unless the path can be that of a picture."""
     check_file_path(type_, path)
     if path is not None and path.suffix.lower() not in (".svg", ".png"):
         raise ValueError(f"{str(path)!r} must end in .svg or .png")
 
 
 def check_page(type_: object, path: Path) -> None:
-    """Raise ValueError unless a web page can be written to a path."""
+    """Raise ValueError unless the path can be that of a web page."""
     check_file_path(type_, path)
     if path.suffix.lower() != ".html":
         raise ValueError(f"{str(path)!r} must end in .html")
 
 
 def check_database(type_: object, path: Path) -> None:
-    """Raise ValueError unless a database exists at a path."""
+    """Raise ValueError unless the path is that of an existing file."""
     check_file_path(type_, path)
     if not path.exists():
         sample = f", or use --database {SAMPLE}" if SAMPLE.exists() else ""
@@ -100,7 +100,7 @@ def _check_files(type_: object, files: tuple[str, ...]) -> None:
 
 
 def refuse_same_file(option: str, path: Path, database: Path) -> None:
-    """Raise WrongCommandError if an option names the database itself."""
+    """Raise WrongCommandError if a path is that of the database."""
     if path.resolve() == database.resolve():
         raise WrongCommandError(option=option, reason="is the same file as the database")
 
@@ -114,7 +114,7 @@ Day = Annotated[str | None, Parameter(metavar="DATE")]
 Database = Annotated[Path, Parameter(validator=check_database)]
 
 _QUERY = ("since", "until", "state", "product", "issue", "company", "search")
-# Options that not every source has.
+# The options that only some sources have, with these sources.
 _SOURCES = {
     **dict.fromkeys((*_QUERY, "limit", "update", "lookback"), ("api", "sample")),
     "api_url": ("api",),
@@ -179,12 +179,12 @@ class LoadOptions:
 
     @property
     def database_path(self) -> Path:
-        """Return the SQLite file."""
+        """Return the path of the SQLite file."""
         return self.database or (SAMPLE if self.source == "sample" else COMPLAINTS)
 
     @property
     def picture(self) -> Path | None:
-        """Return where to draw the flow, or None."""
+        """Return the path of the diagram, or None to draw no diagram."""
         return None if self.no_graph else self.graph or GRAPH
 
     def to_source(self) -> AnySource:
@@ -212,7 +212,7 @@ class LoadOptions:
             self.search,
         )
         lookback = (_LOOKBACK if self.lookback is None else self.lookback) if self.update else None
-        # Without a filter, the newest; with a filter or for an update, all that match.
+        # Without a filter: the newest complaints. With a filter or for an update: all that match.
         limit = _NEWEST if self.limit is None and not (query or self.update) else self.limit
         if self.restart and limit is not None:
             reason = "has no effect here: a load of the newest complaints always starts over"
@@ -256,7 +256,7 @@ class LoadOptions:
 
     def _is_set(self, name: str) -> bool:
         value: Any = getattr(self, name)
-        return value is not None and value is not False and value != ()  # 0 is set, and invalid
+        return value is not None and value is not False and value != ()  # 0 is set, but not valid
 
 
 def _is_page(file: str) -> bool:

@@ -20,6 +20,7 @@ def parse_date(text: str) -> str:
 
     Raises:
         ValueError: If the text has another format, or the calendar does not have the day.
+
     >>> parse_date("2024-11-05T12:00:00-05:00")
     '2024-11-05'
     """

@@ -1,4 +1,4 @@
-"""A database in the browser: Datasette, read-only, with a description of each table and column."""
+"""A database in the browser: read-only in Datasette, with descriptions of tables and columns."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "inspect") from error
 
-# With rich installed, Datasette prints all local variables for every wrong address.
+# If rich is installed, Datasette prints all local variables for every wrong URL.
 pm.get_plugin("datasette.handle_exception").rich = None
 
-_NAME = "complaints"  # of the database in addresses, whatever the file is called
-_HOST, _PORT = "127.0.0.1", 8001  # Datasette's own port
+_NAME = "complaints"  # the database's name in URLs, whatever the name of the file
+_HOST, _PORT = "127.0.0.1", 8001  # Datasette's default port
 _OVERVIEW = (
     "Start with the five queries. The main tables are complaint (one row per complaint),"
     " complaint_change (previous values) and load (one row per load). The views contain counts."
@@ -47,12 +47,12 @@ _SOURCE = {
     "source_url": "https://www.consumerfinance.gov/data-research/consumer-complaints/",
 }
 _SETTINGS = {
-    # Reading 18 million complaints from an index takes seconds; Datasette's default is one second.
+    # Reading 18 million complaints from an index takes seconds. Datasette's default is one second.
     "sql_time_limit_ms": 20_000,
     "facet_time_limit_ms": 3_000,
-    "num_sql_threads": 8,  # with the default of three, three slow queries would block every page
+    "num_sql_threads": 8,  # with the default of three, three slow queries would block all pages
     "default_facet_size": 8,
-    "suggest_facets": False,  # suggesting them reads every column of every complaint
+    "suggest_facets": False,  # to suggest facets, Datasette reads every column of every complaint
     "allow_download": False,
     "truncate_cells_html": 300,
 }
@@ -67,14 +67,14 @@ _TABLES: dict[str, dict[str, Any]] = {
     "line_outdated": {"hidden": True},
 }
 _COMPARISONS = ("complaints_by_company", "complaints_by_state", "timeliness_by_company")
-# Twenty column descriptions would push the first row off the screen.
+# The descriptions of twenty columns would push the first row off the screen.
 _STYLE = "dl.column-descriptions { max-height: 7.8rem; overflow-y: auto }"
 
 
 def metadata(status: Status, descriptions: dict[str, Description]) -> dict[str, Any]:
-    """Return what Datasette shows besides the rows.
+    """Return the titles and descriptions that Datasette shows.
 
-    Its format is that of https://docs.datasette.io/en/stable/metadata.html.
+    The format is described at https://docs.datasette.io/en/stable/metadata.html.
     """
     caveats = " ".join(text for caveat in status.caveats for text in caveat)
     hints = dict.fromkeys(_COMPARISONS, caveats) | dict.fromkeys(
@@ -104,15 +104,15 @@ def metadata(status: Status, descriptions: dict[str, Description]) -> dict[str, 
 
 
 class _ReadOnlyDatabase(Database):  # type: ignore[misc] # Database is Any
-    """A file that is opened read-only, whatever its name.
+    """A file that is always opened read-only, whatever its name.
 
-    Datasette puts the path into a URI unescaped. A `?` or `#` in it would end the name before
-    `mode=ro`, and another file would be opened for writing.
+    Datasette puts the path into a URI without escaping. A `?` or `#` in the path would end the name
+    before `mode=ro`. Datasette would then open another file for writing.
     """
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002, FBT001, FBT002
         path = Path(self.path)
-        # Datasette's own flag for an immutable file is not used: it would hash 9 GB at the start.
+        # Datasette's own flag for an immutable file is not used, as it hashes 9 GB at the start.
         mode = "mode=ro&immutable=1" if is_immutable(path) else "mode=ro"
         address = f"{path.absolute().as_uri()}?{mode}"
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
@@ -125,10 +125,11 @@ class _ReadOnlyDatabase(Database):  # type: ignore[misc] # Database is Any
 
 
 def make_datasette(database: Path) -> Datasette:
-    """Return Datasette for a database, which is opened read-only.
+    """Return a Datasette application for a database, which is opened read-only.
 
     Raises:
-        DatabaseError: If the file cannot be read as a cfpb-etl database.
+        DatabaseError: If the file cannot be read as a cfpb-etl database; each subclass is one
+            reason.
     """
     with open_for_reading(database) as connection:
         texts = metadata(read_status(connection, database), read_descriptions(connection))
@@ -149,7 +150,7 @@ def serve_database(database: Path) -> None:
     server = _Server(config, datasette.get_database(_NAME))
     with _listen() as listener:
         for number in (signal.SIGINT, signal.SIGTERM):
-            # uvicorn handles signals only while it runs, and afterwards passes them on to these.
+            # uvicorn handles signals only while it runs, and passes them to these handlers later.
             signal.signal(number, server.handle_exit)
         url = f"http://{_HOST}:{listener.getsockname()[1]}/{_NAME}"
         print(f"{url}  (Ctrl-C to stop)", flush=True)
@@ -159,7 +160,7 @@ def serve_database(database: Path) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that stops without waiting for a long query."""
+    """A server that stops without waiting for slow queries."""
 
     def __init__(self, config: uvicorn.Config, database: _ReadOnlyDatabase) -> None:
         super().__init__(config)
@@ -171,9 +172,9 @@ class _Server(uvicorn.Server):
 
 
 def drop_empty_search(app: ASGIApp) -> ASGIApp:
-    """Return an application that ignores a search without a letter or digit, such as a lone quote.
+    """Return an application that drops a search without letters or digits, such as a lone quote.
 
-    SQLite rejects such a search, and Datasette would show nothing but SQLite's error.
+    SQLite rejects such a search, and Datasette would show only SQLite's error.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -192,8 +193,8 @@ def drop_empty_search(app: ASGIApp) -> ASGIApp:
 
 
 def _listen() -> socket.socket:
-    """Return a listening socket, so that requests wait until the server is up."""
+    """Return a listening socket, so that early requests wait until the server has started."""
     try:
         return socket.create_server((_HOST, _PORT))
-    except OSError:  # the port is in use: take any free one
+    except OSError:  # the port is in use, so any free port is taken
         return socket.create_server((_HOST, 0))

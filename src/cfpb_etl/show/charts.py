@@ -1,4 +1,4 @@
-"""Charts as Vega-Lite specifications, and the JavaScript that draws them in a browser."""
+"""Charts as Vega-Lite specifications, and the JavaScript that draws the charts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ except ModuleNotFoundError as error:
 Values = list[dict[str, Any]]
 Chart = dict[str, Any]
 
-# Tableau's palette without two; the last colour is for everything that has none of its own.
+# Tableau's palette without two colours. The last colour is for all products without their own.
 COLOURS = (
     "#4c78a8",
     "#f58518",
@@ -28,18 +28,18 @@ COLOURS = (
     "#9aa5b1",
 )
 _BAR, _ROW = 10, 36  # pixels
-_MAX_MONTH_LABELS = 24  # with more months, the axis names the years
-_THOUSANDS_FROM = 10_000  # from here on the axis counts in thousands
+_MAX_MONTH_LABELS = 24  # with more months, the labels of the axis are years
+_THOUSANDS_FROM = 10_000  # from this number, the labels of the axis are in thousands
 
 
 def chart_library() -> str:
-    """Return the program that draws the charts, Vega with its embedding, as one script."""
+    """Return the JavaScript that draws the charts (Vega and its embedding), as one script."""
     script = javascript_bundle()  # type: ignore[call-arg]  # its stub requires an argument
     return str(script).replace("</script", "<\\/script")
 
 
 def month_chart(values: Values, products: list[str]) -> Chart:
-    """Return columns of `complaints` by `month` (YYYY-MM), stacked by `product` in this order."""
+    """Return a chart of `complaints` by `month` (YYYY-MM), stacked by `product` in this order."""
     totals = Counter[str]()
     for each in values:
         totals[each["month"]] += each["complaints"]
@@ -80,7 +80,7 @@ def _months(first: str, last: str) -> list[str]:
 
 
 def bar_chart(values: Values, noun: str) -> Chart:
-    """Return horizontal bars of `complaints`: `name` above each bar, `label` at the right end."""
+    """Return a chart of bars for `complaints`, with `name` above and `label` right of each bar."""
     rows = alt.Chart(_data(values)).encode(
         y=alt.Y("name:N").sort(None).axis(None),
         tooltip=[

@@ -1,4 +1,4 @@
-"""What each table, view and column contains, from the comments in the schema."""
+"""Descriptions of tables, views and columns, read from the comments in the schema."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _COMMENTED = re.compile(r"^ *(?P<code>\S.*?) *-- *(?P<comment>.+)$", re.MULTILIN
 
 
 class Description(NamedTuple):
-    """What a table or a view contains.
+    """The description of a table or a view.
 
     Attributes:
-        text: What one row is.
-        columns: What each column contains, by its name.
+        text: The content of one row.
+        columns: The content of each column, by column name.
     """
 
     text: str
@@ -24,10 +24,11 @@ class Description(NamedTuple):
 
 
 def read_descriptions(connection: sqlite3.Connection) -> dict[str, Description]:
-    """Return what each commented table and view of a database contains, by its name.
+    """Return the descriptions of a database's commented tables and views, by name.
 
-    SQLite keeps the comments within a statement. The first one describes the table; each further
-    one describes the column that its line defines: the first word in a table, the last in a view.
+    SQLite keeps the comments within a statement. The first comment describes the table or view.
+    Each other comment describes the column that its line defines. The column's name is the first
+    word of the line in a table, and the last word in a view.
     """
     statements = connection.execute(
         "SELECT name, sql, type = 'view' FROM sqlite_schema"

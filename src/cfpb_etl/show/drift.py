@@ -1,4 +1,4 @@
-"""How far CFPB is ahead: its current count beside the count in the database."""
+"""How far CFPB is ahead: CFPB's current count, compared with the count in the database."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drift:
-    """CFPB's current count of a query, beside an earlier count.
+    """CFPB's current count for a query, compared with an earlier count.
 
     Attributes:
-        address: The search API.
-        query: The query as a load records it; empty for all complaints.
-        baseline: How many matching complaints the database has, without withdrawn ones. For search
-            words and newest-N loads, which the database cannot count: CFPB's count in that load.
-        load_id: That load, or None.
+        address: The URL of the search API.
+        query: The filters, as a load records them; empty for all complaints.
+        baseline: How many matching complaints the database has, without withdrawn ones. The
+            database cannot count matches of search words or of a newest-N load. For these loads
+            it is CFPB's count in that load.
+        load_id: The load of that count, or None.
         current: CFPB's current count, or None if CFPB could not be asked.
-        failure: Why CFPB could not be asked, or None.
+        failure: The reason why CFPB could not be asked, or None.
     """
 
     address: str
@@ -51,10 +52,10 @@ class Drift:
 
 
 def read_drift(connection: sqlite3.Connection) -> Drift | None:
-    """Return what CFPB can count, with the count in the database; None if there is nothing.
+    """Return the query to ask CFPB for, with the count in the database; None without a query.
 
-    That is all complaints if the daily file was loaded; otherwise the query of the newest complete
-    load from the search API that is not an update.
+    If the daily file was loaded, the query is for all complaints. Otherwise it is the query of the
+    newest complete load from the search API that is not an update.
     """
     if is_everything_loaded(connection):
         return Drift(SEARCH_URL, {}, _count_stored(connection, Query()))
@@ -73,9 +74,10 @@ def read_drift(connection: sqlite3.Connection) -> Drift | None:
 
 
 def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
-    """Return how many stored complaints match a query without search words, and are not withdrawn.
+    """Return how many stored complaints match a query and are not withdrawn.
 
-    Product and issue filters match as at CFPB (docs/facts.md, "Product and issue filters").
+    The query has no search words. Product and issue filters match as in CFPB's search
+    (docs/facts.md, "Product and issue filters").
     """
     days = {"date_received >= ?": query.since, "date_received <= ?": query.until}
     conditions = [condition for condition, day in days.items() if day is not None]
@@ -89,7 +91,7 @@ def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
         matches = []
         for each in wanted:
             if any(other.startswith(f"{each}•") for other in wanted):
-                continue  # CFPB narrows the search to the sub-product
+                continue  # CFPB then counts only the sub-product
             levels = each.split("•", len(columns) - 1)
             values += levels
             matches.append(" AND ".join(f"{column} = ?" for column in columns[: len(levels)]))
@@ -99,7 +101,7 @@ def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
         conditions.append("withdrawn_on IS NULL")
         sql = f"SELECT COUNT(*) FROM complaint WHERE {' AND '.join(conditions)}"  # noqa: S608 - fixed names
     else:
-        # An index serves each of two counts; a single one would read every complaint.
+        # Each of the two counts uses an index. A single count would read every complaint.
         sql = (
             "SELECT (SELECT COUNT(*) FROM complaint)"
             " - (SELECT COUNT(*) FROM complaint WHERE withdrawn_on IS NOT NULL)"
@@ -108,7 +110,7 @@ def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
 
 
 def fetch_drift(drift: Drift, url: str | None = None) -> Drift:
-    """Ask CFPB for its current count; a failure is part of the result, not an error."""
+    """Ask CFPB for its current count. A failure is recorded in the result, not raised."""
     drift = replace(drift, address=url or drift.address)
     try:
         return replace(drift, current=fetch_count(Query.from_dict(drift.query), drift.address))

@@ -1,4 +1,4 @@
-"""The five questions that people ask first, each with its answer in SQL."""
+"""The five most common questions, each with an SQL statement that answers it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ class Question(NamedTuple):
     """A question and its answer.
 
     Attributes:
-        name: A short name, for addresses.
+        name: A short name, for URLs.
         title: The question.
-        sql: The statement that answers it.
-        caveat: What a reader of the answer must know, or "".
+        sql: The SQL statement that answers the question.
+        caveat: What the reader of the answer must know, or "".
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The report of a database: one self-contained HTML page of charts."""
+"""The report of a database: one HTML page with charts, which needs no other files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-_PRODUCTS = 7  # with a colour of their own; all others share one
+_PRODUCTS = 7  # products with a colour of their own; all other products share one colour
 _OTHERS = "All other products"
 _MAX_BARS, _MAX_CHANGES = 15, 15
 _RECENT_DAYS = 30
@@ -31,15 +31,15 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page. A table without a chart is shown open, other tables are folded.
+    """A section of the page. A table without a chart is open; other tables are folded.
 
     Attributes:
-        name: The id of its chart in the page.
-        title: Its heading.
+        name: The id of the chart in the page.
+        title: The heading.
         text: A sentence below the heading.
-        columns: The column names of its table.
-        rows: The rows of its table; without rows the section is left out.
-        chart: Its chart, a Vega-Lite specification, or None.
+        columns: The column names of the table.
+        rows: The rows of the table; a section without rows is left out.
+        chart: The chart as a Vega-Lite specification, or None.
         colours: The legend of the chart, as (name, colour).
     """
 
@@ -59,11 +59,11 @@ def write_report(database: Path, page: Path) -> int:
         The number of complaints in the database.
 
     Raises:
-        DatabaseError: If the database cannot be read.
+        DatabaseError: If the database cannot be read; each subclass is one reason.
         NotWritableFileError: If the page cannot be written.
     """
     with open_for_reading(database) as connection:
-        connection.execute("BEGIN")  # one snapshot, whatever a load does at the same time
+        connection.execute("BEGIN")  # all queries read the same state, even during a load
         status = read_status(connection, database)
         sections = [
             _months(connection, status.complaints),
@@ -181,17 +181,17 @@ def _responses(connection: sqlite3.Connection, complaints: int) -> Section:
 
 
 def _with_shares(section: Section, counted: Iterable[Row], complaints: int) -> Section:
-    """Return a section with names, their numbers, and the percent that each is of all."""
+    """Return a section with names, numbers, and each number as a percentage of all complaints."""
     rows = [(name, number, round(100 * number / complaints, 1)) for name, number in counted]
     labels = [f" · {percent} %" if percent else " · < 0.1 %" for *_, percent in rows]
     return _with_bars(replace(section, rows=rows), labels)
 
 
 def _with_bars(section: Section, labels: Iterable[str]) -> Section:
-    """Return a section of names and numbers with a chart: a bar for each of its first rows.
+    """Return a section with a chart, which has a bar for each of the first rows.
 
     Args:
-        section: The section, without a chart.
+        section: The section with names and numbers, without a chart.
         labels: The text after the number at the end of each bar.
     """
     values = [

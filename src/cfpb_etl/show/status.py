@@ -1,4 +1,4 @@
-"""The contents of a database, how its last loads ended, and how many complaints CFPB has now."""
+"""The contents of a database, the last loads, and how many complaints CFPB has now."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RECENT = timedelta(days=7)
-_MAX_REQUESTS = 3  # of these the text shows; JSON has all
+_MAX_REQUESTS = 3  # the text shows at most three requests; JSON has all
 
 
 class Caveat(NamedTuple):
-    """What a reader of the numbers must know.
+    """A fact that the reader of the numbers must know.
 
     Attributes:
         headline: The caveat in a few words.
@@ -50,7 +50,7 @@ _UNVERIFIED = Caveat(
 
 @dataclass(frozen=True)
 class LastLoad:
-    """The newest load of one source. Each field is the column of the table `load` of that name.
+    """The newest load of one source, with the columns of the same names in the table `load`.
 
     Attributes:
         load_id: The number of the load.
@@ -61,13 +61,13 @@ class LastLoad:
         ended_at: The end, UTC, or None.
         failure: What went wrong, or None.
         rows: Complaints read.
-        new: Complaints read that were not stored before.
-        changed: Complaints read that were stored with other values.
-        unchanged: Complaints read that were stored with equal values.
+        new: Complaints read that the database did not have.
+        changed: Complaints read that the database had with other values.
+        unchanged: Complaints read that the database had with the same values.
         withdrawn: Stored complaints that the source no longer has.
         skipped: Complaints read that were not stored, because the database is partial.
         rejected: Rows of files that are not valid complaints.
-        not_applied: Complaints read that differ from the stored ones and were left as they are.
+        not_applied: Complaints read that differ from the stored ones. The stored ones were kept.
     """
 
     load_id: int
@@ -116,17 +116,17 @@ class Status:
         database: The file.
         bytes: The size of the file, with its write-ahead log.
         is_sample: Whether the complaints are made up.
-        as_of: The newest day of the data of any load, or None.
+        as_of: The day of the newest data in any load, or None.
         is_everything_loaded: Whether the daily file of all complaints was loaded.
-        requests: What was loaded, in words, the newest first.
-        complaints: The number of complaints, withdrawn ones included.
+        requests: The queries of the loads, in words, the newest first.
+        complaints: The number of complaints, including withdrawn ones.
         oldest: The first day received, `YYYY-MM-DD`, or None.
         newest: The last day received, or None.
         narratives: The number of complaints with a narrative.
         withdrawn: The number of complaints that CFPB no longer has.
         recently_changed: The number of changes by loads of the last seven days.
-        loads: The newest load of each source, and its newest complete one, the newest first.
-        drift: How far CFPB is ahead. None if CFPB was not asked or cannot count what was loaded.
+        loads: The newest load and the newest complete load of each source, the newest first.
+        drift: How far CFPB is ahead. None if CFPB was not asked or cannot count these complaints.
     """
 
     database: str
@@ -150,19 +150,19 @@ class Status:
 
     @property
     def request(self) -> str:
-        """Return the newest requests in one line."""
+        """Return the queries of the newest loads in one line."""
         more = len(self.requests) - _MAX_REQUESTS
         shown = [*self.requests[:_MAX_REQUESTS], *([f"and {more:,} more"] if more > 0 else [])]
         return "; ".join(shown) + (" (made up)" if self.is_sample else "")
 
     @property
     def title(self) -> str:
-        """Return what the complaints are, in a few words."""
+        """Return a few words that describe the complaints."""
         return f"{'Made-up' if self.is_sample else 'CFPB'} consumer complaints"
 
     @property
     def caveats(self) -> list[Caveat]:
-        """Return what a reader of the numbers must know."""
+        """Return the facts that the reader of the numbers must know."""
         if self.is_sample:
             return [_SAMPLE]
         if self.is_everything_loaded or not self.requests:
@@ -190,24 +190,25 @@ class Status:
 
 
 def _printable(text: str) -> str:
-    """Return a text with its control characters spelled out: they could steer a terminal."""
+    """Return a text with its control characters escaped, because they could control a terminal."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def get_status(database: Path, url: str | None = None) -> Status:
     """Read the contents of a database, and ask CFPB for its current count.
 
-    If CFPB cannot be reached, the status says that; it is not an error.
+    If CFPB cannot be reached, the status contains the reason. No error is raised.
 
     Args:
         database: The SQLite file.
-        url: The search API to ask; by default the one that the last load asked.
+        url: The search API to ask; None for the search API of the last load.
 
     Raises:
-        DatabaseError: If the file cannot be read as a cfpb-etl database.
+        DatabaseError: If the file cannot be read as a cfpb-etl database; each subclass is one
+            reason.
     """
     with open_for_reading(database) as connection:
-        connection.execute("BEGIN")  # one snapshot, whatever a load does at the same time
+        connection.execute("BEGIN")  # all queries read the same state, even during a load
         status = read_status(connection, database)
         drift = read_drift(connection)
     return status if drift is None else replace(status, drift=fetch_drift(drift, url))
@@ -220,9 +221,9 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
         return connection.execute(f"SELECT {sql}", parameters).fetchone()[0]
 
     log = Path(f"{database.resolve()}-wal")
-    # One query for each figure: SQLite then reads one end of an index instead of all complaints.
+    # Each figure has its own query. SQLite then reads one end of an index, not all complaints.
     return Status(
-        loads=_last_loads(connection, database),  # first: it looks at the lock before it reads
+        loads=_last_loads(connection, database),  # first, because it must check the lock first
         database=str(database),
         bytes=sum(each.stat().st_size for each in (database, log) if each.exists()),
         as_of=value("MAX(as_of) FROM load"),
@@ -254,7 +255,7 @@ def _last_loads(connection: sqlite3.Connection, database: Path) -> tuple[LastLoa
     # A load that starts or ends between these lines holds the lock before or after them.
     if was_locked or is_locked(database):
         return loads
-    # A load that was killed cannot record its end; the next load does.
+    # A killed load cannot record its end. The next load records it.
     return tuple(
         replace(each, outcome="interrupted", failure="the process died")
         if each.outcome == "running"
