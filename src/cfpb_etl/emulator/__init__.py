@@ -6,14 +6,13 @@
         requests.get(api_url, params={"size": 100, "sort": "created_date_desc"})
         requests.get(urljoin(api_url, BULK_PATH), headers={"Range": "bytes=100000-"})
 
-It behaves like the real server wherever a client can see the difference. The search API has the
-routes, content negotiation, validation, sorts, cursors with their pitfalls, the limit of 10,000
-hits and, on request, throttling. The file server has the daily bulk file of each era, the archive
-of narratives and its page, with validators and byte ranges. Missing are exports, the endpoint of a
-single complaint, and the content of aggregations.
+The emulator behaves like the real server wherever a client can see a difference. The search API has
+the same routes, content negotiation, validation, sorts, cursors (with their pitfalls) and limit of
+10,000 hits. Throttling is optional. The file server has the daily bulk file of each era, the
+archive of narratives and its web page, with ETags and byte ranges. The emulator has no exports, no
+endpoint for a single complaint, and no content in aggregations.
 
-The emulator shares no code with the rest of the package, so that client and emulator cannot share
-a mistake.
+The emulator and the rest of the package share no code, so they cannot share a mistake.
 """
 
 from cfpb_etl.emulator.application import Emulator, FileRequest, SearchRequest

@@ -73,9 +73,9 @@ def run(  # noqa: PLR0913 - the options of the command
 
 
 def _write_files(emulator: Emulator, folder: Path, rows: int, era: Era) -> None:
-    """Write the bulk file of the day after the newest complaints, and the archive."""
+    """Write the bulk file of the day after the newest complaints, and write the archive."""
     emulator.publish(NEWEST_DAY[era] + timedelta(1), columns=18 if era == "2024" else 15)
-    # The archive has the narratives of the same complaints, which today's release lacks.
+    # The archive has the same complaints with narratives. The deployed release has no narratives.
     write_archive(folder, generate_complaints(rows, era="2024", until=NEWEST_DAY[era]))
 
 

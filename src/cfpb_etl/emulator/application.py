@@ -1,7 +1,8 @@
-"""The emulator: CFPB's complaint search and its files as an ASGI application.
+"""The emulator of the complaint search and the file server, as an ASGI application.
 
-A search is checked in the order of the real server: content negotiation (404, 406), rate limit
-(429), method (405), parameters (400), index (424, 500) - docs/facts.md, "Address and methods".
+The emulator checks a search in the same order as the real server: content negotiation (404, 406),
+rate limit (429), method (405), parameters (400), index (424, 500). The source of this order is
+docs/facts.md, "Address and methods".
 """
 
 import math
@@ -25,7 +26,7 @@ from cfpb_etl.emulator.search import SCORE, Index, Page, Query
 from cfpb_etl.emulator.throttle import Throttle
 
 SEARCH_PATH = "/data-research/consumer-complaints/search/api/v1/"
-"""The path of the search; any other path that is not a file's answers with CFPB's HTML page."""
+"""The path of the search. Any path that is neither this nor a file's gets CFPB's HTML page."""
 
 _FILE_PATHS = ("/ccdb/", DOCUMENTS_PATH, ARCHIVE_PATH)
 
@@ -55,7 +56,7 @@ class SearchRequest(NamedTuple):
     """A search request and the status of its response."""
 
     at: float
-    """The time by the emulator's clock."""
+    """The time of the request by the emulator's clock."""
     parameters: tuple[tuple[str, str], ...]
     headers: Mapping[str, str]
     status: int
@@ -73,16 +74,17 @@ class FileRequest(NamedTuple):
 class Emulator:
     """An ASGI application that answers complaint searches and sends CFPB's files.
 
-    The attribute `requests` lists every search request, `file_requests` every request for a file.
-    The era follows from the complaints: "2024" if they have narratives, else "deployed"
-    (docs/facts.md, "Releases").
+    The attribute `requests` lists all search requests. The attribute `file_requests` lists all
+    requests for files. The complaints decide the era: "2024" if any has a narrative, else
+    "deployed" (docs/facts.md, "Releases").
 
     Args:
         complaints: The complaints to serve.
-        files: Folder of the files to send; `publish`, `write_bulk_file` and `write_archive` write
-            there.
-        throttle: Requests allowed per client in `window_seconds`; the real server allows 20.
-        window_seconds: Length of the sliding window of `throttle`.
+        files: The folder of the files to send. `publish`, `write_bulk_file` and `write_archive`
+            write to this folder.
+        throttle: How many requests a client may send in `window_seconds`; the real server's limit
+            is 20.
+        window_seconds: The length of the sliding window of `throttle`.
         today: The current day, which decides whether the data are stale. Default: the day after
             the newest complaint.
         clock: Returns the time in seconds for `throttle` and `SearchRequest.at`.
@@ -113,7 +115,7 @@ class Emulator:
         self._clock = clock
 
     def put(self, complaint: RawComplaint) -> None:
-        """Add a complaint, or replace the one with the same id."""
+        """Add a complaint, or replace the complaint with the same id."""
         self._index.put(complaint)
         self._new_rows[complaint["complaint_id"]] = complaint
 
@@ -126,19 +128,19 @@ class Emulator:
     def publish(self, day: date, *, columns: Columns = 15) -> None:
         """Write the bulk file of a day, in CFPB's order.
 
-        Complaints that were put since the last file come first, then the others in the order of
-        the last file (docs/facts.md, "Order of the daily file").
+        Complaints that were put after the last file come first. The other complaints follow in the
+        order of the last file (docs/facts.md, "Order of the daily file").
 
         Args:
             day: The day on which the file is published.
             columns: The number of columns, which depends on the era.
 
         Raises:
-            ValueError: The emulator has no folder for files.
+            ValueError: If the emulator has no folder for files.
         """
         if self._files is None:
             raise ValueError("the emulator has no folder for files")
-        # In a union of dicts a key keeps its first position and takes its last value.
+        # In a union of dicts, a key keeps its first position and gets its last value.
         self._file_rows = self._new_rows | self._file_rows | self._new_rows
         self._new_rows = {}
         write_bulk_file(self._files, list(self._file_rows.values()), day=day, columns=columns)
@@ -194,7 +196,7 @@ class Emulator:
         return _json(200, self._response_body(query, page, newest_day), _SUCCESS_HEADERS)
 
     def _check_rate(self, request: Request) -> None:
-        """Refuse a client over its limit; invalid requests count too."""
+        """Refuse a client that is over its limit. Invalid requests count too."""
         if self._throttle is None:
             return
         address = request.client.host if request.client else ""
@@ -275,7 +277,7 @@ def _check_format(request: Request, era: Era) -> None:
 
 
 def _stale_after(today: date) -> timedelta:
-    """Return the age from which data are stale (docs/facts.md, "Shape of a response")."""
+    """Return the age at which data become stale (docs/facts.md, "Shape of a response")."""
     friday = 4
     return timedelta(today.weekday() if today.weekday() >= friday else 6)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 
 class HttpError(Exception):
-    """Raised to answer a request with another status than 200; carries the whole answer."""
+    """Raised to answer a request with a status other than 200; contains the whole answer."""
 
     def __init__(
         self, status: int, body: Mapping[str, object], headers: Mapping[str, str] | None = None
@@ -16,10 +16,10 @@ class HttpError(Exception):
 
 
 def search_backend_error() -> HttpError:
-    """Return the 424 with which the real server reports any failure of its OpenSearch."""
+    """Return the 424 that the real server sends for any failure of OpenSearch."""
     return HttpError(424, {"error": "There was an error calling OpenSearch"})
 
 
 def internal_error() -> HttpError:
-    """Return the 500 with which the real server reports all other failures, such as no data."""
+    """Return the 500 that the real server sends for any other failure, such as an empty index."""
     return HttpError(500, {"error": "There was a problem retrieving your request"})

@@ -1,4 +1,4 @@
-"""CFPB's file server, and the page that links to the archive of narratives."""
+"""CFPB's file server, and the web page that links to the archive of narratives."""
 
 from html import escape
 from pathlib import Path
@@ -16,10 +16,10 @@ ARCHIVE_PATH = (
     "/foia-requests/foia-electronic-reading-room/"
     "cfpb-consumer-complaint-database-narratives-archive/"
 )
-"""The path of the archive's page. CFPB has the page and the zips on two hosts."""
+"""The path of the archive's page. CFPB has the page on one host and the zips on another."""
 
-# Invented, because the real page was not seen (docs/facts.md, "Archive of narratives"). The page
-# has what makes parsing hard: other links around the zips, entities, and elements inside links.
+# This page is invented, because the real page was not seen (docs/facts.md, "Archive of
+# narratives"). It is hard to parse: other links around the zips, entities, and tags within links.
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -58,10 +58,10 @@ ZIP&nbsp;({kilobytes:,.0f}&nbsp;KB)</span>
 
 
 def file_server(folder: Path | None) -> ASGIApp:
-    """Return an application that serves the files in a folder; without a folder all paths get 404.
+    """Return an application that serves the files in a folder. Without a folder, it answers 404.
 
-    Starlette provides what CFPB's server has: ETag, Last-Modified, 304 for an unchanged file, and
-    byte ranges with conditions.
+    Starlette has the same features as CFPB's server: ETag, Last-Modified, 304 for an unchanged
+    file, and byte ranges with conditions.
     """
     if folder is None:
         return Starlette()

@@ -1,7 +1,7 @@
 """The parameters of a search, and the error messages for invalid values.
 
-The messages are those of Django REST framework, whose serializer the real server uses
-(docs/facts.md, "Parameters"). Unknown parameters are ignored silently, as by the real server.
+The messages come from Django REST framework, which the real server uses (docs/facts.md,
+"Parameters"). The emulator ignores unknown parameters, like the real server.
 """
 
 import re
@@ -17,7 +17,7 @@ STATES = frozenset(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ"
     " NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI AA AE AP".split()
 )
-"""The 59 states of the filter. The data also have others (docs/facts.md, "State filter")."""
+"""The 59 states that the filter accepts. The data have more (docs/facts.md, "State filter")."""
 
 Rule = Callable[[str], Any]
 
@@ -70,7 +70,7 @@ def _text(shortest: int = 1, longest: int = 200) -> Rule:
 
 def _day(text: str) -> date:
     try:
-        # Django accepts single digits, and all that Python accepts as ISO 8601: 2026-W40-1.
+        # Django accepts single digits, and every ISO 8601 form that Python accepts: 2026-W40-1.
         if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", text):
             return date(*map(int, text.split("-")))
         return date.fromisoformat(text)
@@ -126,12 +126,12 @@ _INCLUDABLE: Mapping[str, Rule] = {
 def read_query(parameters: Iterable[tuple[str, str]], era: Era) -> Query:
     """Return the search that the parameters describe.
 
-    Only releases with narratives have `has_narrative` and the field `complaint_what_happened`
-    (docs/facts.md, "Releases"). `frm` and `page` are checked but have no effect (docs/facts.md,
+    `has_narrative` and the field `complaint_what_happened` exist only in releases with narratives
+    (docs/facts.md, "Releases"). `frm` and `page` are checked, but have no effect (docs/facts.md,
     "Paging").
 
     Raises:
-        HttpError: Parameters are invalid: 400 with the messages of all of them.
+        HttpError: If parameters are invalid: a 400 with the messages of all invalid parameters.
     """
     values: dict[str, list[str]] = {}
     for name, value in parameters:
@@ -168,14 +168,14 @@ def read_query(parameters: Iterable[tuple[str, str]], era: Era) -> Query:
 
 
 class _Validator:
-    """Validates values by rules, and collects the messages of invalid values in `errors`."""
+    """Validates values by rules, and collects the messages about invalid values in `errors`."""
 
     def __init__(self, values: Mapping[str, list[str]]) -> None:
         self._values = values
         self.errors: dict[str, object] = {}
 
     def scalars(self, rules: Mapping[str, Rule]) -> dict[str, Any]:
-        """Return the valid scalar parameters; the last value of a repeated parameter counts."""
+        """Return the valid scalar parameters. If a parameter is repeated, its last value counts."""
         values = {}
         for name in rules.keys() & self._values.keys():
             try:
@@ -185,7 +185,7 @@ class _Validator:
         return values
 
     def lists(self, rules: Mapping[str, Rule], prefix: str = "") -> FieldValues:
-        """Return the list parameters; messages of invalid items have the item's index."""
+        """Return the list parameters. A message about an invalid item has the item's index."""
         lists = []
         for field in [field for field in rules if prefix + field in self._values]:
             name = prefix + field

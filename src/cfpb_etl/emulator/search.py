@@ -1,6 +1,6 @@
-"""The search index: it filters, sorts and pages complaints as OpenSearch does.
+"""The search index, which filters, sorts and pages complaints like OpenSearch.
 
-The rules are those of docs/facts.md, from "Shape of a response" to "Page size".
+The rules are in docs/facts.md, from "Shape of a response" to "Page size".
 """
 
 import re
@@ -16,13 +16,13 @@ from cfpb_etl.emulator.data.complaints import RawComplaint
 from cfpb_etl.emulator.errors import internal_error, search_backend_error
 
 MAX_RESULT_WINDOW = 10_000
-"""The most hits in one response, OpenSearch's default. A larger size gets 424."""
+"""The most hits in one response (OpenSearch's default). A larger size gets a 424."""
 
 BULLET = "•"
-"""Separates a product from its sub-product, and an issue from its sub-issue, in a filter."""
+"""The separator between a product or issue and its sub-product or sub-issue, in a filter."""
 
 SCORE = 1.0
-"""The score of every hit, so that a sort by relevance falls back to the ids."""
+"""The score of every hit. All scores are equal, so a sort by relevance sorts by the ids."""
 
 Key = tuple[float, str]
 DateRange = tuple[date | None, date | None]
@@ -74,14 +74,14 @@ class Row:
 
 
 class Page(NamedTuple):
-    """The result of a search: the number of all matches, and the rows of one page."""
+    """The result of a search: the number of matches, and the rows of one page."""
 
     total: int
     rows: Sequence[Row]
 
 
 class Index:
-    """Complaints ordered by date and id, which can change between two searches."""
+    """The complaints in order of date and id. They can change between two searches."""
 
     def __init__(self, complaints: Iterable[RawComplaint]) -> None:
         self._by_id = {complaint["complaint_id"]: Row(complaint) for complaint in complaints}
@@ -93,13 +93,13 @@ class Index:
         return len(self._rows)
 
     def newest_day(self) -> date:
-        """Return the UTC day of the newest complaint; an empty index gets 500, as at CFPB."""
+        """Return the UTC day of the newest complaint. An empty index gets a 500, as at CFPB."""
         if not self._rows:
             raise internal_error()
         return datetime.fromtimestamp(self._rows[-1].key[0] / 1000, UTC).date()
 
     def put(self, complaint: RawComplaint) -> None:
-        """Add a complaint, or replace the one with the same id."""
+        """Add a complaint, or replace the complaint with the same id."""
         if complaint["complaint_id"] in self._by_id:
             self.withdraw(complaint["complaint_id"])
         with self._lock:
@@ -131,7 +131,7 @@ class Index:
             return Page(len(rows), page)
 
     def _matching(self, filters: Filters, *, by_relevance: bool) -> list[Row]:
-        """Return the matching rows in ascending order, cached for the next page."""
+        """Return the matching rows in ascending order. The result is cached for the next page."""
         if not by_relevance and filters == Filters():
             return self._rows
         cache_key = (filters, by_relevance)
@@ -164,10 +164,10 @@ def _received_ms(row: Row) -> float:
 
 
 def _cursor(query: Query) -> Key:
-    """Return the sort key in the query's cursor; a malformed cursor gets 424, not 400.
+    """Return the sort key in the query's cursor. A malformed cursor gets a 424, not a 400.
 
-    Under the default sort a date cursor is parsed as a score above all others, which returns the
-    first page again (docs/facts.md, "Cursor without sort").
+    With the default sort, a date cursor is parsed as a score above all other scores. The search
+    then returns the first page again (docs/facts.md, "Cursor without sort").
     """
     cursor = _SCORE_CURSOR if query.by_relevance else _DATE_CURSOR
     parts = cursor.fullmatch(query.search_after or "")
@@ -183,7 +183,7 @@ def _predicates(filters: Filters) -> Iterator[Predicate]:
         yield _has_value(field, values)
     if filters.excluding:
         excluded = [_has_value(field, values) for field, values in filters.excluding]
-        # Two not_ keys exclude only complaints that match both (docs/facts.md, "Parameters").
+        # Two not_ keys exclude only complaints that match both keys (docs/facts.md, "Parameters").
         yield lambda source: not all(test(source) for test in excluded)
     if filters.search_term is not None:
         yield _contains(filters.search_term, filters.search_field)
@@ -215,7 +215,7 @@ def _has_value(field: str, values: frozenset[str]) -> Predicate:
 
 
 def _contains(term: str, field: str) -> Predicate:
-    """Return a test for all words of a term, or for any word if the term is a Lucene query."""
+    """Return a test for the words of a term: all words, or any word if it is a Lucene query."""
     if term.count('"') % 2 or term.count("(") != term.count(")"):
         raise search_backend_error()
     plain = _PLAIN_TERM.fullmatch(term) and not _OPERATOR.search(term)
@@ -231,7 +231,7 @@ def _contains(term: str, field: str) -> Predicate:
 
 
 def _epoch_ms_within(days: DateRange) -> tuple[float, float]:
-    """Return the start and end of a range of whole UTC days, both days included."""
+    """Return the start and end of a range of whole UTC days, including both days."""
     first, last = days
     return (
         _epoch_ms(first.isoformat()) if first else -inf,

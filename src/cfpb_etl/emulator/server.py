@@ -1,4 +1,4 @@
-"""Serves an ASGI application on the loopback interface, from a thread of this process."""
+"""Serves an ASGI application on the loopback interface, in a thread of this process."""
 
 import asyncio
 import socket
@@ -14,14 +14,14 @@ from cfpb_etl.emulator.application import SEARCH_PATH
 
 @contextmanager
 def serve(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
-    """Serve an application on 127.0.0.1 and yield the URL of its search.
+    """Serve an application on 127.0.0.1, and yield the URL of its search.
 
     Port 0 picks a free port. On exit the server stops at once, even with open connections or
-    unanswered requests. It prints nothing and sets no signal handlers, so Ctrl-C interrupts the
-    main thread.
+    unanswered requests. The server prints nothing and sets no signal handlers, so Ctrl-C interrupts
+    the main thread.
 
     Raises:
-        OSError: The port is in use.
+        OSError: If the port is in use.
     """
     with _listener(port) as listener:
         server = _PromptServer(app)
@@ -35,16 +35,17 @@ def serve(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
 
 
 def _listener(port: int) -> socket.socket:
-    # asyncio disables Nagle's algorithm (40 ms for each small answer) only if the socket names its
-    # protocol. socket.create_server does not set the protocol.
+    # Nagle's algorithm delays each small answer by 40 ms. asyncio disables it only if the socket
+    # has a protocol, and socket.create_server sets no protocol.
     with socket.create_server(("127.0.0.1", port), backlog=128) as plain:
         return socket.socket(plain.family, plain.type, socket.IPPROTO_TCP, fileno=plain.detach())
 
 
 class _PromptServer(uvicorn.Server):
-    """A uvicorn server that stops on an event, and at once.
+    """A uvicorn server that stops at once when an event is set.
 
-    uvicorn polls for the stop ten times a second, then waits for all connections and requests.
+    The original server checks for the stop only ten times a second, and then waits for all
+    connections and requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -64,13 +65,13 @@ class _PromptServer(uvicorn.Server):
         self._stop = asyncio.Event()
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Run an event loop that ends with the server."""
-        # Windows has another default loop, without the remove_reader that `shutdown` calls.
+        """Run an event loop that ends together with the server."""
+        # On Windows the default loop has no remove_reader, which `shutdown` calls.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(self.serve(sockets))
 
     def stop(self) -> None:
-        """Stop the server; any thread can call this."""
+        """Stop the server. Any thread can call this method."""
         self._running.wait()
         self._loop.call_soon_threadsafe(self._stop.set)
 
@@ -82,8 +83,8 @@ class _PromptServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Abort the connections, then cancel the unanswered requests."""
-        # asyncio needs three turns of its loop to set up an accepted connection, and leaks the
-        # socket if the server closes earlier (Python 3.11).
+        # asyncio needs three turns of its loop to set up an accepted connection. If the server
+        # closes earlier, asyncio leaks the socket (Python 3.11).
         for listener in sockets or []:
             self._loop.remove_reader(listener)
         await _turns(3)
@@ -92,7 +93,7 @@ class _PromptServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         unanswered = list(self.server_state.tasks)
-        # This turn reports the lost connections, so that no request writes to them.
+        # In this turn the loop reports the lost connections, so no request writes to them.
         await _turns(1)
         for task in unanswered:
             task.cancel()

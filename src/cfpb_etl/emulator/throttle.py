@@ -1,11 +1,11 @@
-"""A limit on the requests of each client in a sliding window (docs/facts.md, "Rate limit")."""
+"""A limit on each client's requests in a sliding window (docs/facts.md, "Rate limit")."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable
 
 
 class Throttle:
-    """Counts the accepted requests of each client; refused requests do not count."""
+    """Counts the accepted requests of each client. Refused requests do not count."""
 
     def __init__(self, limit: int, window_seconds: float, clock: Callable[[], float]) -> None:
         self._limit = limit
@@ -14,7 +14,7 @@ class Throttle:
         self._accepted: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def seconds_to_wait(self, client: str) -> float:
-        """Count the request and return 0, or return the seconds until the next free place."""
+        """Count the request and return 0, or return how many seconds the client must wait."""
         now = self._clock()
         accepted = self._accepted[client]
         while accepted and accepted[0] <= now - self._window_seconds:

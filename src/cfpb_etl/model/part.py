@@ -213,8 +213,9 @@ class Batch(NamedTuple):
     """Some hundred complaints of a part, in the part's order.
 
     Attributes:
-        complaints: The complaints; unchanged lines add none.
-        line_hashes: The hashes of the complaints' lines, 8 bytes each; empty for a page.
+        complaints: The complaints; empty for a batch of unchanged lines.
+        line_hashes: The hashes of the complaints' lines, 8 bytes each; empty if lines are not
+            compared.
     """
 
     complaints: list[Complaint]

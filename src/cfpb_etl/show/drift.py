@@ -52,7 +52,7 @@ class Drift:
 
 
 def read_drift(connection: sqlite3.Connection) -> Drift | None:
-    """Return the query to ask CFPB for, with the count in the database; None without a query.
+    """Return the query that CFPB can count, with the database's count; None without a query.
 
     If the daily file was loaded, the query is for all complaints. Otherwise it is the query of the
     newest complete load from the search API that is not an update.

@@ -36,7 +36,7 @@ class NewerLoads:
         columns_sent: The columns that each newer load sent, as (`load_id`, columns).
         columns_of_all: The columns that newer complete loads of everything sent.
         all_as_of: The earliest day of those loads' data; None without such a load. A complaint
-            that is not stored was withdrawn before that day.
+            that is not stored was withdrawn by that day.
     """
 
     columns_sent: tuple[tuple[int, frozenset[str]], ...] = ()

@@ -1,1 +1,1 @@
-"""The complaints that the emulator serves, generated or recorded, and their files."""
+"""The complaints that the emulator serves, generated or recorded, and the files with them."""

@@ -1,6 +1,7 @@
 """Generates complaints from a seed, in the format of the search API.
 
-They resemble the real ones (docs/facts.md, "Data"), but no real person wrote any of them.
+The generated complaints resemble real complaints (docs/facts.md, "Data"), but no real person wrote
+them.
 """
 
 from bisect import bisect
@@ -24,22 +25,22 @@ from cfpb_etl.emulator.data.narratives import generate_narrative
 from cfpb_etl.emulator.data.products import ISSUES_UNTIL_2023, products
 
 RawComplaint: TypeAlias = dict[str, Any]
-"""The complaint in a hit of the search API: the value of `_source`."""
+"""A complaint as in a hit of the search API: the value of `_source`."""
 
 Era: TypeAlias = Literal["2024", "deployed"]
-"""The emulated release: that of the 2024-11 recording, or the one deployed since 2026-08."""
+"""The emulated release: the release of the 2024-11 recording, or the release since 2026-08."""
 
 T = TypeVar("T")
 
 NEWEST_DAY: Mapping[Era, date] = {"2024": date(2024, 11, 5), "deployed": date(2026, 10, 7)}
-"""The last day of each era on which complaints were received."""
+"""The last day on which complaints were received, for each era."""
 
 _SPAN_DAYS = 3 * 365
 _DAY = 86_400
 _FORM_CHANGED = date(2023, 8, 24)
 
-# The highest id at a time in seconds since 1970 (docs/facts.md, "Complaint ids"). Ids passed from 7
-# to 8 digits in August 2024, so complaints of one moment at that time have ids of both lengths.
+# The highest id at a time in seconds since 1970 (docs/facts.md, "Complaint ids"). In August 2024
+# ids grew from 7 to 8 digits, so complaints of the same time have ids of both lengths.
 _HIGHEST_ID = tuple(
     (int(datetime(year, month, day, tzinfo=UTC).timestamp()), highest)
     for year, month, day, highest in (
@@ -69,15 +70,15 @@ def generate_complaints(
 ) -> list[RawComplaint]:
     """Return generated complaints that were received in three years, oldest first.
 
-    The same arguments return the same complaints. Era "2024" has the 16 keys of that year's
-    recording, including the narrative, and noon dates. Era "deployed" has the same complaints with
-    15 keys and UTC times (docs/facts.md, "Releases" and "Date formats").
+    The same arguments return the same complaints. Complaints of the era "2024" have the 16 keys of
+    that year's recording, with the narrative, and noon dates. Complaints of the era "deployed" are
+    the same, but have 15 keys and UTC times (docs/facts.md, "Releases" and "Date formats").
 
     Args:
         rows: The number of complaints.
         seed: The seed of the random numbers.
         era: The release whose format the complaints have.
-        until: The last day on which complaints were received. Default: `NEWEST_DAY` of the era.
+        until: The last day on which complaints were received. Default: the era's `NEWEST_DAY`.
     """
     rng, words = Random(seed), Random(f"narratives {seed}")  # noqa: S311 - nothing secret
     newest_day = until or NEWEST_DAY[era]
@@ -138,7 +139,11 @@ def _draw(rng: Random, weights: Mapping[T, float], count: int) -> list[T]:
 
 
 def _draw_times_received(rng: Random, rows: int, newest_day: date) -> list[int]:
-    """Return ascending times in seconds: doubling yearly, fewer at weekends, a tenth repeated."""
+    """Return ascending times in seconds.
+
+    The number of complaints doubles every year and is lower at weekends. A tenth of the times are
+    repeated.
+    """
     days = {}
     for age in range(_SPAN_DAYS):
         day = newest_day - timedelta(age)
@@ -154,7 +159,7 @@ def _draw_times_received(rng: Random, rows: int, newest_day: date) -> list[int]:
 
 
 def _draw_ids(rng: Random, moments: Iterable[int]) -> Iterator[str]:
-    """Yield an id for each time: ids rise with the time, but not strictly."""
+    """Yield an id for each time. Ids rise with the time, but not strictly."""
     used: set[int] = set()
     for moment in moments:
         id_time = moment + rng.gauss(0, 9 * _DAY)
@@ -168,7 +173,7 @@ def _draw_ids(rng: Random, moments: Iterable[int]) -> Iterator[str]:
 
 
 def _categories(*, until_2023: bool) -> dict[_Category, float]:
-    """Return the weight of each category, for the form until 2023-08-24 or the form since then."""
+    """Return the weight of each category, for the form before or after 2023-08-24."""
     weights: dict[_Category, float] = {}
     for product in products():
         name = (until_2023 and product.name_until_2023) or product.name
@@ -194,21 +199,21 @@ def _shares(weights: Mapping[T, float]) -> dict[T, float]:
 
 
 def _by_rank(values: Iterable[T]) -> dict[T, float]:
-    """Return the share of each value: the n-th value has 1/n of the first one's share."""
+    """Return the share of each value. The n-th value has 1/n of the first value's share."""
     return _shares({value: 1 / rank for rank, value in enumerate(values, start=1)})
 
 
 def _share_in_progress(age_days: int) -> float:
-    """Return the share of complaints of an age that are in progress.
+    """Return the share of complaints of this age that are in progress.
 
-    The shares are invented; the ages are those of docs/facts.md, "Late publication" and "Later
+    The shares are invented. The ages come from docs/facts.md, "Late publication" and "Later
     changes".
     """
     return next((share for days, share in ((15, 0.9), (60, 0.15)) if age_days < days), 0)
 
 
 def _seconds_until_sent(rng: Random) -> int:
-    """Return the time from receiving a complaint to sending it: minutes for most, else days."""
+    """Return the seconds from receiving to sending a complaint: mostly minutes, sometimes days."""
     return int(rng.expovariate(1 / (600 if _chance(rng, 0.85) else 4 * _DAY)))
 
 

@@ -1,6 +1,6 @@
-"""Writes CFPB's files: the daily bulk file, and the archive of narratives.
+"""Writes CFPB's files: the daily bulk file and the archive of narratives.
 
-Their format is that of docs/facts.md, "Files".
+The format of the files is described in docs/facts.md, "Files".
 """
 
 import csv
@@ -17,13 +17,13 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from cfpb_etl.emulator.data.complaints import RawComplaint
 
 Columns: TypeAlias = Literal[15, 16, 18]
-"""The number of columns: 18 until 2026-06, 16 until 2026-09, 15 since then."""
+"""The number of columns: 18 until 2026-06, then 16 until 2026-09, then 15."""
 
 BULK_PATH = "/ccdb/complaints.csv.zip"
 """The path of the bulk file, on the server and in the folder of files."""
 
 DOCUMENTS_PATH = "/f/documents/"
-"""The path of the archive's zips, where CFPB has all kinds of documents."""
+"""The path of the archive's zips. CFPB has documents of all kinds there."""
 
 _NARRATIVE, _CONSENT, _DISPUTED = (
     "complaint_what_happened",
@@ -58,7 +58,7 @@ _MISSING_COLUMNS: dict[Columns, set[str]] = {
 _WHITESPACE = re.compile(r"\s+")
 
 # The archive's zips, each with its last month. The first three names are invented and irregular, so
-# that a client must read the names from the page (docs/facts.md, "Archive of narratives").
+# a client must read the names from the page (docs/facts.md, "Archive of narratives").
 _ARCHIVE = {
     "CCDB_Export_1_Before_2018": "2017-12",
     "CCDB_Export_2_2018_to_2020": "2020-12",
@@ -84,7 +84,7 @@ _ARCHIVE = {
 }
 _MORNING = (9, 16, 0)  # UTC
 _LAST_ARCHIVED = "2026-08-14"
-_ARCHIVED_ON = date(2026, 9, 1)  # assumed: the last zip is that of August
+_ARCHIVED_ON = date(2026, 9, 1)  # an assumption, because the last zip has August
 
 
 def write_bulk_file(
@@ -92,7 +92,8 @@ def write_bulk_file(
 ) -> Path:
     """Write the bulk file that CFPB publishes in the morning of a day, and return its path.
 
-    It replaces the file of the day before atomically: an open file can still be read to its end.
+    The new file replaces the last file atomically. A client that has opened the last file can still
+    read it to the end.
 
     Args:
         folder: The folder of the files.
@@ -105,9 +106,9 @@ def write_bulk_file(
 
 
 def write_archive(folder: Path, complaints: Iterable[RawComplaint]) -> list[Path]:
-    """Write the archive's zips, each with the complaints of its months, and return their paths.
+    """Write the archive's zips, and return their paths. Each zip has the complaints of its months.
 
-    Zips without complaints are not written.
+    A zip without complaints is not written.
     """
     names, last_months = list(_ARCHIVE), list(_ARCHIVE.values())
     by_zip: dict[str, list[RawComplaint]] = {name: [] for name in names}
@@ -132,13 +133,13 @@ def _write_zip(
     new = path.with_name(f"{path.name}.new")
     with (
         ZipFile(new, "w") as archive,
-        # The size is unknown before writing, and CFPB's own file is larger than 4 GB.
+        # The size is unknown before writing, and CFPB's real file is larger than 4 GB.
         archive.open(info, "w", force_zip64=True) as file,
         TextIOWrapper(file, "utf-8", newline="") as text,
     ):
         write_csv(text, complaints, columns)
     published = datetime(*info.date_time, tzinfo=UTC).timestamp()
-    os.utime(new, (published, published))  # the server's Last-Modified
+    os.utime(new, (published, published))  # the server sends this time as Last-Modified
     new.replace(path)
     return path
 
@@ -156,10 +157,10 @@ def write_csv(file: TextIO, complaints: Iterable[RawComplaint], columns: Columns
 
 
 def _file_row(complaint: RawComplaint) -> RawComplaint:
-    """Return all 18 columns of a complaint as the files spell them."""
+    """Return all 18 columns of a complaint, as CFPB's files spell the values."""
     narrative = complaint.get(_NARRATIVE) or ""
-    # In a real file of 2018 to 2020, complaints without a narrative have "N/A" here, except that
-    # some of those from the Web have no value.
+    # In a real file of 2018 to 2020, complaints without a narrative have "N/A" in this column. Some
+    # of the complaints from the Web have no value instead.
     without = None if complaint.get("submitted_via") == "Web" else "N/A"
     return {
         _CONSENT: "Consent provided" if narrative else without,

@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 
 class Product(NamedTuple):
-    """A product of the complaint form, with its possible companies, sub-products and issues."""
+    """A product of the complaint form, with its companies, sub-products and issues."""
 
     name: str
     weight: int
     companies: tuple[str, ...]
     sub_products: Mapping[str | None, int]
     issues: Mapping[str, tuple[int, tuple[str | None, ...]]]
-    """Weight and sub-issues of each issue, the most frequent sub-issue first."""
+    """The weight and the sub-issues of each issue, the most frequent sub-issue first."""
     name_until_2023: str | None = None
-    """The name before the form changed on 2023-08-24, if it was different."""
+    """The product's name before the form changed on 2023-08-24; None if it was the same."""
 
 
-# Invented, with the variety of spellings that the real names have.
+# Invented names, spelled in as many ways as real names.
 SMALL_COMPANIES = tuple(
     f"{name}{ending}"
     for ending in (", LLC", " Inc.", ", INC.", " Group LLC", " Services, L.P.", " & Associates")

@@ -14,12 +14,12 @@ class NotARecordingError(ValueError):
 
 
 def read_recordings(*paths: Path | str) -> list[RawComplaint]:
-    """Return the distinct complaints of recorded responses, each `_source` unchanged.
+    """Return the distinct complaints of recorded responses, with each `_source` unchanged.
 
-    If several files have the same complaint, the last file counts.
+    If several files have the same complaint, the complaint of the last file counts.
 
     Raises:
-        NotARecordingError: A file is missing, or is not a response of the search API.
+        NotARecordingError: If a file is missing, or is not a response of the search API.
     """
     sources = (source for path in paths for source in _read_sources(Path(path)))
     return list({source["complaint_id"]: source for source in sources}.values())

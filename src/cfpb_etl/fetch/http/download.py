@@ -96,7 +96,7 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
             origin = _resumed(response, file, earlier)
         else:
             origin = _origin_of(response, url)
-            if _is_same(origin.version, known):  # the server has ignored If-None-Match
+            if _is_same(origin.version, known):  # the server has ignored the conditions
                 return kept
             file.discard()  # otherwise the old file, beside the new note, would look like the new
         if origin.length is not None:
