@@ -1,4 +1,4 @@
-"""How a part is stored: its complaints and the progress of its load, as one transaction."""
+"""The storing of a part: its complaints and the progress of its load, in one transaction."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import ParsedPart
 
-_DEFER_INDEXES_BELOW = 100_000  # stored complaints; their indexes take a third of a second
-_ALWAYS_WRITTEN = 2  # columns: an itemgetter of one column would not return a tuple
+_DEFER_INDEXES_BELOW = 100_000  # stored complaints; to index them takes a third of a second
+_ALWAYS_WRITTEN = 2  # columns, because an itemgetter of one column does not return a tuple
 _ID, _DATE_RECEIVED = itemgetter(0), itemgetter(1)
 _NARRATIVE = Complaint._fields.index("complaint_what_happened")
 _ID_AND_NARRATIVE = itemgetter(0, _NARRATIVE)
 
 
 def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
-    """Store the complaints of a part, and the load's progress, or neither.
+    """Store the complaints of a part and the progress of the load, or nothing.
 
-    A complaint that is not stored is inserted, and a stored one is merged by the rules of `merge`.
-    A row that would not change is not written. Changed values are noted in `complaint_change`. The
-    last part of a window verifies it and marks complaints that the source no longer has.
+    New complaints are inserted. Stored complaints are merged by the rules of `merge`. Unchanged
+    rows are not written. Changed values are recorded in `complaint_change`. With the last part of a
+    window, the window is verified, and complaints that the source no longer has are marked.
 
     Args:
-        parsed: The part; its complaints are taken from it.
+        parsed: The part. Its complaints can be stored only once.
         load_id: The load.
         database: The SQLite file.
 
     Raises:
-        DatabaseError: One of its subclasses, if the file cannot be written; nothing is stored then.
-        FileError: One of its subclasses, if the part's file turns out not to be valid.
-        TooManyWithdrawnError: If the part lacks more of the stored complaints than is plausible.
+        DatabaseError: If the file cannot be written. Nothing is stored then.
+        FileError: If the part's file is not valid; each subclass is one reason.
+        TooManyWithdrawnError: If the part lacks too large a share of the stored complaints.
     """
     with (
         named_errors(database),
@@ -77,9 +77,9 @@ class _PartWriter:
     """Writes a part within one transaction.
 
     Args:
-        connection: The one that writes.
-        before: Another, which sees the database as it was, to compare a file's rows with. Changed
-            pages fill the cache of the first: after 10,000 rows, a million took 790,000 reads.
+        connection: The connection that writes.
+        before: A second connection, which sees the old state and reads the rows to compare. On the
+            first, changed pages fill the cache: a million complaints took 790,000 reads there.
         load_id: The load.
         parsed: The part.
     """
@@ -98,7 +98,7 @@ class _PartWriter:
         self._info = parsed.info
         self._may_replace = frozenset(parsed.columns)
         age = parsed.info.age
-        # The age is unknown only of a part without complaints.
+        # Only a part without complaints has an unknown age.
         self._as_of = date.max.isoformat() if age is None else age.as_of
         self._newer = merge.newer_loads(connection, self._as_of)
         self._adds = not parsed.info.fills_gaps_only or merge.may_add_complaints(
@@ -108,8 +108,8 @@ class _PartWriter:
             "SELECT COUNT(*) FROM (SELECT 1 FROM complaint LIMIT ?)", (_DEFER_INDEXES_BELOW + 1,)
         ).fetchone()
         self._was_empty = stored == 0
-        # A file can have millions of complaints. Indexes that are created after them take less time
-        # and space, and a trigger on each insertion costs 4.7 us, for a journal of its own.
+        # A file can have millions of complaints. Indexes take less time and space if created last.
+        # The search's trigger costs 4.7 us for each insertion, because it needs a journal.
         self._defers_indexes = (
             self._info.is_window and not self._info.is_unchanged and stored <= _DEFER_INDEXES_BELOW
         )
@@ -126,7 +126,7 @@ class _PartWriter:
         for batch in self._parsed.take_batches():
             if batch.complaints:
                 self._write_batch(batch.complaints)
-            # Values of newer loads stay, so a line need not be what is stored.
+            # A value of a newer load is kept, so a stored complaint may differ from its line.
             if batch.line_hashes and not self._newer:
                 line_hashes.write(batch.line_hashes)
         if dropped:
@@ -135,7 +135,7 @@ class _PartWriter:
         line_hashes.finish(self._parsed.read_stats.duplicate_ids)
 
     def stats(self) -> LoadStats:
-        """Return what writing has done."""
+        """Return the stats of the part, without its window."""
         info, read = self._info, self._parsed.read_stats
         rows = self._rows + read.unchanged
         days = [*filter(None, (*self._days, *read.days))]
@@ -161,13 +161,13 @@ class _PartWriter:
         )
 
     def finish_window(self, stats: LoadStats) -> LoadStats:
-        """Note the part's progress. At the end of its window, verify it and mark withdrawals.
+        """Record the part's progress. At the end of a window, verify it and mark withdrawals.
 
         Args:
-            stats: What writing has done.
+            stats: The stats of the part so far.
 
         Returns:
-            What this adds to the stats.
+            The stats to add.
         """
         connection, load_id, info = self._connection, self._load_id, self._info
         withdrawn = 0
@@ -196,20 +196,20 @@ class _PartWriter:
         if not self._info.is_window:
             self._ids += map(_ID, complaints)
         elif self._was_empty and self._has_no_duplicates:
-            self._insert(complaints, columns)  # none of them can be stored
+            self._insert(complaints, columns)  # none of the complaints can be stored already
             return
         while complaints:
-            # The later copy of a complaint counts, so it is merged after the earlier one.
+            # The later copy of a complaint counts, so it is merged after the earlier copy.
             first, complaints = _distinct(complaints)
             self._write_distinct(first, columns)
 
     @property
     def _has_no_duplicates(self) -> bool:
-        """Say whether the part has no complaint twice so far, which is known of files only."""
+        """Say whether no complaint has occurred twice so far. This is known only for files."""
         return self._info.is_window and not self._parsed.read_stats.duplicates
 
     def _columns_to_write(self, complaints: Sequence[Complaint]) -> tuple[str, ...]:
-        """Return the columns that the part has, and others with a value in these complaints."""
+        """Return the part's columns, and other columns with a value in these complaints."""
         return tuple(
             name
             for place, name in enumerate(Complaint._fields)
@@ -221,8 +221,8 @@ class _PartWriter:
     def _write_distinct(self, complaints: list[Complaint], columns: tuple[str, ...]) -> None:
         """Write complaints with different ids, in the order of the ids.
 
-        They are compared here and not by the upsert, because SQLite keeps a journal for each row
-        that it tries, for the trigger's sake: that took twice as long.
+        The complaints are compared here. If the upsert compared them, SQLite would keep a journal
+        for each row because of the trigger, which took twice as long.
         """
         ids = [*map(_ID, complaints)]
         reader = self._before if self._has_no_duplicates else self._connection
@@ -244,7 +244,7 @@ class _PartWriter:
         statement = merge.insert_sql(self._load_id, columns, self._newer)
         self._connection.executemany(statement, map(_values_of(columns), complaints))
         self._new += len(complaints)
-        if self._defers_indexes:  # the search's trigger is not there
+        if self._defers_indexes:  # the search's trigger was dropped
             self._connection.executemany(
                 "INSERT INTO narrative_search (rowid, narrative) VALUES (?, ?)",
                 [each for each in map(_ID_AND_NARRATIVE, complaints) if each[1] is not None],
@@ -256,10 +256,10 @@ class _PartWriter:
         stored: dict[int, tuple[Any, ...]],
         columns: tuple[str, ...],
     ) -> None:
-        """Merge complaints into their rows, and count those that differ and are not applied."""
+        """Merge complaints into stored rows, and count differing complaints not applied."""
         replaceable = [name in self._may_replace for name in Complaint._fields]
         replacing: list[Complaint] = []
-        others: list[Complaint] = []  # they may fill gaps, or be marked as withdrawn
+        others: list[Complaint] = []  # these may fill gaps, or remove the mark of a withdrawal
         for each in complaints:
             row = stored[each[0]]
             incoming = merge.with_stored_white_space(each, row)
@@ -270,7 +270,7 @@ class _PartWriter:
         self._changed += changed + self._update(others, columns)
 
     def _update(self, complaints: list[Complaint], columns: tuple[str, ...]) -> int:
-        """Return how many rows have changed."""
+        """Update the rows of complaints, and return how many rows have changed."""
         if not complaints:
             return 0
         statement = merge.update_sql(
@@ -282,15 +282,15 @@ class _PartWriter:
 
 @cache
 def _values_of(columns: tuple[str, ...]) -> Callable[[Complaint], tuple[Any, ...]]:
-    """Return what takes these columns out of a complaint.
+    """Return a function that returns these columns of a complaint.
 
-    sqlite3 binds an exact tuple faster than a namedtuple, and a None slowest of all.
+    sqlite3 binds a tuple faster than a namedtuple. Binding None takes the longest.
     """
     return itemgetter(*map(Complaint._fields.index, columns))
 
 
 def _distinct(complaints: list[Complaint]) -> tuple[list[Complaint], list[Complaint]]:
-    """Return the first copy of each complaint in the order of their ids, and the later copies."""
+    """Return the first copy of each complaint in the order of the ids, and the later copies."""
     ordered = sorted(complaints, key=_ID)
     ids = [*map(_ID, ordered)]
     if all(map(lt, ids, ids[1:])):
