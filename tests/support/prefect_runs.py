@@ -42,7 +42,7 @@ def finished_task_runs(flow_run_id: UUID, count: int) -> list[TaskRun]:
 
 
 def handed_over(task_runs: list[TaskRun]) -> set[tuple[str, str]]:
-    """Return the pairs of tasks whose second task took a result of the first (`task_inputs`)."""
+    """Return the pairs of tasks in which the second took a result of the first (`task_inputs`)."""
     names = {run.id: run.task_key.rpartition("-")[0] for run in task_runs}
     return {
         (names[value.id], names[run.id])

@@ -23,7 +23,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def exit_when_interrupted() -> None:
     """Exit at once on a signal, while nothing has been started yet.
 
-    An exception does not work here: while Prefect builds its models, it becomes another exception.
+    An exception does not work here, because Prefect replaces exceptions while it builds its models.
     """
 
     def exit_now(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import Part
 
-_UNZIPPED_RATIO = 16  # size of a CSV by size of its zip, an estimate until the zip is here
+_UNZIPPED_RATIO = 16  # estimated ratio of a CSV to its zip, used until the zip is here
 _DOWNLOAD = "-download-"  # separates the database's name from the file's name
 _MAX_NAME = 100  # characters of a download's name; file systems allow 255 bytes
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_CSV = 64 * 2**30  # bytes; CFPB's largest had 8.7 GB (docs/facts.md, "Number of complaints")
-MAX_RATIO = 250  # size of a CSV by size of its zip; CFPB's is about 20, deflate can reach 1,032
+MAX_RATIO = 250  # ratio of a CSV to its zip; CFPB's is about 20, and deflate can reach 1,032
 # Other methods are refused: Python unzips their blocks as a whole, whatever size a zip declares.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAGIC = (b"PK\3\4", b"PK\5\6")  # the first bytes of a zip, and of an empty zip

@@ -237,7 +237,7 @@ class ComplaintRows:
             self.read_stats.without_id += 1
 
     def _reject_broken(self, line: int, lines: list[str], error: csv.Error) -> None:
-        """Reject a row that is not valid CSV. If it may contain many rows, reject the file."""
+        """Reject a row that is not valid CSV. If the row may contain others, reject the file."""
         if sum(map(len, lines)) > MAX_FIELD or _rows_in([*lines, '"']):  # a quote is open
             detail = (
                 f"the row that starts in line {line:,} does not end ({error}); a quote in it may"

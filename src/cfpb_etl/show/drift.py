@@ -22,8 +22,8 @@ class Drift:
         address: The URL of the search API.
         query: The filters, as a load records them; empty for all complaints.
         baseline: How many matching complaints the database has, without withdrawn ones. The
-            database cannot count matches of search words or of a newest-N load. For these loads
-            it is CFPB's count in that load.
+            database cannot count matches of search words or of a newest-N load. For these loads,
+            `baseline` is CFPB's count at the time of the load.
         load_id: The load of that count, or None.
         current: CFPB's current count, or None if CFPB could not be asked.
         failure: The reason why CFPB could not be asked, or None.

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 EVERYTHING: SourceKind = "bulk"  # the kind of source with all complaints that CFPB publishes
 _NARRATIVE = Complaint._fields.index("complaint_what_happened")
-# A complete load of everything contains every complaint that is not marked as withdrawn. If it did
-# not change a complaint, the row still has the number of an earlier load.
+# A complete load of everything contains every complaint that is not marked as withdrawn. If the
+# load did not change a complaint, the row still has the number of an earlier load.
 _SEEN_SQL = "complaint.withdrawn_on IS NULL"
 
 
@@ -95,7 +95,7 @@ def is_everything_loaded(connection: sqlite3.Connection) -> bool:
 def may_add_complaints(connection: sqlite3.Connection, load_id: int) -> bool:
     """Say whether a load that only fills gaps may add complaints that are not stored.
 
-    It may if everything was loaded, because then CFPB has removed these complaints. It also may if
+    It may if everything was loaded, because CFPB has then removed these complaints. It also may if
     all other loads have the same kind. In any other database, the complaints may be missing because
     no load asked for them.
     """

@@ -36,7 +36,7 @@ CREATE INDEX complaint_product ON complaint (product, date_received);
 CREATE INDEX complaint_withdrawn_on ON complaint (withdrawn_on) WHERE withdrawn_on IS NOT NULL;
 
 -- The counts, and the columns `matching`, `oldest` and `newest`, are fields of LoadStats.
-CREATE TABLE load (                 -- one row per load: where from, what it did, how it ended
+CREATE TABLE load (                 -- one row per load: its source, its results and its end
     load_id INTEGER PRIMARY KEY,    -- number of the load
     source TEXT NOT NULL,           -- api, bulk or archive; or sample for made-up complaints
     address TEXT NOT NULL,          -- address of the source
@@ -45,8 +45,8 @@ CREATE TABLE load (                 -- one row per load: where from, what it did
     row_limit INTEGER,              -- how many were requested, newest first; NULL for all
     updates_load_id INTEGER REFERENCES load, -- the earlier load that an update repeats
     as_of TEXT,                     -- day of the source's data, YYYY-MM-DD
-    as_of_earliest TEXT,            -- earliest day that the data can be of
-    as_of_latest TEXT,              -- latest day that the data can be of
+    as_of_earliest TEXT,            -- earliest possible day of the data
+    as_of_latest TEXT,              -- latest possible day of the data
     as_of_evidence TEXT,            -- what shows the day of the data, such as Last-Modified
     covers_until TEXT,              -- last day received that the load covers
     columns_sent TEXT,              -- the columns that all its parts have, JSON

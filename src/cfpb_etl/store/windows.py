@@ -24,7 +24,7 @@ class Window:
 
     Attributes:
         part_id: The id of the row in `load_part`.
-        expected: How many complaints the source counted in the window, with its last page.
+        expected: How many complaints the source counted in the window when it sent the last page.
         received: How many distinct complaints of the window were received.
         was_read_again: Whether the window was read for the second time.
     """

@@ -1,4 +1,4 @@
-"""HTTP requests to CFPB's servers. Each request returns a body or raises an error for its kind.
+"""HTTP requests to CFPB's servers. The result is a body, or an error for the kind of failure.
 
 The package makes all its requests to CFPB here.
 """

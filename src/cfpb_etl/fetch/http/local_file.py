@@ -1,4 +1,4 @@
-"""A download on the disk: the file, the part received so far, and a note about their origin.
+"""A download on the disk: the file, the part received so far, and a note about the origin.
 
 Bytes without such a note are not used.
 """
