@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 _DEFER_INDEXES_BELOW = 100_000  # stored complaints; to index them takes a third of a second
 _ALWAYS_WRITTEN = 2  # columns, because an itemgetter of one column does not return a tuple
 _ID, _DATE_RECEIVED = itemgetter(0), itemgetter(1)
-_NARRATIVE = Complaint._fields.index("complaint_what_happened")
-_ID_AND_NARRATIVE = itemgetter(0, _NARRATIVE)
+_NARRATIVE = "complaint_what_happened"
+_ID_AND_NARRATIVE = itemgetter(0, Complaint._fields.index(_NARRATIVE))
 
 
 def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
@@ -244,7 +244,7 @@ class _PartWriter:
         statement = merge.insert_sql(self._load_id, columns, self._newer)
         self._connection.executemany(statement, map(_values_of(columns), complaints))
         self._new += len(complaints)
-        if self._defers_indexes:  # the search's trigger was dropped
+        if self._defers_indexes and _NARRATIVE in columns:  # the search's trigger was dropped
             self._connection.executemany(
                 "INSERT INTO narrative_search (rowid, narrative) VALUES (?, ?)",
                 [each for each in map(_ID_AND_NARRATIVE, complaints) if each[1] is not None],
