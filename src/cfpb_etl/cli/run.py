@@ -91,7 +91,7 @@ def _exit_soon(code: ExitCode) -> ExitCode:
     """Return the exit code, and ensure that the process ends within half a minute.
 
     At exit, Prefect sends the remaining events of the run to its server. If the server is gone,
-    Prefect tries for minutes, one event after the other.
+    Prefect spends minutes trying to send its events, one after another.
     """
 
     def end() -> None:

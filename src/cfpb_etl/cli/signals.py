@@ -23,7 +23,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def exit_when_interrupted() -> None:
     """Exit at once on a signal, while nothing has been started yet.
 
-    An exception does not work here, because Prefect replaces exceptions while it builds its models.
+    Raising an exception does not work here, because Prefect replaces exceptions while it builds its
+    models.
     """
 
     def exit_now(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -40,7 +41,7 @@ class Interruption:
        raises Prefect's TerminationSignal. Later signals are ignored.
     2. The exception closes the load and draws the diagram on its way up.
     3. The caller catches the exception and calls `end`, which prints the last line and exits.
-       Python itself would wait for threads that wait for an answer or a retry.
+       If Python exited in its own way, it would wait for threads that wait for an answer or retry.
     4. If any of these steps hangs, a thread calls `end` after a few seconds. Python informs this
        thread of every signal, whichever handler runs.
 

@@ -14,7 +14,10 @@ class Throttle:
         self._accepted: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def seconds_to_wait(self, client: str) -> float:
-        """Count the request and return 0, or return how many seconds the client must wait."""
+        """Accept and count a request and return 0, or return how long the client must wait.
+
+        If the client is over its limit, the request is refused and not counted.
+        """
         now = self._clock()
         accepted = self._accepted[client]
         while accepted and accepted[0] <= now - self._window_seconds:

@@ -1,4 +1,4 @@
-"""Errors of files of complaints, and errors of finding the parts to fetch."""
+"""Errors in complaint files, and errors while finding the parts to fetch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class NoArchiveError(CfpbEtlError):
 
 
 class FileError(CfpbEtlError):
-    """Raised when a file of complaints cannot be used; each subclass is one reason."""
+    """Raised when a complaint file cannot be used; each subclass is one reason."""
 
     path: Path
 

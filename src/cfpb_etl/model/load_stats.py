@@ -49,27 +49,30 @@ class LoadStats:
         parts: Pages or files stored.
         rows: Complaints read.
         new: Complaints read that the database did not have.
-        changed: Complaints read that the database had with other values.
+        changed: Complaints read whose stored values were different.
         withdrawn: Stored complaints that the source no longer has.
         skipped: Complaints of the archive that were not stored, because the database is partial.
         duplicates: Complaints read whose id occurs earlier in the same file; the last copy counts.
         rejected: Rows of files that are not valid complaints.
-        not_applied: Complaints read that differ from the stored ones. The stored ones were kept,
-            because their values come from a newer source.
-        without_id: Rejected rows without a readable complaint id.
+        not_applied: Complaints read that differ from the stored complaints. The stored values were
+            kept, because they come from a newer source.
+        without_id: Rejected rows that have no readable complaint id.
         repeated_headers: Rows of files that repeat the header.
-        warnings: The first problems found in the files, each with its line number. None without
-            problems: Prefect tracks `()` as one object, which would link unrelated tasks.
+        warnings: The first problems found in the files, each with its line number. None if there
+            were no problems. An empty tuple would not work: `()` is always the same object, so
+            Prefect would link unrelated tasks.
         unchanged_files: Files that were not read, because this version of the file is stored.
-        oldest: Earliest day received among the complaints read, or None.
-        newest: Latest day received among the complaints read, or None.
+        oldest: Earliest day received among the complaints read; None if none were read.
+        newest: Latest day received among the complaints read; None if none were read.
         matching: How many complaints the source counted at the first request.
         windows: Date windows or files that were read completely.
         expected: How many complaints the source counted in these windows.
         received: How many distinct complaints of these windows were received.
-        proves_absence: Whether the source no longer has a complaint that is missing from a window.
+        proves_absence: Whether a complaint's absence from a window proves that the source no longer
+            has it.
         unknown_columns: Names in the data that are not columns.
-        missing_columns: Columns that a part lacked, although every CFPB release so far has them.
+        missing_columns: Columns that a part does not have, although every CFPB release so far has
+            them.
     """
 
     parts: int = _count(stored=True)

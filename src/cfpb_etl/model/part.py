@@ -66,7 +66,7 @@ class Age(NamedTuple):
     Attributes:
         as_of: The day of the data, `YYYY-MM-DD`.
         evidence: What shows the day, such as `Last-Modified`.
-        earliest: The earliest possible day of the data; None for the newest day received.
+        earliest: The earliest possible day of the data; None if it is the newest day received.
     """
 
     as_of: str
@@ -83,19 +83,22 @@ class PartInfo:
         name: The part's name for people, such as `page 3, 10,000 complaints`.
         rows: How many complaints the part has; None for a file, whose rows are counted later.
         matching: How many complaints the source counts in the part's window; None for a file.
-        expected: How many of the matching complaints are wanted. A limit can lower this number.
+        expected: How many of the matching complaints the load asks for. A limit can lower this
+            number.
         age: How old the part's data are; None until the file has been read.
-        days: The first and last day received that the window covers; None means no bound.
-        proves_absence: Whether the source no longer has a complaint of these days that is missing
-            from the window.
+        days: The first and last day received that the window covers; a day is None if the window
+            has no bound on that side.
+        proves_absence: Whether a complaint's absence from the window proves that the source no
+            longer has it. This concerns only complaints received on these days.
         seconds: How many seconds the source took to send the part.
         max_withdrawn: The part is rejected if it lacks more than this share (0 to 1) of the stored
             complaints.
-        fills_gaps_only: Whether the part may only fill empty values. Complaints that are not
-            stored are added to a complete database and skipped in a partial one.
+        fills_gaps_only: Whether the part may only fill empty values. Complaints that are not stored
+            yet are added to a complete database, but skipped in a partial database.
         version: The version of the file.
-        is_unchanged: Whether this version of the file is already stored, so nothing was sent.
-        source_total: How many complaints the source has in all, or None.
+        is_unchanged: Whether this version of the file is already stored. The server then sent no
+            file.
+        source_total: How many complaints the source has in all; None if this is not known.
     """
 
     part: Part
@@ -115,7 +118,7 @@ class PartInfo:
 
     @property
     def is_window(self) -> bool:
-        """Say whether the part is a whole window. A file is one; a page is not."""
+        """Say whether the part is a complete window. A file is a complete window; a page is not."""
         return self.matching is None
 
 
@@ -168,7 +171,7 @@ class RawPart:
         return self.info.rows
 
     def take_content(self) -> object:
-        """Return the content and drop it, because Prefect keeps about half of all results.
+        """Return the content and remove it from this part, because Prefect keeps many results.
 
         Raises:
             RuntimeError: If the content was taken before. Otherwise the part would look empty.
@@ -185,12 +188,12 @@ class ReadStats:
 
     Attributes:
         rows: Complaints read, including unchanged ones.
-        unchanged: Complaints that were skipped, because the same line is stored.
-        days: The first and last day received of the unchanged complaints, or empty.
+        unchanged: Complaints that were not parsed, because the same line is already stored.
+        days: The first and last day received of the unchanged complaints; empty if there are none.
         duplicates: Complaints whose id occurs earlier in the part; the last copy counts.
         duplicate_ids: The ids of the duplicates.
         rejected: Rows that are not valid complaints.
-        without_id: Rejected rows without a readable complaint id.
+        without_id: Rejected rows that have no readable complaint id.
         repeated_headers: Rows that repeat the header.
         warnings: The first problems found, each with its line number.
         ids: The ids of all rows, including rejected rows. None for a page, because the database
@@ -231,7 +234,7 @@ class ParsedContent(NamedTuple):
             Other columns may only fill empty values.
         unknown_columns: Names in the content that are not columns.
         read_stats: What the parser has found; complete after the last batch.
-        age: How old the data are, if the content shows this; else None.
+        age: How old the data are; None if the content does not show it.
     """
 
     batches: Iterable[Batch]
@@ -270,7 +273,7 @@ class ParsedPart:
         return self.info.rows
 
     def take_batches(self) -> Iterable[Batch]:
-        """Return the complaints and drop them.
+        """Return the complaints and remove them from this part.
 
         Raises:
             RuntimeError: If the complaints were taken before. An empty part would look stored.

@@ -20,13 +20,13 @@ class Watermark:
     """What the database already has from a source. The source resumes from there.
 
     Attributes:
-        load_id: The newest complete load without a limit, or None. The load has the source's kind,
-            or is a load of all complaints that CFPB has.
+        load_id: The newest complete load without a limit; None if there is no such load. The load
+            is of the same kind as the source, or it loaded all of CFPB's complaints.
         query: The query of that load, as the source's JSON.
-        covers_until: The last day that the load or its updates cover; None if nothing matched.
+        covers_until: The last day that the load or its updates cover; None if no complaint matched.
         versions: The stored version of each file, by the key of its part.
         added_since: Whether to read stored files again, because a later load of another kind added
-            complaints or has loaded all complaints that CFPB has.
+            complaints or loaded all of CFPB's complaints.
 
     """
 
@@ -62,7 +62,7 @@ class Source(Protocol):
 
     @property
     def limit(self) -> int | None:
-        """Return how many complaints the user asked for; None for all matches."""
+        """Return how many complaints the user asked for; None if the user asked for all matches."""
         ...
 
     @property
@@ -72,7 +72,7 @@ class Source(Protocol):
 
     @property
     def updates_load_id(self) -> int | None:
-        """Return the id of the load to repeat; None before it is found, or without one."""
+        """Return the id of the load to repeat; None if it is not found yet or does not exist."""
         ...
 
     @property
@@ -82,11 +82,11 @@ class Source(Protocol):
 
     @property
     def proves_absence(self) -> bool:
-        """Say whether a missing complaint of the requested days is gone from CFPB."""
+        """Say whether a complaint's absence from the requested days proves that CFPB removed it."""
         ...
 
     def rate_limit_use(self) -> str:
-        """Return how much of the server's rate limit is in use, in words, or ""."""
+        """Return in words how much of the rate limit is in use; "" if the server has no limit."""
         ...
 
     def query_json(self) -> str:

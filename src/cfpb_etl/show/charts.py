@@ -39,7 +39,10 @@ def chart_library() -> str:
 
 
 def month_chart(values: Values, products: list[str]) -> Chart:
-    """Return a chart of `complaints` by `month` (YYYY-MM), stacked by `product` in this order."""
+    """Return a chart of `complaints` by `month` (YYYY-MM), stacked by `product`.
+
+    The argument `products` gives the order of the colours.
+    """
     totals = Counter[str]()
     for each in values:
         totals[each["month"]] += each["complaints"]
@@ -80,7 +83,7 @@ def _months(first: str, last: str) -> list[str]:
 
 
 def bar_chart(values: Values, noun: str) -> Chart:
-    """Return a chart of bars for `complaints`, with `name` above and `label` right of each bar."""
+    """Return a bar chart of `complaints`. The `name` and `label` of each bar are above the bar."""
     rows = alt.Chart(_data(values)).encode(
         y=alt.Y("name:N").sort(None).axis(None),
         tooltip=[

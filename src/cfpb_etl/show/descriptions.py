@@ -15,8 +15,8 @@ class Description(NamedTuple):
     """The description of a table or a view.
 
     Attributes:
-        text: The content of one row.
-        columns: The content of each column, by column name.
+        text: What one row contains.
+        columns: What each column contains, by column name.
     """
 
     text: str
@@ -27,8 +27,8 @@ def read_descriptions(connection: sqlite3.Connection) -> dict[str, Description]:
     """Return the descriptions of a database's commented tables and views, by name.
 
     SQLite keeps the comments within a statement. The first comment describes the table or view.
-    Each other comment describes the column that its line defines. The column's name is the first
-    word of the line in a table, and the last word in a view.
+    Each other comment describes the column that its line defines. In the SQL of a table, a line
+    starts with the column's name. In the SQL of a view, it ends with the name.
     """
     statements = connection.execute(
         "SELECT name, sql, type = 'view' FROM sqlite_schema"

@@ -21,12 +21,12 @@ class Drift:
     Attributes:
         address: The URL of the search API.
         query: The filters, as a load records them; empty for all complaints.
-        baseline: How many matching complaints the database has, without withdrawn ones. The
-            database cannot count matches of search words or of a newest-N load. For these loads,
-            `baseline` is CFPB's count at the time of the load.
-        load_id: The load of that count, or None.
-        current: CFPB's current count, or None if CFPB could not be asked.
-        failure: The reason why CFPB could not be asked, or None.
+        baseline: How many matching complaints the database has, not counting withdrawn complaints.
+            The database cannot count the matches if the load had search words or a limit. For such
+            a load, `baseline` is CFPB's count at the time of the load.
+        load_id: The load whose count is the `baseline`; None if the database counted the matches.
+        current: CFPB's current count; None if CFPB could not be asked.
+        failure: The reason why CFPB could not be asked; None if there was no failure.
     """
 
     address: str
@@ -52,7 +52,9 @@ class Drift:
 
 
 def read_drift(connection: sqlite3.Connection) -> Drift | None:
-    """Return the query that CFPB can count, with the database's count; None without a query.
+    """Return a query whose matches CFPB can count, and the number of matches in the database.
+
+    Return None if the database has no such query.
 
     If the daily file was loaded, the query is for all complaints. Otherwise it is the query of the
     newest complete load from the search API that is not an update.

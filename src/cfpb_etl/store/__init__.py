@@ -1,1 +1,1 @@
-"""The storing of complaints in an SQLite file."""
+"""Stores complaints in an SQLite file."""

@@ -1,9 +1,9 @@
-"""The merge rules decide whose value counts if several sources have a complaint.
+"""The merge rules decide whose value counts if several sources have the same complaint.
 
 For each column, the value of the newest source counts. An older source adds what the newer source
 does not send: other columns, and other complaints (docs/design.md).
 
-Functions whose names end in `_sql` return SQL: a condition on a stored row, or a statement.
+Functions whose names end in `_sql` return SQL: a condition for a stored row, or a whole statement.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 EVERYTHING: SourceKind = "bulk"  # the kind of source with all complaints that CFPB publishes
 _NARRATIVE = Complaint._fields.index("complaint_what_happened")
-# A complete load of everything contains every complaint that is not marked as withdrawn. If the
-# load did not change a complaint, the row still has the number of an earlier load.
+# A complete load of all complaints contains every complaint that is not marked as withdrawn. If
+# this load did not change a complaint, the complaint's row still has the number of an earlier load.
 _SEEN_SQL = "complaint.withdrawn_on IS NULL"
 
 
@@ -34,9 +34,9 @@ class NewerLoads:
 
     Attributes:
         columns_sent: The columns that each newer load sent, as (`load_id`, columns).
-        columns_of_all: The columns that newer complete loads of everything sent.
-        all_as_of: The earliest day of those loads' data; None without such a load. A complaint
-            that is not stored was withdrawn by that day.
+        columns_of_all: The columns that were sent by newer complete loads of all complaints.
+        all_as_of: The earliest day of the data of those complete loads; None if there is no such
+            load. A complaint that is not stored yet was withdrawn by that day.
     """
 
     columns_sent: tuple[tuple[int, frozenset[str]], ...] = ()
@@ -49,17 +49,17 @@ class NewerLoads:
 
     @property
     def wrote_sql(self) -> str:
-        """Return the condition that a newer load wrote the row."""
+        """Return an SQL condition that is true if a newer load wrote the row."""
         return _written_by_sql(load_id for load_id, _ in self.columns_sent)
 
     def sent_sql(self, column: str) -> str:
-        """Return the condition that a newer load sent this column of the row."""
+        """Return an SQL condition that is true if a newer load sent this column of the row."""
         wrote = _written_by_sql(load_id for load_id, sent in self.columns_sent if column in sent)
         return f"({wrote} OR {_SEEN_SQL})" if column in self.columns_of_all else wrote
 
     @property
     def have_sql(self) -> str:
-        """Return the condition that a newer load has the complaint."""
+        """Return an SQL condition that is true if a newer load has the complaint."""
         return f"({self.wrote_sql} OR {_SEEN_SQL})" if self.all_as_of else self.wrote_sql
 
 
@@ -93,11 +93,11 @@ def is_everything_loaded(connection: sqlite3.Connection) -> bool:
 
 
 def may_add_complaints(connection: sqlite3.Connection, load_id: int) -> bool:
-    """Say whether a load that only fills gaps may add complaints that are not stored.
+    """Say whether a load that only fills gaps may add complaints that are not stored yet.
 
-    It may if everything was loaded, because CFPB has then removed these complaints. It also may if
-    all other loads have the same kind. In any other database, the complaints may be missing because
-    no load asked for them.
+    The load may add them if the daily file was loaded, because CFPB has then removed these
+    complaints. It may also add them if all other loads are of the same kind. In any other database,
+    the complaints may be missing because no load asked for them.
     """
     (others,) = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM load WHERE rows > 0"
@@ -108,7 +108,7 @@ def may_add_complaints(connection: sqlite3.Connection, load_id: int) -> bool:
 
 
 def insert_sql(load_id: int, columns: tuple[str, ...], newer: NewerLoads) -> str:
-    """Return the statement that inserts a complaint with these columns."""
+    """Return the SQL statement that inserts a complaint with these columns."""
     withdrawn_on = "NULL" if newer.all_as_of is None else f"'{newer.all_as_of}'"
     return (
         f"INSERT INTO complaint ({', '.join(columns)},"  # noqa: S608 - our names and numbers
@@ -125,10 +125,11 @@ def update_sql(
     newer: NewerLoads,
     as_of: str,
 ) -> str:
-    """Return the statement that merges a complaint into the stored row.
+    """Return the SQL statement that merges a complaint into the stored row.
 
     The statement skips rows that would not change, so the cursor's `rowcount` is the number of
-    changed rows. It is written as an upsert so that it binds the same values as the insertion.
+    changed rows. The statement is an upsert, so it binds the same values as the statement of
+    `insert_sql`.
 
     Args:
         load_id: The current load.
@@ -167,10 +168,11 @@ def update_sql(
 
 
 def remember_changes_sql(load_id: int) -> str:
-    """Return the statement that creates a trigger, which records each value that an update changes.
+    """Return the SQL statement for a trigger that records each value that an update changes.
 
-    The trigger lasts until the connection is closed. A value that replaces NULL is not a change
-    if the load that wrote the row did not send the column. CFPB may have had the value before.
+    The trigger lasts until the connection is closed. A value that replaces NULL is not a change if
+    the load that wrote the row did not send the column. In this case CFPB may have had the value
+    before.
     """
     pairs = "\n        UNION ALL ".join(
         f"SELECT '{column}' AS name, OLD.{column} AS old, NEW.{column} AS new"
@@ -194,7 +196,7 @@ END"""  # noqa: S608 - our names
 
 @lru_cache(maxsize=8)
 def stored_sql(columns: tuple[str, ...], rows: int, withdrawn_on: str) -> str:
-    """Return the statement that reads stored complaints in the form of incoming complaints."""
+    """Return the SQL statement that reads stored complaints, as rows shaped like a `Complaint`."""
     found = ", ".join(name if name in columns else "NULL" for name in Complaint._fields)
     return (
         f"SELECT {found} FROM complaint"  # noqa: S608 - our names

@@ -35,7 +35,7 @@ _APPLICATION_ID = 0x43465042  # "CFPB", https://www.sqlite.org/fileformat.html s
 
 
 def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
-    """Open the file, and create it if `make` is true. The caller begins transactions.
+    """Open the SQLite file, and create it if `make` is true. The caller begins transactions.
 
     Raises:
         sqlite3.Error: If the file cannot be opened or is not a database.
@@ -168,7 +168,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _has_schema(connection: sqlite3.Connection, database: Path) -> bool:
-    """Say whether the file has this schema; False for an empty file."""
+    """Say whether the file has this package's schema. An empty file does not."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (objects,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
@@ -187,16 +187,16 @@ def _has_schema(connection: sqlite3.Connection, database: Path) -> bool:
 
 
 def drop_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Drop the indexes and the search trigger, because each costs time for every new complaint.
+    """Drop the indexes and the search trigger, because each slows down every insertion.
 
     Indexes that a user has created are dropped too.
 
     Returns:
-        The statements that create the indexes and the trigger again.
+        The SQL statements that recreate the indexes and the trigger.
     """
     dropped = connection.execute(
         "SELECT type, name, sql FROM sqlite_schema WHERE name = 'narrative_insert' OR name IN"
-        # The partial index on withdrawn_on stays: creating it again costs more than keeping it.
+        # The partial index on withdrawn_on stays, because recreating it costs more than keeping it.
         " (SELECT name FROM pragma_index_list('complaint') WHERE origin = 'c' AND NOT partial)"
     ).fetchall()
     for kind, name, _ in dropped:
@@ -206,10 +206,10 @@ def drop_indexes(connection: sqlite3.Connection) -> list[str]:
 
 
 def create_indexes(connection: sqlite3.Connection, statements: Iterable[str]) -> None:
-    """Create the indexes and the trigger again that `drop_indexes` has dropped.
+    """Recreate the indexes and the trigger that `drop_indexes` dropped.
 
-    With a small cache and a second thread, SQLite sorts few entries at a time. This took 2.4 s for
-    four indexes of a million complaints. A cache for all entries took 4 s.
+    With a small cache and a second thread, SQLite sorts few entries at a time. For a million
+    complaints, the four indexes then took 2.4 s. With a cache for all entries they took 4 s.
     """
     connection.execute("PRAGMA threads = 2")
     connection.execute(f"PRAGMA cache_size = -{_SORT_CACHE_KIBIBYTES}")

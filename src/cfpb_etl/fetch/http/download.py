@@ -47,16 +47,17 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
     on_progress: Callable[[int, int | None], None],
     max_bytes: int = MAX_FILE,
 ) -> FileVersion | None:
-    """Download a file and return its version; None if the server still has the `stored` version.
+    """Download a file and return its version. Return None if the `stored` version is still current.
 
-    A call is one attempt, and it resumes an interrupted attempt. An earlier run may have downloaded
-    the whole file already. Then the server is asked for a newer version. If the server cannot be
-    reached, the downloaded file is used.
+    Each call is one attempt, which resumes an interrupted attempt. If an earlier run has already
+    downloaded the whole file, the server is only asked for a newer version. If the server then
+    cannot be reached, the downloaded file is used.
 
     Args:
         url: The URL of the file.
         path: The path to write to. An existing file is replaced.
-        stored: The version that need not be sent again.
+        stored: The version that is already stored, which the server need not send again; None if no
+            version is stored.
         ensure_space: Called before the first byte is written, with the file's length and the number
             of missing bytes. It is not called if the server does not announce the length.
         verify: Called with the path when all bytes have arrived. If it raises an error, the
@@ -98,7 +99,7 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
             origin = _origin_of(response, url)
             if _is_same(origin.version, known):  # the server has ignored the conditions
                 return kept
-            file.discard()  # otherwise the old file, beside the new note, would look like the new
+            file.discard()  # otherwise the new note would make the old file look new
         if origin.length is not None:
             _refuse_too_large(origin, origin.length, max_bytes)
             ensure_space(origin.length, origin.length - max(file.part_size, 0))
@@ -118,14 +119,17 @@ def discard(path: Path) -> None:
 
 
 def _is_same(one: FileVersion, other: FileVersion | None) -> bool:
-    """Say whether two versions are the same. Versions without any header are never the same."""
+    """Say whether two versions are the same. Versions that have no header are never the same."""
     return one == other and one != FileVersion()
 
 
 def _earlier(
     file: LocalFile, url: str, stored: FileVersion | None, verify: Callable[[Path], None]
 ) -> Origin | None:
-    """Return the origin of an earlier download, or None. A part with all bytes is finished."""
+    """Return the origin of an earlier download; None if there is no usable download.
+
+    If the part already has all bytes of the file, it becomes the file without a request.
+    """
     origin = file.origin()
     if origin is None or origin.url != url:
         return None
@@ -141,14 +145,14 @@ def _earlier(
 
 
 def _unless(known: FileVersion | None) -> dict[str, str]:
-    """Return headers that request the file only if its version has changed."""
+    """Return HTTP headers that request the file only if its version has changed."""
     known = known or FileVersion()
     headers = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
     return {name: value for name, value in headers.items() if value is not None}
 
 
 def _rest(file: LocalFile, origin: Origin) -> dict[str, str]:
-    """Return headers that request the rest of a part; none if the download must start over."""
+    """Return headers that request the missing bytes; empty if the download must start over."""
     # Files with the same weak ETag, W/"...", may have different bytes (RFC 9110, 13.1.5).
     is_strong = origin.etag is not None and origin.etag.startswith('"')
     version = origin.etag if is_strong else origin.last_modified
@@ -160,10 +164,11 @@ def _rest(file: LocalFile, origin: Origin) -> dict[str, str]:
 
 @contextmanager
 def _response(url: str, conditions: Mapping[str, str]) -> Iterator[requests.Response]:
-    """Yield an answer with an expected status, before its body arrives.
+    """Yield an answer that has an expected status, before the body of the answer arrives.
 
     Raises:
-        ServerError: If the server answers anything else; each subclass is one kind of failure.
+        ServerError: If the status is not expected, or the request fails; each subclass is one kind
+            of failure.
     """
     # A file that is compressed for the transfer would not have the announced length.
     headers = {"Accept-Encoding": "identity", **conditions}

@@ -1,4 +1,4 @@
-"""Errors of a server's answer, and the error for each HTTP status.
+"""Errors for unusable answers of a server, and the error for each HTTP status.
 
 A `RetriableError` is worth a retry. The class of the error decides about retries, not the code
 that catches the error.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Server(NamedTuple):
-    """A server, described in the words of error messages.
+    """A server, with the words that describe it in error messages.
 
     Attributes:
         name: The server's name.
@@ -47,10 +47,10 @@ class ServerError(CfpbEtlError):
     """Raised when a server gave no usable answer; each subclass is one kind of failure.
 
     Attributes:
-        url: The URL with its parameters. The message leaves the parameters out.
-        status: The HTTP status; None if there was no answer.
-        body_start: The first characters of the body, or "".
-        detail: The exact problem, or "".
+        url: The URL with its parameters. The error message does not contain the parameters.
+        status: The HTTP status; None if the server did not answer.
+        body_start: The first characters of the response body; "" if it is not known.
+        detail: The exact problem; "" if the class already describes it.
         server: The server.
         attempts_made: How many attempts to fetch the part have failed.
     """
@@ -88,7 +88,7 @@ class RetriableError(ServerError):
     """Raised when the same request may succeed a little later.
 
     Attributes:
-        attempts: How many attempts are worth making, the first one included.
+        attempts: How many attempts are worth making, including the first attempt.
     """
 
     attempts = 5
@@ -109,7 +109,7 @@ class CutBodyError(RetriableError):
 
 
 class ThrottledError(RetriableError):
-    """Raised on 429: too many requests (docs/facts.md, "Rate limit").
+    """Raised when the status is 429: there were too many requests (docs/facts.md, "Rate limit").
 
     Attributes:
         retry_after: How many seconds the server asks to wait.
@@ -121,15 +121,15 @@ class ThrottledError(RetriableError):
 
 
 class ServerFailureError(RetriableError):
-    """Raised on 408 and on any status from 500."""
+    """Raised when the status is 408, or is 500 or higher."""
 
     problem = "{server.name} failed ({status})"
 
 
 class SearchBackendError(RetriableError):
-    """Raised on 424: the search index did not answer, or it refused the query.
+    """Raised when the status is 424: the search index did not answer, or it refused the query.
 
-    The status does not show which of the two happened, so only a few attempts are made
+    The status 424 does not show which of the two happened, so only a few attempts are made
     (docs/facts.md, "Errors").
     """
 
@@ -145,14 +145,14 @@ class PartialAnswerError(RetriableError):
 
 
 class RefusedQueryError(ServerError):
-    """Raised on 400. The body names the wrong parameter."""
+    """Raised when the status is 400. The response body says which parameter is invalid."""
 
     problem = "The search API refused the query ({status})"
     remedy = "Change the option that the answer names."
 
 
 class AccessDeniedError(ServerError):
-    """Raised on 403: the network in front of CFPB refuses this IP address."""
+    """Raised when the status is 403: the network in front of CFPB refuses this IP address."""
 
     problem = "CFPB's network refuses requests from this address ({status})"
     remedy = (
@@ -162,21 +162,21 @@ class AccessDeniedError(ServerError):
 
 
 class NotFoundError(ServerError):
-    """Raised on 404: the URL leads to nothing."""
+    """Raised when the status is 404: nothing exists at the URL."""
 
     problem = "There is no {server.offers} at this address ({status})"
     remedy = "Check {server.option}."
 
 
 class UnexpectedStatusError(ServerError):
-    """Raised on a status that has no error of its own, such as 405."""
+    """Raised when the status has no error class of its own, such as 405."""
 
     problem = "{server.name} answered with the unexpected status {status}"
     remedy = "Check {server.option}."
 
 
 class WrongContentError(ServerError):
-    """Raised when an answer has another type of content, such as a web page."""
+    """Raised when an answer has an unexpected content type, such as that of a web page."""
 
     problem = "Expected {server.expected} but got {detail}"
     remedy = "Check {server.option}{server.hint}. The login page of a proxy can be the reason too."
@@ -204,7 +204,7 @@ class UnexpectedBodyError(ServerError):
 
 
 class NoAdvanceError(ServerError):
-    """Raised when a page does not come after the page before it. Paging would never end."""
+    """Raised when a page does not come after the previous page, because paging would never end."""
 
     problem = "The search API sent a page that does not follow the page before it"
     remedy = "Run again; if this happens again, a proxy may be answering from a cache."
