@@ -22,8 +22,8 @@ class ExitCode(IntEnum):
 class CfpbEtlError(Exception):
     """The base class of every error that this package raises on purpose.
 
-    A subclass describes in `problem` what happened and in `remedy` what to do. Both are templates.
-    An error is raised with keyword arguments, which fill the templates and become attributes.
+    In a subclass, the template `problem` describes what happened, and the template `remedy` what to
+    do. The keyword arguments of an error fill the templates and become attributes.
     """
 
     problem: ClassVar[str] = "{text}"
@@ -50,7 +50,7 @@ def _restored(
 
 
 class MissingExtraError(CfpbEtlError):
-    """Raised when a package is missing that belongs to an extra of cfpb-etl."""
+    """Raised when a package is missing that an extra of cfpb-etl would install."""
 
     package: str
     extra: str

@@ -5,7 +5,7 @@
 
 if __name__ == "__main__":
     # This comes first, so that the tasks belong to a module that other processes can import. Help
-    # and wrong commands do not need Prefect, which takes a second to import.
+    # and wrong commands also need no import of Prefect, which takes a second.
     from cfpb_etl.cli import start
 
     start()
@@ -49,11 +49,11 @@ from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.store.loads import Load, open_load
 from cfpb_etl.store.part_writer import store_part
 
-BULK_IS_FASTER = 500_000  # complaints; the search API sends them in 50 requests, in 2.5 minutes
+BULK_IS_FASTER = 500_000  # complaints; the search API needs 50 requests and 2.5 minutes for them
 
 
 def is_retriable(_task: object, run: TaskRun, state: State[Any]) -> bool:
-    """Say whether a failed fetch may succeed later and has attempts left."""
+    """Say whether a failed fetch may succeed later and may be attempted again."""
     error = state.data
     return isinstance(error, RetriableError) and run.run_count < error.attempts
 
@@ -151,7 +151,7 @@ def load_complaints(
 
 
 def announce(load: Load) -> None:
-    """Emit which load this run updates or resumes."""
+    """Emit an event that says which load this run updates or resumes."""
     source = load.source
     request = request_in_words(source.kind, source.query_json(), source.limit)
     emit(LoadStarted(request, load.stats))
@@ -185,7 +185,7 @@ def warnings_of(stats: LoadStats, moved: int) -> Iterator[str]:
 
 @contextmanager
 def recorded_run(source: Source, database: Path, graph: Path | None) -> Iterator[RunOutcome]:
-    """Collect the outcome of this run. At the end, draw it and send Prefect a summary.
+    """Collect the outcome of this run. At the end, draw the diagram and send Prefect a summary.
 
     Errors in the drawing or the summary never fail the run. After Ctrl-C no summary is sent,
     because the run would wait for Prefect's server.
@@ -208,7 +208,7 @@ def recorded_run(source: Source, database: Path, graph: Path | None) -> Iterator
 
 
 def draw(graph: Path | None, outcome: RunOutcome) -> Path | None:
-    """Draw the diagram of the run, and return its path; None if it was not drawn."""
+    """Draw the diagram of the run, and return its path; None if no diagram was drawn."""
     if graph is None:
         return None
     try:

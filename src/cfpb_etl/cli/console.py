@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from cfpb_etl.model.events import Event
 
 _LINE_SECONDS = 5  # seconds between two lines of a long step, if the output is not a terminal
-_BAR_SECONDS = 1  # after a pause of this many seconds, another long step can take the bar
+_BAR_SECONDS = 1  # if a step's bar has not moved for so many seconds, another long step can take it
 _MAX_WARNING = 160  # characters of another library's warning
-# The flow's log records are also events. Prefect's records of a failed run repeat the last line.
+# The console already shows what these loggers write: as events, or in the last line of the run.
 _KNOWN_BY_EVENTS = ("cfpb_etl", "prefect.flow_runs", "prefect.task_runs")
 
 
@@ -48,7 +48,7 @@ class _LongStep(NamedTuple):
 
 
 class _Bar(ProgressBar):
-    """A progress bar below a line of text. 80 columns are too few for both in one line."""
+    """A progress bar below a line of text. A line of 80 columns is too short for both."""
 
     _line = "Starting Prefect"
 
@@ -57,7 +57,7 @@ class _Bar(ProgressBar):
         yield from super().get_renderables()
 
     def show(self, line: str, counts: str, completed: float, total: float | None) -> None:
-        """Show a step and its progress. Without a total, the bar only moves back and forth."""
+        """Show a step and its progress. If the total is unknown, the bar moves back and forth."""
         self._line = line
         (task,) = self.tasks
         # `update` cannot remove a total, and it would stop the spinner at the end of a step.
@@ -72,13 +72,13 @@ class RunConsole:
     everything, and this console only counts.
 
     Args:
-        limit: How many complaints the user asked for; None for all matches.
+        limit: How many complaints the user asked for; None if the user asked for all matches.
         rate_limit_use: Returns how much of the server's rate limit is in use, in words.
         verbose: Whether to leave the screen to Prefect's console.
 
     Attributes:
         stats: The stats of the load so far.
-        picture: The path of the diagram, or None before it is drawn.
+        picture: The path of the diagram; None if it is not drawn yet.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class RunConsole:
     def _show_progress(self, progress: Progress) -> None:
         now, share = time.monotonic(), progress.share or 0
         step = self._long_steps.get(progress.step)
-        if step is None or share < step.share:  # the next file starts again at 0
+        if step is None or share < step.share:  # the share of the next file starts at 0 again
             step = _LongStep(now, share, share, now)
         self._long_steps[progress.step] = step = step._replace(share=share)
         text = progress.so_far
@@ -177,7 +177,8 @@ class RunConsole:
             left = round(seconds * (1 - share) / (share - step.first_share))
             text += f", {share:.0%}, {timedelta(seconds=left)} left"
         if self._console.is_terminal:
-            # The next file is downloaded while a file is stored. The bar shows one of both steps.
+            # The next file is downloaded while a file is stored. The bar shows one of these two
+            # steps.
             shown, moved = self._on_bar
             if shown in ("", progress.step) or now - moved > _BAR_SECONDS:
                 self._on_bar = progress.step, now

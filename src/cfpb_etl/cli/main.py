@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Parse this process's arguments, run the command, and exit with its code."""
     exit_when_interrupted()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # in a test or a notebook it has another type
+        if isinstance(stream, TextIOWrapper):  # a test or a notebook has other streams
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(arguments, exit_on_error=False, print_error=False) or ExitCode.DONE
@@ -186,7 +186,7 @@ def _print(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        # At exit Python would flush again, and print a traceback.
+        # Otherwise Python would flush the closed pipe again at exit, and print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise CfpbEtlError(f"The output could not be written: {error.strerror}.") from error

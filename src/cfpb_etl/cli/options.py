@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COMPLAINTS, SAMPLE = Path("complaints.db"), Path("sample.db")
 GRAPH = Path("complaints-flow.svg")
 _NEWEST = 1_000
-# Days. Companies' answers and late complaints take this long (docs/facts.md, "Later changes").
+# Days. Companies' answers and late complaints can take this long (docs/facts.md, "Later changes").
 _LOOKBACK = 60
 
 
@@ -60,21 +60,21 @@ def check_file_path(_type: object, path: Path | None) -> None:
 
 
 def check_picture(type_: object, path: Path | None) -> None:
-    """Raise ValueError unless the path can be that of a picture."""
+    """Raise ValueError unless a picture can be written to the path."""
     check_file_path(type_, path)
     if path is not None and path.suffix.lower() not in (".svg", ".png"):
         raise ValueError(f"{str(path)!r} must end in .svg or .png")
 
 
 def check_page(type_: object, path: Path) -> None:
-    """Raise ValueError unless the path can be that of a web page."""
+    """Raise ValueError unless a web page can be written to the path."""
     check_file_path(type_, path)
     if path.suffix.lower() != ".html":
         raise ValueError(f"{str(path)!r} must end in .html")
 
 
 def check_database(type_: object, path: Path) -> None:
-    """Raise ValueError unless the path is that of an existing file."""
+    """Raise ValueError unless a file exists at the path."""
     check_file_path(type_, path)
     if not path.exists():
         sample = f", or use --database {SAMPLE}" if SAMPLE.exists() else ""
@@ -100,7 +100,7 @@ def _check_files(type_: object, files: tuple[str, ...]) -> None:
 
 
 def refuse_same_file(option: str, path: Path, database: Path) -> None:
-    """Raise WrongCommandError if a path is that of the database."""
+    """Raise WrongCommandError if a path leads to the database."""
     if path.resolve() == database.resolve():
         raise WrongCommandError(option=option, reason="is the same file as the database")
 
@@ -114,7 +114,7 @@ Day = Annotated[str | None, Parameter(metavar="DATE")]
 Database = Annotated[Path, Parameter(validator=check_database)]
 
 _QUERY = ("since", "until", "state", "product", "issue", "company", "search")
-# The options that only some sources have, with these sources.
+# The options that only some sources accept, each with these sources.
 _SOURCES = {
     **dict.fromkeys((*_QUERY, "limit", "update", "lookback"), ("api", "sample")),
     "api_url": ("api",),
@@ -184,11 +184,11 @@ class LoadOptions:
 
     @property
     def picture(self) -> Path | None:
-        """Return the path of the diagram, or None to draw no diagram."""
+        """Return the path of the diagram; None if no diagram is wanted."""
         return None if self.no_graph else self.graph or GRAPH
 
     def to_source(self) -> AnySource:
-        """Return the source that the options ask for. The sample gets its URL when it runs.
+        """Return the source that the options ask for. The sample's URL is set when the run starts.
 
         Raises:
             WrongCommandError: If options cannot be combined.
@@ -212,7 +212,7 @@ class LoadOptions:
             self.search,
         )
         lookback = (_LOOKBACK if self.lookback is None else self.lookback) if self.update else None
-        # Without a filter: the newest complaints. With a filter or for an update: all that match.
+        # If the options select nothing, load the newest complaints. Otherwise load all matches.
         limit = _NEWEST if self.limit is None and not (query or self.update) else self.limit
         if self.restart and limit is not None:
             reason = "has no effect here: a load of the newest complaints always starts over"

@@ -26,7 +26,7 @@ from cfpb_etl.emulator.search import SCORE, Index, Page, Query
 from cfpb_etl.emulator.throttle import Throttle
 
 SEARCH_PATH = "/data-research/consumer-complaints/search/api/v1/"
-"""The path of the search. Any path that is neither this nor a file's gets CFPB's HTML page."""
+"""The path of the search API. A path that is neither this path nor a file's gets an HTML page."""
 
 _FILE_PATHS = ("/ccdb/", DOCUMENTS_PATH, ARCHIVE_PATH)
 
@@ -56,7 +56,7 @@ class SearchRequest(NamedTuple):
     """A search request and the status of its response."""
 
     at: float
-    """The time of the request by the emulator's clock."""
+    """The time of the request, measured by the emulator's clock."""
     parameters: tuple[tuple[str, str], ...]
     headers: Mapping[str, str]
     status: int
@@ -75,8 +75,8 @@ class Emulator:
     """An ASGI application that answers complaint searches and sends CFPB's files.
 
     The attribute `requests` lists all search requests. The attribute `file_requests` lists all
-    requests for files. The complaints decide the era: "2024" if any has a narrative, else
-    "deployed" (docs/facts.md, "Releases").
+    requests for files. The complaints decide the era: "2024" if any complaint has a narrative,
+    otherwise "deployed" (docs/facts.md, "Releases").
 
     Args:
         complaints: The complaints to serve.
@@ -84,7 +84,7 @@ class Emulator:
             write to this folder.
         throttle: How many requests a client may send in `window_seconds`; the real server's limit
             is 20.
-        window_seconds: The length of the sliding window of `throttle`.
+        window_seconds: The length of the sliding window in which `throttle` counts requests.
         today: The current day, which decides whether the data are stale. Default: the day after
             the newest complaint.
         clock: Returns the time in seconds for `throttle` and `SearchRequest.at`.
@@ -128,8 +128,8 @@ class Emulator:
     def publish(self, day: date, *, columns: Columns = 15) -> None:
         """Write the bulk file of a day, in CFPB's order.
 
-        Complaints that were put after the last file come first. The other complaints follow in the
-        order of the last file (docs/facts.md, "Order of the daily file").
+        Complaints that were added or replaced after the last file was written come first. The other
+        complaints follow in the order of the last file (docs/facts.md, "Order of the daily file").
 
         Args:
             day: The day on which the file is published.
@@ -154,7 +154,7 @@ class Emulator:
             await self._response(request)(scope, receive, send)
 
     def _logging_send(self, request: Request, send: Send) -> Send:
-        """Return a `send` that also adds the request and its status to `file_requests`."""
+        """Return a `send` function that also adds the request and its status to `file_requests`."""
 
         async def logging_send(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -196,7 +196,7 @@ class Emulator:
         return _json(200, self._response_body(query, page, newest_day), _SUCCESS_HEADERS)
 
     def _check_rate(self, request: Request) -> None:
-        """Refuse a client that is over its limit. Invalid requests count too."""
+        """Refuse a request if its client is over the limit. Invalid requests count too."""
         if self._throttle is None:
             return
         address = request.client.host if request.client else ""

@@ -16,10 +16,13 @@ class HttpError(Exception):
 
 
 def search_backend_error() -> HttpError:
-    """Return the 424 that the real server sends for any failure of OpenSearch."""
+    """Return the answer with status 424, which the real server sends if OpenSearch fails."""
     return HttpError(424, {"error": "There was an error calling OpenSearch"})
 
 
 def internal_error() -> HttpError:
-    """Return the 500 that the real server sends for any other failure, such as an empty index."""
+    """Return the answer with status 500, which the real server sends for any other failure.
+
+    An empty index is such a failure.
+    """
     return HttpError(500, {"error": "There was a problem retrieving your request"})

@@ -16,7 +16,7 @@ ARCHIVE_PATH = (
     "/foia-requests/foia-electronic-reading-room/"
     "cfpb-consumer-complaint-database-narratives-archive/"
 )
-"""The path of the archive's page. CFPB has the page on one host and the zips on another."""
+"""The path of the archive's page. CFPB serves the page from one host and the zips from another."""
 
 # This page is invented, because the real page was not seen (docs/facts.md, "Archive of
 # narratives"). It is hard to parse: other links around the zips, entities, and tags within links.
@@ -58,10 +58,10 @@ ZIP&nbsp;({kilobytes:,.0f}&nbsp;KB)</span>
 
 
 def file_server(folder: Path | None) -> ASGIApp:
-    """Return an application that serves the files in a folder. Without a folder, it answers 404.
+    """Return an application that serves the files in a folder. If `folder` is None, it answers 404.
 
-    Starlette has the same features as CFPB's server: ETag, Last-Modified, 304 for an unchanged
-    file, and byte ranges with conditions.
+    Starlette has the same features as CFPB's server: the headers ETag and Last-Modified, the status
+    304 for an unchanged file, and byte ranges with conditions.
     """
     if folder is None:
         return Starlette()

@@ -17,13 +17,13 @@ STATES = frozenset(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ"
     " NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI AA AE AP".split()
 )
-"""The 59 states that the filter accepts. The data have more (docs/facts.md, "State filter")."""
+"""The 59 states that the filter accepts. Complaints have more (docs/facts.md, "State filter")."""
 
 Rule = Callable[[str], Any]
 
 
 class _InvalidError(ValueError):
-    """Raised by a rule for an invalid value, with the message for the response."""
+    """Raised when a value breaks a rule. The error has the message for the response."""
 
 
 def _integer(lowest: int, highest: int) -> Rule:
@@ -70,7 +70,8 @@ def _text(shortest: int = 1, longest: int = 200) -> Rule:
 
 def _day(text: str) -> date:
     try:
-        # Django accepts single digits, and every ISO 8601 form that Python accepts: 2026-W40-1.
+        # Django accepts single digits, and all ISO 8601 forms that Python accepts, such as
+        # 2026-W40-1.
         if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", text):
             return date(*map(int, text.split("-")))
         return date.fromisoformat(text)
@@ -131,7 +132,8 @@ def read_query(parameters: Iterable[tuple[str, str]], era: Era) -> Query:
     "Paging").
 
     Raises:
-        HttpError: If parameters are invalid: a 400 with the messages of all invalid parameters.
+        HttpError: If parameters are invalid. The status is 400, and the body has the messages of
+            all invalid parameters.
     """
     values: dict[str, list[str]] = {}
     for name, value in parameters:

@@ -16,7 +16,7 @@ from cfpb_etl.emulator.data.complaints import RawComplaint
 from cfpb_etl.emulator.errors import internal_error, search_backend_error
 
 MAX_RESULT_WINDOW = 10_000
-"""The most hits in one response (OpenSearch's default). A larger size gets a 424."""
+"""The most hits in one response (OpenSearch's default). A larger size gets the status 424."""
 
 BULLET = "•"
 """The separator between a product or issue and its sub-product or sub-issue, in a filter."""
@@ -63,7 +63,7 @@ class Query:
 
 
 class Row:
-    """A complaint with its sort key: the time received in ms since 1970, then the id as text."""
+    """A complaint with its sort key: the time received (ms since 1970), and then the id as text."""
 
     __slots__ = ("id", "key", "source")
 
@@ -93,7 +93,10 @@ class Index:
         return len(self._rows)
 
     def newest_day(self) -> date:
-        """Return the UTC day of the newest complaint. An empty index gets a 500, as at CFPB."""
+        """Return the UTC day of the newest complaint.
+
+        If the index is empty, the request gets the status 500, as at CFPB.
+        """
         if not self._rows:
             raise internal_error()
         return datetime.fromtimestamp(self._rows[-1].key[0] / 1000, UTC).date()
@@ -164,10 +167,11 @@ def _received_ms(row: Row) -> float:
 
 
 def _cursor(query: Query) -> Key:
-    """Return the sort key in the query's cursor. A malformed cursor gets a 424, not a 400.
+    """Return the sort key in the query's cursor.
 
-    With the default sort, a date cursor is parsed as a score above all other scores. The search
-    then returns the first page again (docs/facts.md, "Cursor without sort").
+    A malformed cursor gets the status 424, not 400. With the default sort, a date cursor is parsed
+    as a score above all other scores. Therefore the search returns the first page again
+    (docs/facts.md, "Cursor without sort").
     """
     cursor = _SCORE_CURSOR if query.by_relevance else _DATE_CURSOR
     parts = cursor.fullmatch(query.search_after or "")
@@ -183,7 +187,8 @@ def _predicates(filters: Filters) -> Iterator[Predicate]:
         yield _has_value(field, values)
     if filters.excluding:
         excluded = [_has_value(field, values) for field, values in filters.excluding]
-        # Two not_ keys exclude only complaints that match both keys (docs/facts.md, "Parameters").
+        # Two `not_` parameters exclude only complaints that match both (docs/facts.md,
+        # "Parameters").
         yield lambda source: not all(test(source) for test in excluded)
     if filters.search_term is not None:
         yield _contains(filters.search_term, filters.search_field)
@@ -215,7 +220,10 @@ def _has_value(field: str, values: frozenset[str]) -> Predicate:
 
 
 def _contains(term: str, field: str) -> Predicate:
-    """Return a test for the words of a term: all words, or any word if it is a Lucene query."""
+    """Return a test that checks whether a complaint contains the words of a term.
+
+    A Lucene query matches if any word occurs. Any other term matches if all words occur.
+    """
     if term.count('"') % 2 or term.count("(") != term.count(")"):
         raise search_backend_error()
     plain = _PLAIN_TERM.fullmatch(term) and not _OPERATOR.search(term)

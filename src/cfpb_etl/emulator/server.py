@@ -44,7 +44,7 @@ def _listener(port: int) -> socket.socket:
 class _PromptServer(uvicorn.Server):
     """A uvicorn server that stops at once when an event is set.
 
-    The original server checks for the stop only ten times a second, and then waits for all
+    Uvicorn's own server checks only ten times a second whether it must stop, and then waits for all
     connections and requests.
     """
 
@@ -93,7 +93,7 @@ class _PromptServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         unanswered = list(self.server_state.tasks)
-        # In this turn the loop reports the lost connections, so no request writes to them.
+        # In this turn the loop reports the closed connections, so no request writes to them.
         await _turns(1)
         for task in unanswered:
             task.cancel()

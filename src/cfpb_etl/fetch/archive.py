@@ -62,10 +62,11 @@ class Archive(FileSource):
     """CFPB's archive of narratives, which fills empty values that newer sources leave.
 
     Attributes:
-        files: The URLs or paths of the archive's files; empty to find the files on the page.
+        files: The URLs or paths of the archive's files; empty if the files must be found on the
+            page.
         database: The SQLite file. Downloads are saved in the same folder.
         page: The URL of the archive's web page.
-        stored_versions: The stored version of each file; empty before the versions are found.
+        stored_versions: The stored version of each file; empty if the versions are not read yet.
     """
 
     files: tuple[str, ...] = ()
@@ -88,7 +89,7 @@ class Archive(FileSource):
         return json.dumps({"files": files} if files else {})
 
     def resume_from(self, watermark: Watermark) -> Archive:
-        """Return this source with the stored versions, which need not be read again.
+        """Return this source with the stored versions of its files, which need not be read again.
 
         If a later load has added complaints, all files are read again to fill empty values.
         """
@@ -96,7 +97,7 @@ class Archive(FileSource):
         return replace(self, stored_versions=stored)
 
     def parts(self) -> Sequence[Part]:
-        """Return the given files, or else the page."""
+        """Return the given files; if no files are given, return the page."""
         return _dated(self.files) if self.files else [ArchivePage(self.page)]
 
     def part_from_json(self, text: str) -> Part:
@@ -130,7 +131,7 @@ def _fetch_page(page: ArchivePage) -> RawPart:
 
 
 def _zip_url(page: str, link: str) -> str | None:
-    """Return the URL of the zip that a link points to; None for any other link."""
+    """Return the URL of the zip that a link points to; None if the link points to anything else."""
     try:
         address = urldefrag(urljoin(page, link.strip())).url
         parts = urlsplit(address)
@@ -141,7 +142,10 @@ def _zip_url(page: str, link: str) -> str | None:
 
 
 def _dated(addresses: Iterable[str]) -> list[FilePart]:
-    """Return the files. All have the day of the archive's last month, when CFPB made them."""
+    """Return the zips as parts, each dated with the last day of the archive's last month.
+
+    CFPB wrote all zips of the archive in that month.
+    """
     files = [*dict.fromkeys(map(FilePart.at, addresses))]
     months = [
         (int(year), _MONTHS[month.title()])

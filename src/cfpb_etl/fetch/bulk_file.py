@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 # docs/facts.md, "Daily file"
 BULK_URL = "https://files.consumerfinance.gov/ccdb/complaints.csv.zip"
-# Share of the stored complaints. Of the archive's complaints, 0.2 % were gone from the daily file
-# (docs/facts.md, "Removed complaints").
+# The largest accepted share of withdrawn complaints. 0.2 % of the archive's complaints were not in
+# the daily file (docs/facts.md, "Removed complaints").
 MAX_WITHDRAWN = 1 / 100
 
 
@@ -29,8 +29,10 @@ class BulkFile(FileSource):
     Attributes:
         file: The file's URL, or the path of such a file, zipped or not.
         database: The SQLite file. The download is saved in the same folder.
-        allow_withdrawals: Whether to accept the file even if many stored complaints are missing.
-        stored_version: The version of the file that is stored; None before it is found.
+        allow_withdrawals: Whether to accept the file even if it does not have many of the stored
+            complaints.
+        stored_version: The version of the file that is stored; None if it is not read yet or no
+            file is stored.
     """
 
     file: str = BULK_URL

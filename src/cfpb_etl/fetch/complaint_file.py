@@ -1,4 +1,4 @@
-"""A file of complaints as a part: a download, or a file on the disk."""
+"""A complaint file as a part of a load: a download, or a file on the disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import Part
 
-_UNZIPPED_RATIO = 16  # estimated ratio of a CSV to its zip, used until the zip is here
+_UNZIPPED_RATIO = 16  # estimated ratio of a CSV to its zip, used until the zip is downloaded
 _DOWNLOAD = "-download-"  # separates the database's name from the file's name
 _MAX_NAME = 100  # characters of a download's name; file systems allow 255 bytes
 
@@ -62,7 +62,7 @@ class FilePart:
 
     Attributes:
         address: The file's path or URL.
-        as_of: The day of the file's data, `YYYY-MM-DD`; None if the source does not show the day.
+        as_of: The day of the file's data, `YYYY-MM-DD`; None if the source does not show this day.
     """
 
     address: str
@@ -110,12 +110,13 @@ class FilePart:
 def fetch_complaint_file(
     part: FilePart, database: Path, stored: FileVersion | None, info: Mapping[str, Any]
 ) -> RawPart:
-    """Download a file into the database's folder, or find a file on the disk.
+    """Download a file into the database's folder, or check a file that is already on the disk.
 
     Args:
         part: The file.
         database: The SQLite file for the complaints.
-        stored: The stored version of the file, which need not be sent again.
+        stored: The stored version of the file, which need not be downloaded again; None if no
+            version is stored.
         info: More fields for `PartInfo`.
 
     Raises:
@@ -149,15 +150,15 @@ def fetch_complaint_file(
 def age_of(
     part: FilePart, version: FileVersion | None = None, path: Path | None = None
 ) -> Age | None:
-    """Return how old a file's data are; None for a plain CSV, whose rows show the day later.
+    """Return how old a file's data are; None for a plain CSV, because only its rows show the age.
 
-    The time of a plain CSV shows nothing, because the file may have been copied. A zip contains the
-    time at which CFPB wrote the CSV. A day in the future counts as today.
+    The modification time of a plain CSV proves nothing, because the file may have been copied. A
+    zip contains the time at which CFPB wrote the CSV. A day in the future counts as today.
 
     Args:
         part: The file.
-        version: The file's version, from its server.
-        path: The file's path on the disk.
+        version: The file's version, as its server sent it; None for a file on the disk.
+        path: The file's path on the disk; None if the path is not needed.
     """
     today = datetime.now(UTC).date().isoformat()
     if part.as_of is not None:
@@ -173,7 +174,7 @@ def age_of(
 
 
 def downloads_beside(database: Path) -> list[Path]:
-    """Return the downloads in a database's folder that are not stored yet, complete or not."""
+    """Return the downloads in a database's folder that are not stored yet, even incomplete ones."""
     return [*database.parent.glob(f"{escape(database.name)}{_DOWNLOAD}*.json")]
 
 
@@ -200,7 +201,7 @@ def _download_path(part: FilePart, database: Path) -> Path:
     """Return the path for the download of a file.
 
     The path contains a checksum of the URL, because two URLs can end in the same name. The next
-    file may be downloaded while the first one is being stored.
+    file may be downloaded while the previous file is being stored.
     """
     name = re.sub(r"[^\w.-]", "_", part.name, flags=re.ASCII)[-_MAX_NAME:]
     address = f"{crc32(part.address.encode()):08x}"

@@ -1,4 +1,4 @@
-"""Reading the CSV of a file, zipped or plain. The file may be damaged or malicious."""
+"""Reads a CSV, zipped or plain. The file may be damaged or malicious."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 MAX_CSV = 64 * 2**30  # bytes; CFPB's largest had 8.7 GB (docs/facts.md, "Number of complaints")
 MAX_RATIO = 250  # ratio of a CSV to its zip; CFPB's is about 20, and deflate can reach 1,032
-# Other methods are refused: Python unzips their blocks as a whole, whatever size a zip declares.
+# Other compression methods are refused, because Python unzips their blocks as a whole, whatever
+# size the zip declares.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAGIC = (b"PK\3\4", b"PK\5\6")  # the first bytes of a zip, and of an empty zip
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
@@ -34,8 +35,8 @@ def open_csv(path: Path) -> Iterator[tuple[Iterator[str], BinaryIO, int]]:
     when the end is read.
 
     Yields:
-        The lines, each with its line end; the open file, whose position shows how much is read; and
-        the file's size in bytes.
+        The lines, each with its line end; the open file, whose position shows how many bytes were
+        read; and the file's size in bytes.
 
     Raises:
         UnreadableFileError: If the file cannot be read, is damaged, or is a zip without exactly one
@@ -60,7 +61,7 @@ def is_zip(path: Path) -> bool:
 
 
 def zipped_on(path: Path) -> str | None:
-    """Return the day on which the CSV in a zip was changed; None if no valid day is given.
+    """Return the day on which the CSV in a zip was changed; None if the zip has no valid day.
 
     Raises:
         UnreadableFileError: For the same reasons as in `open_csv`.
@@ -81,7 +82,7 @@ def unzipped_size(path: Path) -> int:
 
 
 def verify(path: Path) -> None:
-    """Read a file to its end. This verifies the checksum of a zip.
+    """Read a file to its end, which verifies the checksum if the file is a zip.
 
     Raises:
         UnreadableFileError: For the same reasons as in `open_csv`.
@@ -105,7 +106,8 @@ def _unzipped(path: Path) -> Iterator[_Unzipped]:
         if not _starts_like_zip(file):
             yield _Unzipped(file, file, size, None)
             return
-        # Python raises these for an unknown method, encryption, and invalid offsets or names.
+        # Python raises these errors for an unknown method, encryption, and invalid offsets or
+        # names.
         with _named_errors(path, (RuntimeError, ValueError)):
             archive = zipfile.ZipFile(file)
             member = _only_member(path, archive, size)

@@ -28,10 +28,10 @@ class Page:
 
     Attributes:
         size: How many complaints to request.
-        since: First day of the window; None for the first day of the source.
-        until: Last day of the window; None for the newest day, which the first answer shows.
+        since: First day of the window; None if the window starts with the source's first day.
+        until: Last day of the window; None if it is the newest day, which the first answer shows.
         number: The page's number in the window, from 1.
-        after: The cursor, which is the sort value of the last complaint on the page before; None
+        after: The cursor, which is the sort value of the last complaint on the previous page; None
             for the first page.
         before_it: How many complaints the earlier pages of the window had.
         left: How many complaints of the window are left; None for the first page.
@@ -50,7 +50,7 @@ class Page:
 
     @property
     def _days(self) -> str:
-        """Return the window as text, such as `2026-10-01…07, `; "" for all days."""
+        """Return the window as text, such as `2026-10-01…07, `; "" if it has all days."""
         if not self.since and not self.until:
             return ""
         since, until = self.since or "", self.until or ""
@@ -83,13 +83,13 @@ class Page:
         return Page(self.size, self.since, self.until)
 
     def size_within(self, limit: int | None) -> int:
-        """Return how many complaints to request; a limit of the query can lower this number."""
+        """Return how many complaints to request. The limit of a query can lower this number."""
         return self.size if limit is None else min(self.size, limit - self.before_it)
 
     def split(self, count: int) -> tuple[Page, ...]:
         """Split the rest of the window by days into at most `count` windows.
 
-        The first new window keeps the cursor and the beginning. The other windows start at their
+        The first new window keeps the cursor and the first day. The other windows start with their
         first page.
         """
         pages_left = -(-(self.left or 0) // self.size)
@@ -115,7 +115,7 @@ class Page:
 def next_page(
     page: Page, hits: Sequence[msgspec.Raw], matching: int, limit: int | None, url: str
 ) -> Page | None:
-    """Return the page after a fetched page; None after the last page of a window.
+    """Return the page after a fetched page; None if the page was the last page of its window.
 
     The last page of a window is empty, has fewer hits than requested, or reaches the limit
     (docs/facts.md, "Paging").
@@ -124,7 +124,7 @@ def next_page(
         page: The fetched page.
         hits: The hits of the page.
         matching: How many complaints match in the window.
-        limit: How many complaints to fetch, the newest first; None for all, the oldest first.
+        limit: How many complaints to fetch, the newest first; None to fetch all, the oldest first.
         url: The page's URL, for the error.
 
     Raises:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file completely, or leave the existing one unchanged.
+    """Write a file completely, or leave the existing file unchanged.
 
     Raises:
         OSError: If the file cannot be written.
     """
-    path = path.resolve()  # of a symbolic link, the target is written and the link is kept
+    path = path.resolve()  # if it is a symbolic link, its target is written
     unfinished = path.with_name(f".{uuid4().hex}")
     try:
         unfinished.write_bytes(content)

@@ -32,7 +32,7 @@ class Complaint(NamedTuple):
     consumer_disputed: str | None
 
 
-# The column for each title in CFPB's CSV files of all years.
+# The column of `complaint` for each column title in CFPB's CSV files of all years.
 CSV_COLUMNS = {
     "Date received": "date_received",
     "Product": "product",
@@ -54,7 +54,8 @@ CSV_COLUMNS = {
     "Complaint ID": "complaint_id",
 }
 
-# Every CFPB release has these columns (docs/facts.md, "Columns by era"). A missing one is reported.
+# Every CFPB release has these columns (docs/facts.md, "Columns by era"). If one of these columns is
+# missing, the load reports it.
 ALWAYS_SENT = frozenset(Complaint._fields) - {
     "complaint_what_happened",
     "consumer_consent_provided",

@@ -13,10 +13,11 @@ DATE_FORMATS = re.compile(
 
 
 def parse_date(text: str) -> str:
-    """Return the day of a date as `YYYY-MM-DD`. CFPB uses three date formats.
+    """Return the day of a date as `YYYY-MM-DD`. The date has one of CFPB's three formats.
 
-    The time and the time zone are ignored. The old format always has noon, not a real time.
-    The new format's UTC day is the day in CFPB's files (docs/facts.md, "Date formats").
+    The time and the time zone are ignored. In the old format, the time of day is always noon, which
+    is only a placeholder. In the new format, the UTC day equals the day in CFPB's files
+    (docs/facts.md, "Date formats").
 
     Raises:
         ValueError: If the text has another format, or the calendar does not have the day.

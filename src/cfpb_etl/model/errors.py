@@ -1,4 +1,4 @@
-"""Errors of the model."""
+"""Errors that the types in this folder raise."""
 
 from __future__ import annotations
 

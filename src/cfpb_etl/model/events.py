@@ -38,7 +38,7 @@ class LoadStarted:
 
     Attributes:
         request: The source and the query, in words.
-        stats: The numbers of this load's earlier runs.
+        stats: The numbers of this load from earlier runs.
     """
 
     request: str
@@ -52,7 +52,7 @@ class PartStored:
     Attributes:
         title: The step in a few words, for a progress bar.
         text: The step in a sentence, for the log.
-        stats: What this part changed in the database.
+        stats: The numbers of this part: what it changed in the database.
     """
 
     title: str
@@ -66,8 +66,8 @@ class Progress:
 
     Attributes:
         step: The step, such as `Downloading`.
-        so_far: How far the step has got, in words.
-        share: The share that is done, from 0 to 1; None if the total is unknown.
+        so_far: How much of the step is done, in words.
+        share: The share of the step that is done, from 0 to 1; None if the total is unknown.
     """
 
     step: str
@@ -108,7 +108,7 @@ _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=(
 
 @contextmanager
 def listening(*listeners: Listener) -> Iterator[None]:
-    """Add listeners for the events that this context emits within the block."""
+    """Add listeners for the events that are emitted in this context during the `with` block."""
     token = _listeners.set((*_listeners.get(), *listeners))
     try:
         yield

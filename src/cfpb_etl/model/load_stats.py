@@ -100,7 +100,7 @@ class LoadStats:
 
     @property
     def unchanged(self) -> int:
-        """Complaints read that the database had with the same values."""
+        """Return how many complaints were read whose stored values were the same."""
         return self.rows - self.new - self.changed - self.skipped - self.not_applied
 
     def __add__(self, later: LoadStats) -> LoadStats:

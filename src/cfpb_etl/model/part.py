@@ -1,4 +1,4 @@
-"""A part of a load at each stage: to be fetched, fetched, and parsed.
+"""The parts of a load at each stage: to be fetched, fetched, and parsed.
 
 A part is a page of the search API, or a file. One transaction stores the part's rows and the list
 of parts that follow, so an interruption never loses half a part.
@@ -39,7 +39,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """The headers by which one version of a file differs from another.
+    """The HTTP headers that show which version of a file a server has.
 
     Attributes:
         etag: The ETag header.
@@ -51,7 +51,7 @@ class FileVersion:
 
     @property
     def day(self) -> str | None:
-        """Return the day of the last change, `YYYY-MM-DD` in UTC; None if it is unknown."""
+        """Return the day of the last change, `YYYY-MM-DD` in UTC; None if the day is unknown."""
         try:
             moment = parsedate_to_datetime(self.last_modified or "")
             # The zone -0000 means UTC. For this zone Python returns a time without a zone.
@@ -128,7 +128,7 @@ class CsvFile(NamedTuple):
     Attributes:
         path: The path of the CSV, which may be zipped.
         database: The SQLite file that shows which lines are already stored and can be skipped; None
-            to parse all lines.
+            if all lines must be parsed.
     """
 
     path: Path
@@ -174,7 +174,8 @@ class RawPart:
         """Return the content and remove it from this part, because Prefect keeps many results.
 
         Raises:
-            RuntimeError: If the content was taken before. Otherwise the part would look empty.
+            RuntimeError: If the content was taken before. Without this error, the part would look
+                empty.
         """
         content, self._content = self._content, ...
         if content is ...:
@@ -189,7 +190,8 @@ class ReadStats:
     Attributes:
         rows: Complaints read, including unchanged ones.
         unchanged: Complaints that were not parsed, because the same line is already stored.
-        days: The first and last day received of the unchanged complaints; empty if there are none.
+        days: The first and last day received of the unchanged complaints; empty if none are
+            unchanged.
         duplicates: Complaints whose id occurs earlier in the part; the last copy counts.
         duplicate_ids: The ids of the duplicates.
         rejected: Rows that are not valid complaints.

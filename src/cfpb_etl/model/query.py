@@ -30,8 +30,8 @@ class Query:
     Attributes:
         since: Earliest day received, `YYYY-MM-DD`.
         until: Latest day received, inclusive.
-        state: Two-letter state codes. A complaint matches if its state is in the list. The other
-            lists work the same way.
+        state: Two-letter state codes. A complaint matches if its state is in this list. The lists
+            of products, issues and companies work the same way.
         product: `Product` or `Product•Sub-product`, in CFPB's spelling.
         issue: `Issue` or `Issue•Sub-issue`, in CFPB's spelling.
         company: Company names in CFPB's spelling.
@@ -109,7 +109,10 @@ class Query:
         return cls.from_dict(filters)
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return the request parameters. A list repeats its name (docs/facts.md, "Parameters")."""
+        """Return the request parameters.
+
+        For a list, the parameter's name is repeated (docs/facts.md, "Parameters").
+        """
         scalars = (
             ("date_received_min", self.since),
             ("date_received_max", self.until),

@@ -1,4 +1,4 @@
-"""The protocol of a source: its parts, how to fetch a part, and how many at the same time."""
+"""The protocol of a source: its parts, how to fetch a part, and how many parts to fetch at once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SourceKind: TypeAlias = Literal["api", "bulk", "archive", "sample"]
 
 @dataclass(frozen=True)
 class Watermark:
-    """What the database already has from a source. The source resumes from there.
+    """What the database already has from a source. A new load of the source continues from there.
 
     Attributes:
-        load_id: The newest complete load without a limit; None if there is no such load. The load
-            is of the same kind as the source, or it loaded all of CFPB's complaints.
+        load_id: The newest complete load without a limit; None if no such load exists. The load is
+            of the same kind as the source, or it loaded all of CFPB's complaints.
         query: The query of that load, as the source's JSON.
         covers_until: The last day that the load or its updates cover; None if no complaint matched.
         versions: The stored version of each file, by the key of its part.
@@ -47,7 +47,7 @@ class Source(Protocol):
 
     @property
     def address(self) -> str:
-        """Return the source's URL or place, as a load records it."""
+        """Return the URL or path of the source, as a load records it."""
         ...
 
     @property
@@ -94,7 +94,7 @@ class Source(Protocol):
         ...
 
     def resume_from(self, watermark: Watermark) -> Source:
-        """Return the source that continues where the database ends."""
+        """Return the source that loads what the database does not have yet."""
         ...
 
     def parts(self) -> Sequence[Part]:

@@ -30,7 +30,7 @@ def request_in_words(source: str, query_json: str, limit: int | None) -> str:
     Args:
         source: The kind of source.
         query_json: The query, as a load records it.
-        limit: How many complaints the user asked for; None for all matches.
+        limit: How many complaints the user asked for; None if the user asked for all matches.
     """
     if source in _FILES:
         return _FILES[source]
@@ -53,7 +53,7 @@ def counts(stats: LoadStats) -> str:
 
 
 def verified(stats: LoadStats) -> str:
-    """Return how many complaints were received, of how many that the search API counts."""
+    """Return how many complaints were received, and how many the search API counts."""
     windows = f" (in {stats.windows:,} date windows)" if stats.windows > 1 else ""
     return f"{stats.received:,} of {stats.expected:,}{windows}"
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SUMMARY, PICTURE, PROGRESS = "cfpb-complaints", "cfpb-complaints-flow", "cfpb-complaints-progress"
 _SHORT_RUN_SECONDS = 10
 _UPDATE_SECONDS = 5
-_WIDTH = 90  # characters; the UI shows about a hundred and does not wrap
+_WIDTH = 90  # characters; the UI shows about a hundred in a line and does not wrap lines
 _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
@@ -94,7 +94,7 @@ def _code(text: str) -> str:
 
 
 def _verbatim(line: str) -> str:
-    # An indented line is shown as plain text, because text of a file or server may contain markup.
+    # In Markdown an indented line is plain text. Text from a file or server may contain markup.
     return textwrap.fill(
         " ".join(line.split()),
         _WIDTH,
@@ -109,7 +109,7 @@ class ProgressArtifact:
     """Shows the progress of a long run in Prefect's UI. It is a listener of the run's events.
 
     Args:
-        limit: How many complaints the user asked for; None for all matches.
+        limit: How many complaints the user asked for; None if the user asked for all matches.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -129,7 +129,8 @@ class ProgressArtifact:
                 self._share = self._stats.rows / total if total else self._share
             case Progress(share=share) if share:
                 self._share = share
-        # Threads of tasks emit progress too. They have no flow run for an artifact.
+        # Threads of tasks also emit progress, but an artifact needs a flow run, which they do not
+        # have.
         is_due = self._share != self._shown and time.monotonic() >= self._next_update
         if is_due and FlowRunContext.get() is not None:
             self._show(self._share)

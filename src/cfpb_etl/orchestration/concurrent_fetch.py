@@ -36,7 +36,7 @@ class InterruptibleTaskRunner(ThreadPoolTaskRunner[Any]):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Abandon the threads if the flow is interrupted. An error does not abandon them."""
+        """Abandon the threads if the flow is interrupted, but not if an error ended it."""
         if exc_type is not None and not issubclass(exc_type, Exception) and self._executor:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
@@ -44,7 +44,7 @@ class InterruptibleTaskRunner(ThreadPoolTaskRunner[Any]):
 
 
 class ConcurrentFetch:
-    """Fetches parts, at most `source.max_concurrency` at a time, and yields fetched parts.
+    """Fetches parts, at most `source.max_concurrency` at a time, and yields each fetched part.
 
     The next fetches are submitted before a part is yielded, so fetching continues while the caller
     parses and stores. Futures are dropped at once, because a Prefect future keeps its result in
@@ -80,7 +80,7 @@ class ConcurrentFetch:
             yield self._fetched.popleft()
 
     def submit_next(self) -> None:
-        """Submit more fetches, if parts were fetched while the caller was busy."""
+        """Submit more fetches if some parts were fetched while the caller was busy."""
         if self._fetched:
             return
         for future in filter(_is_done, [*self._in_flight]):

@@ -1,4 +1,4 @@
-"""Errors of running with Prefect, and of drawing the diagram."""
+"""Errors that Prefect causes, and errors while drawing the diagram."""
 
 from __future__ import annotations
 

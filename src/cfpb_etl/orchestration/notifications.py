@@ -50,9 +50,9 @@ def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
     cannot be sent, the run gets a warning.
     """
     name = flow_run.parameters.get("notify")
-    # The result is read directly, because `state.result()` would wait for it again.
+    # The run's result is read directly, because `state.result()` would wait for the result again.
     error = getattr(state.data, "result", state.data)
-    # A wrong block name cannot be notified. Ctrl-C is the user's choice and needs no notification.
+    # A block with a wrong name cannot be notified. After Ctrl-C, the user needs no notification.
     if not name or isinstance(error, (NoNotificationBlockError, KeyboardInterrupt)):
         return
     log = flow_run_logger(flow_run, flow)
@@ -92,7 +92,7 @@ def _saved(flow_run: FlowRun, error: object) -> str:
             "SELECT rows, row_limit FROM load WHERE flow_run_id = ?", (str(flow_run.id),)
         ).fetchone() or (0, None)
     saved = what_is_saved(rows, database, limited=limit is not None, repeat=repeat)
-    # Errors of this package already contain what to do.
+    # Errors of this package already say what to do.
     return saved if rows or isinstance(error, CfpbEtlError) else f"{saved} {repeat}."
 
 

@@ -43,9 +43,9 @@ class TaskFigures:
         completed: How many runs completed.
         failed: How many runs failed after all retries.
         retries: How many retries there were.
-        rows: The number of rows of all results; None if no result has a number of rows.
+        rows: The number of rows of all results together; None if no result has a number of rows.
         rows_follow: Whether the rows are counted later, while they are stored.
-        error: The error of the first failed run, in brief, or "".
+        error: The error of the first failed run, in brief; "" if no run failed.
         spans: The start and end of each run.
     """
 
@@ -61,7 +61,8 @@ class TaskFigures:
     def seconds(self) -> float:
         """The seconds in which at least one run was in progress, including waits before retries.
 
-        Seconds with several runs count once, so a task never takes longer than its flow.
+        Seconds in which several runs overlap count once, so a task never takes longer than its
+        flow.
         """
         seconds = 0.0
         counted_until = datetime.min.replace(tzinfo=UTC)
@@ -78,10 +79,10 @@ class RunOutcome:
 
     Attributes:
         started: When the run started.
-        ended: When it ended.
+        ended: When the run ended.
         status: How the run ended.
-        error: The error that ended the run, in brief, or "".
-        message: The error that ended the run, with what to do about it, or "".
+        error: The error that ended the run, in brief; "" if there was no error.
+        message: The error that ended the run, with what to do about it; "" if there was no error.
         tasks: The figures of each task that was called, by the name of the task.
         request: The source and the query, in words; "" if no load was started.
         stats: The stats of the load, including earlier runs.

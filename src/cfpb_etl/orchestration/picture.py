@@ -41,7 +41,7 @@ def tasks_of(flow: AnyFlow) -> list[AnyTask]:
 
 
 def edges_between(tasks: Sequence[AnyTask]) -> Iterator[tuple[str, str, str]]:
-    """Yield (task, task, type) for each pair in which the second takes the type of the first.
+    """Yield (first task, second task, type) if the second task takes what the first task returns.
 
     Built-in types join no tasks, because any task can take an int.
     """
@@ -61,7 +61,7 @@ class _Look(NamedTuple):
     style: str = "rounded"
 
 
-# The marks repeat what the colours mean. The renderer's fonts have few other marks.
+# Each mark means the same as its colour. The renderer's fonts have few other marks.
 _PLANNED = _Look("#0969da", "#eef6ff")
 _UNREACHED = _Look("#59636e", "#f6f8fa", "○", "rounded,dashed")
 _LOOKS = {
@@ -86,7 +86,7 @@ def draw_flow(flow: AnyFlow, path: Path, outcome: RunOutcome | None = None) -> P
     Args:
         flow: The flow.
         path: The file to write, `.svg` or `.png`. An existing file is replaced atomically.
-        outcome: The run whose figures to draw, or None to draw only the flow.
+        outcome: The outcome whose figures are drawn; None to draw only the flow.
 
     Raises:
         PictureError: If no renderer is installed, or the file cannot be written.

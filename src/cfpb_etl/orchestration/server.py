@@ -29,8 +29,8 @@ INTERRUPTIONS = (KeyboardInterrupt, TerminationSignal)
 _SETTINGS = {
     # Without a network, the server's telemetry prints an ERROR.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # By default the server writes each event of a task run separately, which takes half a core from
-    # the load. With batches, an event is written up to 5 s later.
+    # By default the server writes each event of a task run separately, which uses half a processor
+    # core that the load needs. With batches, an event is written up to 5 s later.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
 }
 
@@ -38,10 +38,11 @@ _SETTINGS = {
 class TemporaryServer:
     """Prefect's server in a second process, which ends together with this process.
 
-    Prefect can start such a server, but first imports the whole server here, which takes 2.3 s.
-    Also, Ctrl-C in a terminal interrupts every process of the foreground group. Prefect's server
-    would end first, and Prefect would try for minutes to report the interrupted run. This class
-    blocks SIGINT while it starts the server. The server's process inherits the block.
+    Prefect can also start such a server, but it would first import the whole server in this
+    process, which takes 2.3 s. Also, Ctrl-C in a terminal interrupts every process of the
+    foreground group. Prefect's server would end first, and Prefect would spend minutes trying to
+    report the interrupted run. Therefore this class blocks SIGINT while it starts the server, and
+    the server's process inherits the block.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,8 @@ class TemporaryServer:
         finally:
             if block:
                 block(signal.SIG_SETMASK, before)
-        # Exit handlers run in reverse order. This one runs after Prefect's, which need the server.
+        # Exit handlers run in reverse order. Prefect's exit handlers need the server, and run
+        # first.
         atexit.register(_stop, self._process)
         os.environ["PREFECT_API_URL"] = self.api_url
         os.environ["PREFECT_UI_URL"] = ""  # the temporary server has no web pages
@@ -132,7 +134,7 @@ class UsersServer:
 
 
 def prefect_server() -> TemporaryServer | UsersServer:
-    """Return the server that the user's settings name, or a temporary one if they name none."""
+    """Return the server in the user's settings, or a temporary server if the settings have none."""
     api_url = PREFECT_API_URL.value()
     if api_url or not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
         return UsersServer(api_url or "")

@@ -1,10 +1,11 @@
 """The complaints of a file, parsed by a second process while this process stores them.
 
-One processor unzips and parses while another inserts. Two threads would wait for each other's lock
-in Python: a million rows took 16 s with two threads, and 8 s with two processes.
+One processor core unzips and parses while another core inserts. Two threads would wait for each
+other because of Python's lock: a million rows took 16 s with two threads, and 8 s with two
+processes.
 
-The second process writes frames to its standard output. A frame is a letter, four bytes with the
-length, and the content.
+The second process writes frames to its standard output. A frame consists of a letter, four bytes
+with the length of the content, and the content.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 MAX_REJECTED = 1 / 1000  # share of a file's rows
 _PROGRESS_ROWS = 10_000  # rows between two progress events
-_PIPE = 2**20  # bytes in the pipe, about seven frames, so that neither process waits
+_PIPE = 2**20  # bytes that the pipe can hold, about seven frames, so that neither process waits
 _ROWS, _END, _ERROR = b"R", b"E", b"X"
 _decode_stats = msgspec.msgpack.Decoder(
     ReadStats, dec_hook=lambda kind, content: kind.deserialize(content)
@@ -53,8 +54,9 @@ def parse_file(
     Args:
         path: The file.
         database: The SQLite file that shows which lines are already stored and can be skipped; None
-            to parse all lines. The database is read when the first batch is requested.
-        find_age: Whether to read the whole file for its newest day received, as the file's age.
+            if all lines must be parsed. The database is read when the first batch is requested.
+        find_age: Whether to find the file's age by reading the whole file for its newest day
+            received.
 
     Raises:
         FileError: If the file is not a valid file of complaints; each subclass is one reason.
@@ -69,7 +71,7 @@ def parse_file(
 
 
 def _age_of(path: Path) -> Age:
-    """Return the age shown by the newest complaint. A day in the future counts as today."""
+    """Return the age that a file's newest complaint shows. A day in the future counts as today."""
     today = datetime.now(UTC).date().isoformat()
     with open_csv(path) as (lines, _, _):
         day = newest_day(lines, path)
@@ -113,7 +115,7 @@ def _stream(path: Path, stats: ReadStats, database: Path | None = None) -> Itera
                 if rows >= reported + _PROGRESS_ROWS:
                     reported = rows
                     emit(Progress("Storing", f"{rows:,} complaints", share))
-            code = process.wait()  # after any other frame the process ends by itself
+            code = process.wait()  # after a frame with any other letter, the process ends by itself
         finally:
             process.kill()  # if the process is still running, the other rows are not needed
         letter, content = frame
@@ -140,7 +142,7 @@ def _reader(path: Path, database: Path | None, stderr: IO[bytes]) -> subprocess.
 
 
 def _next_frame(pipe: IO[bytes]) -> tuple[bytes, bytes]:
-    """Return the letter and content of a frame; an empty letter at the end of the stream."""
+    """Return a frame's letter and content. At the end of the stream, the letter is empty."""
     head = pipe.read(5)
     length = int.from_bytes(head[1:], "big")
     content = pipe.read(length)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # far shorter than this, but longer than the default limit of Python's reader, which is 131,072.
 MAX_FIELD = 2**24
 _MAX_TITLE = 60  # characters of a column's title in a message
-_BATCH = 500  # rows, which fit into a processor's cache; in batches of 4,000 a row took 1.7 times
+_BATCH = 500  # rows; these fit into a processor's cache: with 4,000, a row took 1.7 times as long
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _ID = itemgetter(0)
 
@@ -53,7 +53,7 @@ class Header:
         unknown: The titles of unknown columns, shortened for messages.
 
     Raises:
-        UnexpectedColumnsError: If a column is missing that every CFPB file has, or a column occurs
+        UnexpectedColumnsError: If a column that every CFPB file has is missing, or a column occurs
             twice.
     """
 
@@ -93,7 +93,7 @@ class ComplaintRows:
     Args:
         lines: The lines of the file, each with its line end.
         path: The file, for errors.
-        stored: The stored lines, whose complaints are skipped; None to parse all lines.
+        stored: The stored lines, whose complaints are skipped; None if all lines must be parsed.
 
     Attributes:
         header: The columns of the file.
@@ -122,7 +122,8 @@ class ComplaintRows:
     @property
     def ids(self) -> BitMap64:
         """Return the ids of all rows read so far, including rejected rows."""
-        # A union makes a copy. With five million ids, the process had 70 MB with it and 58 without.
+        # A union makes a copy. For five million ids, the process used 70 MB with a copy, and 58 MB
+        # without.
         return self._ids | self._rejected_ids if self._rejected_ids else self._ids
 
     def __iter__(self) -> Iterator[Batch]:
@@ -132,7 +133,7 @@ class ComplaintRows:
         yield from self._all_rows()
 
     def _changed_rows(self, stored: StoredLines) -> Iterator[Batch]:
-        """Yield the rows whose lines are not stored. Stop if a row is not exactly one line."""
+        """Yield the rows whose lines are not stored yet. Stop if a row is not exactly one line."""
         for lines, ids, hashes, are_unchanged in compare_lines(self._lines, stored):
             are_changed = [not is_unchanged for is_unchanged in are_unchanged]
             changed = [*compress(lines, are_changed)]
@@ -237,7 +238,7 @@ class ComplaintRows:
             self.read_stats.without_id += 1
 
     def _reject_broken(self, line: int, lines: list[str], error: csv.Error) -> None:
-        """Reject a row that is not valid CSV. If the row may contain others, reject the file."""
+        """Reject a row that is not valid CSV. If it may contain other rows, reject the file."""
         if sum(map(len, lines)) > MAX_FIELD or _rows_in([*lines, '"']):  # a quote is open
             detail = (
                 f"the row that starts in line {line:,} does not end ({error}); a quote in it may"
@@ -252,7 +253,7 @@ class ComplaintRows:
 
 
 def _rows_in(lines: list[str]) -> list[list[str]]:
-    """Return the rows of some lines; none if the lines are not valid CSV."""
+    """Return the rows in some lines; an empty list if the lines are not valid CSV."""
     try:
         return [*csv.reader(lines, strict=True)]
     except csv.Error:
@@ -260,12 +261,12 @@ def _rows_in(lines: list[str]) -> list[list[str]]:
 
 
 def _are_plain(lines: Sequence[str], days: Sequence[str]) -> bool:
-    """Say whether each line is one row that starts with its day, without a quote before it."""
+    """Say whether each line is one row that starts with its day, without a quote before the day."""
     return len(lines) == len(days) and {line[:DAY] for line in lines} == {*days}
 
 
 def _line_numbers(rows: Iterable[Sequence[str]], line: int) -> Iterator[int]:
-    """Yield the number of the line in which each row starts. A field may have several lines."""
+    """Yield the number of the line in which each row starts. One field may span several lines."""
     for row in rows:
         yield line
         line += 1 + sum(len(_LINE_END.findall(field)) for field in row)

@@ -1,4 +1,4 @@
-"""The choice of the parser for the type of content."""
+"""Chooses the parser for a fetched part by the type of its content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cfpb_etl.parse.search_hits import parse_page
 
 
 def parse_part(raw: RawPart) -> ParsedPart:
-    """Parse a fetched part with the parser for its type of content.
+    """Parse a fetched part with the parser for the type of its content.
 
     Raises:
         InvalidHitError: If a hit of a page is not a valid complaint.

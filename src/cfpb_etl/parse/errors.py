@@ -1,4 +1,4 @@
-"""Errors of the content of a page or file."""
+"""Errors in the content of a page or file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class UnexpectedColumnsError(FileError):
     """Raised when a file does not have the header of a complaints file.
 
     Attributes:
-        missing: Columns that every CFPB file has, but this file does not have.
+        missing: Columns that every CFPB file has, but that this file does not have.
         repeated: Columns that the file has more than once.
         found: The columns of the file's header.
     """
@@ -88,7 +88,7 @@ class InvalidHitError(CfpbEtlError):
         part: The name of the page.
         hit: The position of the hit on the page, from 1.
         field: The field that is not valid.
-        detail: The problem of the field.
+        detail: What is wrong with the field.
     """
 
     part: str
@@ -107,7 +107,7 @@ class InvalidFieldError(CfpbEtlError):
 
     Attributes:
         field: The name of the field.
-        detail: The problem of the field.
+        detail: What is wrong with the field.
     """
 
     field: str

@@ -1,4 +1,4 @@
-"""The fast parsing of many complaints at once, column by column, for usual values.
+"""Parses many complaints at once, column by column. This is fast, but works only for usual values.
 
 The result is the same as with `parse/values.py`. For unusual values the functions raise an error,
 and the caller parses the complaints one by one. `test_columns_are_parsed_as_single_complaints`
@@ -60,9 +60,9 @@ def _text_or_null(column: Sequence[Any]) -> Sequence[str | None]:
 
 
 def _days(column: Sequence[str | None]) -> Sequence[str | None]:
-    """Return the same days as `parse_date`, or raise ValueError."""
+    """Return the same days as `parse_date`; raise ValueError if a date is unusual."""
     distinct = {*column}
-    if len(distinct) * 8 < len(column):  # days without times: parse each distinct day once
+    if len(distinct) * 8 < len(column):  # there are no times: parse each distinct day once
         days = {text: text and parse_date(text) for text in distinct}
         return column if all(map(eq, days, days.values())) else [days[text] for text in column]
     texts = [*filter(None, column)]

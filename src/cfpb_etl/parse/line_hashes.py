@@ -1,9 +1,9 @@
-"""Finding the lines of the daily file that are already stored and need not be parsed.
+"""Finds the lines of the daily file that are already stored and need not be parsed.
 
 CFPB writes new and changed complaints first. The other complaints follow in the same order as the
 day before (docs/facts.md, "Order of the daily file"). The database has a hash of each line of the
-last stored file, in the order of the file, so 500 lines are looked up at once. Storing a hash for
-each complaint instead took 1.0 to 1.3 us a complaint, a tenth of the first load.
+last stored file, in the order of the file, so 500 lines are looked up at once. Storing one hash
+with each complaint took longer: 1.0 to 1.3 us a complaint, a tenth of the first load.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ DAY = len("2026-10-08")  # characters at the start of a line
 UNSIGNED_64 = "Q"
 _CHUNK = 500  # lines looked up at once
 _MAX_DIGITS = 20  # digits of a number of 64 bits
-_WINDOW = 16  # blocks in memory; the lines of a chunk are in two blocks, or in more smaller blocks
+_WINDOW = 16  # blocks in memory; the lines of a chunk are in two blocks, or in more small blocks
 
 
 class StoredLines:
     """The stored lines of a database, looked up in about the order of the last stored file.
 
     A line is not found if another version of this program has stored it, or if its file had other
-    columns. If the database cannot be read, no line is found. This costs only time.
+    columns. If the database cannot be read, no line is found. A line that is not found is parsed
+    again, which costs only time.
 
     Args:
         database: The SQLite file. It is read in its state before the current load.
@@ -54,12 +55,13 @@ class StoredLines:
         with suppress(sqlite3.Error):
             uri = f"{database.absolute().as_uri()}?mode=ro"
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-            self._connection.execute("BEGIN")  # read one state of the database until the end
+            self._connection.execute("BEGIN")  # all queries read the same state
             self.outdated.update(
                 number
                 for (number,) in self._connection.execute("SELECT complaint_id FROM line_outdated")
             )
-            # Wherever the file continues, the first line of a block follows within 500 lines.
+            # Wherever the order of the file continues, the first line of a block follows within 500
+            # lines.
             self._blocks = {
                 array(UNSIGNED_64, first)[0]: block
                 for block, first in self._connection.execute(
@@ -127,7 +129,7 @@ def compare_lines(
     Args:
         lines: The lines after the header. Each line starts with the day received, `YYYY-MM-DD`, and
             ends with the id.
-        stored: The stored lines; this file's header is already set.
+        stored: The stored lines. `use_header` was already called with this file's header.
 
     Yields:
         500 lines, their ids, their hashes, and whether each line is stored with the complaint's
@@ -151,7 +153,7 @@ def compare_lines(
 
 
 def _ids_at_ends(lines: list[str]) -> tuple[list[int], BitMap64]:
-    """Return the id at the end of each line (0 without an id), and the set of ids."""
+    """Return the id at the end of each line (0 if the line has no id), and the set of ids."""
     try:
         ids = [int(line[line.rfind(",") + 1 :]) for line in lines]
         return ids, BitMap64(ids)

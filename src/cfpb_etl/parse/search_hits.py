@@ -1,4 +1,4 @@
-"""The parsing of a page of search hits."""
+"""Parses a page of search hits."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cfpb_etl.parse.values import parse_fields
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# 500 decoded hits fit into a processor's cache. A page of 10,000 hits took 71 ms in one piece, and
-# 48 ms in batches of 500.
+# 500 decoded hits fit into a processor's cache. Parsing a page of 10,000 hits took 71 ms in one
+# piece, and 48 ms in batches of 500.
 _BATCH = 500
 
 
@@ -84,7 +84,7 @@ def parse_hits(
 
 
 def _parse_columns(hits: Sequence[Any]) -> tuple[list[Complaint], tuple[str, ...]]:
-    """Return the complaints and names of hits; raise an error unless all have the same names."""
+    """Return the complaints and field names of hits; raise an error if the names differ."""
     sources = [hit["_source"] for hit in hits]
     names = tuple(sources[0])
     if {*map(len, sources)} != {len(names)}:

@@ -1,4 +1,4 @@
-"""The parsing and checking of the values of one complaint."""
+"""Parses and checks the values of one complaint."""
 
 from __future__ import annotations
 

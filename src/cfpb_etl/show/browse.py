@@ -31,7 +31,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "inspect") from error
 
-# If rich is installed, Datasette prints all local variables for every wrong URL.
+# If the package rich is installed, Datasette prints all local variables for every wrong URL.
 pm.get_plugin("datasette.handle_exception").rich = None
 
 _NAME = "complaints"  # the database's name in URLs, whatever the name of the file
@@ -104,7 +104,7 @@ def metadata(status: Status, descriptions: dict[str, Description]) -> dict[str, 
 
 
 class _ReadOnlyDatabase(Database):  # type: ignore[misc] # Database is Any
-    """A file that is always opened read-only, whatever its name.
+    """A database file that is always opened read-only, whatever its name is.
 
     Datasette puts the path into a URI without escaping. A `?` or `#` in the path would end the name
     before `mode=ro`. Datasette would then open another file for writing.
@@ -112,7 +112,8 @@ class _ReadOnlyDatabase(Database):  # type: ignore[misc] # Database is Any
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002, FBT001, FBT002
         path = Path(self.path)
-        # Datasette's own flag for an immutable file is not used, as it hashes 9 GB at the start.
+        # Datasette's own flag for immutable files is not used: with it, Datasette hashes 9 GB
+        # first.
         mode = "mode=ro&immutable=1" if is_immutable(path) else "mode=ro"
         address = f"{path.absolute().as_uri()}?{mode}"
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
@@ -150,7 +151,7 @@ def serve_database(database: Path) -> None:
     server = _Server(config, datasette.get_database(_NAME))
     with _listen() as listener:
         for number in (signal.SIGINT, signal.SIGTERM):
-            # uvicorn handles signals only while it runs, and passes them to these handlers later.
+            # Uvicorn handles signals only while it runs, and then passes them to these handlers.
             signal.signal(number, server.handle_exit)
         url = f"http://{_HOST}:{listener.getsockname()[1]}/{_NAME}"
         print(f"{url}  (Ctrl-C to stop)", flush=True)
@@ -172,9 +173,9 @@ class _Server(uvicorn.Server):
 
 
 def drop_empty_search(app: ASGIApp) -> ASGIApp:
-    """Return an application that drops a search without letters or digits, such as a lone quote.
+    """Return an application that drops a search text that has no letters or digits, such as `"`.
 
-    SQLite rejects such a search, and Datasette would show only SQLite's error.
+    SQLite rejects such a search text, and Datasette would show only SQLite's error.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

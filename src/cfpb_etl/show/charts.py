@@ -16,7 +16,7 @@ except ModuleNotFoundError as error:
 Values = list[dict[str, Any]]
 Chart = dict[str, Any]
 
-# Tableau's palette without two colours. The last colour is for all products without their own.
+# Tableau's palette without two colours. The products that have no colour share the last colour.
 COLOURS = (
     "#4c78a8",
     "#f58518",

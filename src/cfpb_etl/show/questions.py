@@ -12,7 +12,7 @@ class Question(NamedTuple):
         name: A short name, for URLs.
         title: The question.
         sql: The SQL statement that answers the question.
-        caveat: What the reader of the answer must know, or "".
+        caveat: What the reader of the answer must know; "" if there is nothing.
     """
 
     name: str

@@ -31,7 +31,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page. A table without a chart is open; other tables are folded.
+    """A section of the page. A table is folded if the section has a chart, and open otherwise.
 
     Attributes:
         name: The id of the chart in the page.
@@ -39,7 +39,7 @@ class Section:
         text: A sentence below the heading.
         columns: The column names of the table.
         rows: The rows of the table; a section without rows is left out.
-        chart: The chart as a Vega-Lite specification, or None.
+        chart: The chart as a Vega-Lite specification; None if the section has no chart.
         colours: The legend of the chart, as (name, colour).
     """
 

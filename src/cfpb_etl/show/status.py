@@ -56,18 +56,18 @@ class LastLoad:
         load_id: The number of the load.
         source: `api`, `bulk`, `archive` or `sample`.
         outcome: `running`, `complete`, `failed` or `interrupted`.
-        as_of: The day of the data, or None if nothing was received.
-        started_at: The start, UTC.
-        ended_at: The end, UTC, or None.
-        failure: What went wrong, or None.
+        as_of: The day of the data; None if nothing was received.
+        started_at: When the load started, in UTC.
+        ended_at: When the load ended, in UTC; None if it has not ended.
+        failure: What went wrong; None if nothing went wrong.
         rows: Complaints read.
         new: Complaints read that the database did not have.
-        changed: Complaints read that the database had with other values.
-        unchanged: Complaints read that the database had with the same values.
+        changed: Complaints read whose stored values were different.
+        unchanged: Complaints read whose stored values were the same.
         withdrawn: Stored complaints that the source no longer has.
         skipped: Complaints read that were not stored, because the database is partial.
         rejected: Rows of files that are not valid complaints.
-        not_applied: Complaints read that differ from the stored ones. The stored ones were kept.
+        not_applied: Complaints read that differ from the stored complaints, whose values were kept.
     """
 
     load_id: int
@@ -116,12 +116,12 @@ class Status:
         database: The file.
         bytes: The size of the file, with its write-ahead log.
         is_sample: Whether the complaints are made up.
-        as_of: The day of the newest data in any load, or None.
+        as_of: The day of the newest data in any load; None if nothing was loaded.
         is_everything_loaded: Whether the daily file of all complaints was loaded.
         requests: The queries of the loads, in words, the newest first.
         complaints: The number of complaints, including withdrawn ones.
-        oldest: The first day received, `YYYY-MM-DD`, or None.
-        newest: The last day received, or None.
+        oldest: The first day received, `YYYY-MM-DD`; None if there are no complaints.
+        newest: The last day received; None if there are no complaints.
         narratives: The number of complaints with a narrative.
         withdrawn: The number of complaints that CFPB no longer has.
         recently_changed: The number of changes by loads of the last seven days.
@@ -201,7 +201,7 @@ def get_status(database: Path, url: str | None = None) -> Status:
 
     Args:
         database: The SQLite file.
-        url: The search API to ask; None for the search API of the last load.
+        url: The URL of the search API to ask; None to ask the search API of the last load.
 
     Raises:
         DatabaseError: If the file cannot be read as a cfpb-etl database; each subclass is one
@@ -223,7 +223,7 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
     log = Path(f"{database.resolve()}-wal")
     # Each figure has its own query. SQLite then reads one end of an index, not all complaints.
     return Status(
-        loads=_last_loads(connection, database),  # first, because it must check the lock first
+        loads=_last_loads(connection, database),  # first, because the lock must be checked first
         database=str(database),
         bytes=sum(each.stat().st_size for each in (database, log) if each.exists()),
         as_of=value("MAX(as_of) FROM load"),
@@ -255,7 +255,7 @@ def _last_loads(connection: sqlite3.Connection, database: Path) -> tuple[LastLoa
     # A load that starts or ends between these lines holds the lock before or after them.
     if was_locked or is_locked(database):
         return loads
-    # A killed load cannot record its end. The next load records it.
+    # A killed load cannot record its end. The next load records this end.
     return tuple(
         replace(each, outcome="interrupted", failure="the process died")
         if each.outcome == "running"

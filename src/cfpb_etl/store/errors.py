@@ -1,4 +1,4 @@
-"""Errors of the SQLite file, and errors of a load into the file."""
+"""Errors while using the SQLite file, and errors of a load into the file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TooManyWithdrawnError(CfpbEtlError):
 class IncompleteLoadError(CfpbEtlError):
     """Raised when the number of complaints received differs from the source's count."""
 
-    expected: int  # the source's latest counts of the windows that are not verified
+    expected: int  # the source's latest counts of the windows that are not verified, added up
     received: int  # distinct complaints received in these windows
     windows: int
     problem = (

@@ -29,7 +29,7 @@ class LineHashWriter:
         self._connection.execute("INSERT INTO line_block VALUES (?, ?)", (block, line_hashes))
 
     def finish(self, duplicate_ids: Iterable[int]) -> None:
-        """Record that complaints now match their lines, except complaints with several lines."""
+        """Record that complaints now match their stored lines, except those with several lines."""
         if next(self._block) > 1:
             self._connection.execute("DELETE FROM line_outdated")
             self._connection.executemany(

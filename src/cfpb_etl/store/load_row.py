@@ -21,7 +21,7 @@ def stored_stats(connection: sqlite3.Connection, load_id: int) -> LoadStats:
 def note_part(
     connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, stats: LoadStats
 ) -> None:
-    """Add the stats of a part, and facts about the part, to the row of the load."""
+    """Add the stats of a part, and facts about the part, to the load's row in the table `load`."""
     row, info, age = _row(connection, load_id), parsed.info, parsed.info.age
     total = _stats_in(row) + stats
     values = {name: getattr(total, name) for name in (*STORED_STATS, "unchanged")}

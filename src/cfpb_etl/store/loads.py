@@ -32,9 +32,9 @@ class Load:
 
     Attributes:
         id: The load's `load_id`.
-        source: The source, which continues where the database ends.
+        source: The source, which loads what the database does not have yet.
         stats: The stats of the load so far, including earlier runs.
-        resumed_at: The start of the load, if this run resumes the load; None for a new load.
+        resumed_at: When the load was started, if this run resumes it; None if the load is new.
     """
 
     id: int
@@ -55,8 +55,9 @@ class Load:
             How many complaints were added or removed while a window was read for the second time.
 
         Raises:
-            IncompleteLoadError: If the number received differs from the source's count, and changes
-                of the count do not explain the difference. The next run reads these windows again.
+            IncompleteLoadError: If the number of complaints received differs from the source's
+                count, and changes of this count do not explain the difference. The next run reads
+                these windows again.
         """
         found = windows.verification_of(self._connection, self.id)
         if found.left:
@@ -123,7 +124,7 @@ def _refuse_other_kind(connection: sqlite3.Connection, database: Path, kind: str
 
 
 def _repair_dead_loads(connection: sqlite3.Connection) -> None:
-    """Record the end of loads whose process died. The caller holds the lock, so none is running."""
+    """Record the end of loads whose process died. No load is running: the caller has the lock."""
     connection.execute(
         "UPDATE load SET outcome = 'interrupted', failure = 'the process died'"
         " WHERE outcome = 'running'"
@@ -138,7 +139,10 @@ def _repair_dead_loads(connection: sqlite3.Connection) -> None:
 
 
 def _watermark(connection: sqlite3.Connection, kind: str) -> Watermark:
-    """Return what the database has. An update by the search API can also repeat a bulk load."""
+    """Return what the database has from sources of this kind.
+
+    An update by the search API can also start from a load of the daily file.
+    """
     row = connection.execute(
         "SELECT base.load_id, base.query, MAX(covering.covers_until) FROM load AS base"
         " JOIN load AS covering ON base.load_id IN (covering.load_id, covering.updates_load_id)"
@@ -177,7 +181,10 @@ def _resume_or_start(connection: sqlite3.Connection, source: Source, *, restart:
 
 
 def _unfinished(connection: sqlite3.Connection, source: Source) -> int | None:
-    """Return the newest load with this request, if it has stored parts and is not complete."""
+    """Return the id of the newest load with the source's request, if this load can be resumed.
+
+    Return None if the load has stored no parts or is complete.
+    """
     row = connection.execute(
         "SELECT load_id, outcome <> 'complete' AND parts > 0 FROM load"
         " WHERE source = ? AND address = ? AND query = ? AND updates_load_id IS ?"

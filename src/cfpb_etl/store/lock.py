@@ -67,7 +67,7 @@ class _Lock(sqlite3.Connection):
     path: Path
 
     def close(self) -> None:
-        """Remove the lock file while it is locked, so no other load can lock it in between."""
+        """Remove the lock file while it is still locked, so that no other load can lock it."""
         with suppress(OSError):
             self.path.unlink()
         super().close()

@@ -35,8 +35,8 @@ class NewerLoads:
     Attributes:
         columns_sent: The columns that each newer load sent, as (`load_id`, columns).
         columns_of_all: The columns that were sent by newer complete loads of all complaints.
-        all_as_of: The earliest day of the data of those complete loads; None if there is no such
-            load. A complaint that is not stored yet was withdrawn by that day.
+        all_as_of: The earliest day of the data of those complete loads; None if no such load
+            exists. A complaint that is not stored yet was withdrawn by that day.
     """
 
     columns_sent: tuple[tuple[int, frozenset[str]], ...] = ()

@@ -1,4 +1,4 @@
-"""The storing of a part: its complaints and the progress of its load, in one transaction."""
+"""Stores a part: its complaints and the progress of its load, in one transaction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ID_AND_NARRATIVE = itemgetter(0, Complaint._fields.index(_NARRATIVE))
 
 
 def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
-    """Store the complaints of a part and the progress of the load, or nothing.
+    """Store the complaints of a part and the progress of the load; if storing fails, store nothing.
 
     New complaints are inserted. Stored complaints are merged by the rules of `merge`. Unchanged
     rows are not written. Changed values are recorded in `complaint_change`. With the last part of a
@@ -78,8 +78,8 @@ class _PartWriter:
 
     Args:
         connection: The connection that writes.
-        before: A second connection, which sees the old state and reads the rows to compare. On the
-            first, changed pages fill the cache: a million complaints took 790,000 reads there.
+        before: A second connection, which sees the old state and reads the rows to compare. On
+            `connection`, changed pages fill the cache: a million complaints took 790,000 reads.
         load_id: The load.
         parsed: The part.
     """
@@ -135,7 +135,7 @@ class _PartWriter:
         line_hashes.finish(self._parsed.read_stats.duplicate_ids)
 
     def stats(self) -> LoadStats:
-        """Return the stats of the part, without its window."""
+        """Return the stats of the part, without the counts of its window."""
         info, read = self._info, self._parsed.read_stats
         rows = self._rows + read.unchanged
         days = [*filter(None, (*self._days, *read.days))]
@@ -205,11 +205,11 @@ class _PartWriter:
 
     @property
     def _has_no_duplicates(self) -> bool:
-        """Say whether no complaint has occurred twice so far. This is known only for files."""
+        """Say whether no complaint has occurred twice so far. For a page this is not known."""
         return self._info.is_window and not self._parsed.read_stats.duplicates
 
     def _columns_to_write(self, complaints: Sequence[Complaint]) -> tuple[str, ...]:
-        """Return the part's columns, and other columns with a value in these complaints."""
+        """Return the part's columns, and any other column that has a value in these complaints."""
         return tuple(
             name
             for place, name in enumerate(Complaint._fields)
@@ -256,7 +256,7 @@ class _PartWriter:
         stored: dict[int, tuple[Any, ...]],
         columns: tuple[str, ...],
     ) -> None:
-        """Merge complaints into stored rows, and count differing complaints not applied."""
+        """Merge complaints into stored rows, and count those that differ but were not applied."""
         replaceable = [name in self._may_replace for name in Complaint._fields]
         replacing: list[Complaint] = []
         others: list[Complaint] = []  # these may fill gaps, or remove the mark of a withdrawal

@@ -37,7 +37,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The counts of all windows of a load together.
+    """The total counts of all windows of a load.
 
     Attributes:
         windows: How many windows are verified.
@@ -47,7 +47,7 @@ class Verification:
             read.
         left: How many windows must still be read, for the first or the second time.
         left_expected: How many complaints the source counted in windows that were not verified.
-        left_received: How many distinct complaints of these windows were received.
+        left_received: How many distinct complaints of the unverified windows were received.
     """
 
     windows: int
@@ -78,7 +78,7 @@ def parts_left(connection: sqlite3.Connection, load_id: int) -> list[str]:
 
 
 def verification_of(connection: sqlite3.Connection, load_id: int) -> Verification:
-    """Return the counts of all windows of a load together."""
+    """Return the total counts of all windows of a load."""
     row = connection.execute(
         "SELECT COUNT(*) FILTER (WHERE next IS NULL), TOTAL(expected) FILTER (WHERE next IS NULL),"
         " TOTAL(received) FILTER (WHERE next IS NULL),"
@@ -121,7 +121,7 @@ def note_page(
         ids: The ids of the page's complaints.
 
     Returns:
-        The window, if the page is its last one and the window is verified; else None.
+        The window; None if the page is not its last page, or the window is not verified.
     """
     matching = parsed.info.matching or 0  # every page has a count
     part_id, readings, counted, moved = connection.execute(
@@ -210,7 +210,7 @@ def stored_versions(connection: sqlite3.Connection, kind: str) -> dict[str, File
     """Return the newest stored version of each file, from complete loads of one kind.
 
     Returns:
-        The versions by the key of the file's part.
+        The version of each file, by the key of the file's part.
     """
     rows = connection.execute(
         "SELECT key, etag, last_modified FROM load_part JOIN load USING (load_id)"

@@ -1,7 +1,7 @@
 """Withdrawals: complaints that CFPB no longer has are marked. Their rows are not deleted.
 
-The mark is the day of the data in which a complaint was first missing. The mark is removed if a
-source of the same or a later day has the complaint again. Rows of newer loads are not marked.
+The mark is the day of the data in which a complaint was first missing. The mark is removed if data
+of the same day or a later day have the complaint again. Rows that newer loads wrote are not marked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def mark_absent(
     window: Window,
     newer: NewerLoads,
 ) -> int:
-    """Mark the stored complaints of a verified date window that the source did not send.
+    """Mark complaints of a verified date window as withdrawn if the source did not send them.
 
     Args:
         connection: An open connection to the database.
@@ -53,7 +53,7 @@ def mark_absent(
         " SET withdrawn_on = :as_of, load_id = :load_id, changed_load_id = :load_id"
         " WHERE date_received BETWEEN COALESCE(:since, '') AND COALESCE(:until, '9999-12-31')"
         " AND withdrawn_on IS NULL"
-        # The source has the rows of this load. After a second reading, they may be gone again.
+        # The source has sent the rows of this load, but they may be gone at the second reading.
         " AND (:again OR load_id <> :load_id)"
         " AND NOT EXISTS (SELECT 1 FROM load_seen"
         " WHERE part_id = :part_id AND load_seen.complaint_id = complaint.complaint_id)"
@@ -76,7 +76,7 @@ def mark_vanished(
     newer: NewerLoads,
     new: int,
 ) -> int:
-    """Mark the stored complaints that a file of all complaints does not have.
+    """Mark stored complaints as withdrawn if a file of all complaints does not have them.
 
     Args:
         connection: An open connection to the database.

@@ -1,1 +1,1 @@
-"""The complaints that the emulator serves, generated or recorded, and the files with them."""
+"""The generated or recorded complaints that the emulator serves, and files that contain them."""

@@ -56,7 +56,7 @@ PUBLIC_RESPONSES: Mapping[str | None, float] = {
 
 
 class State(NamedTuple):
-    """A state as the database spells it, with the range of its ZIP areas (three digits)."""
+    """A state in CFPB's spelling, with the range of the first three digits of its ZIP codes."""
 
     name: str | None
     weight: int
@@ -69,7 +69,7 @@ def _states(table: str) -> tuple[State, ...]:
     return tuple(State(name, int(weight), int(a), int(z)) for name, weight, a, z in rows)
 
 
-# The smallest weights are raised, so that each state occurs.
+# The smallest weights are increased, so that each state occurs.
 STATES = (
     *_states(
         "FL 582 320 349, TX 527 750 799, CA 431 900 961, GA 329 300 319, NY 274 100 149,"

@@ -25,7 +25,7 @@ from cfpb_etl.emulator.data.narratives import generate_narrative
 from cfpb_etl.emulator.data.products import ISSUES_UNTIL_2023, products
 
 RawComplaint: TypeAlias = dict[str, Any]
-"""A complaint as in a hit of the search API: the value of `_source`."""
+"""A complaint as the search API sends it: the value of `_source` in a hit."""
 
 Era: TypeAlias = Literal["2024", "deployed"]
 """The emulated release: the release of the 2024-11 recording, or the release since 2026-08."""
@@ -39,8 +39,8 @@ _SPAN_DAYS = 3 * 365
 _DAY = 86_400
 _FORM_CHANGED = date(2023, 8, 24)
 
-# The highest id at a time in seconds since 1970 (docs/facts.md, "Complaint ids"). In August 2024
-# ids grew from 7 to 8 digits, so complaints of the same time have ids of both lengths.
+# The highest id at each time, in seconds since 1970 (docs/facts.md, "Complaint ids"). In August
+# 2024 ids grew from 7 to 8 digits, so complaints of the same time have ids of both lengths.
 _HIGHEST_ID = tuple(
     (int(datetime(year, month, day, tzinfo=UTC).timestamp()), highest)
     for year, month, day, highest in (
@@ -70,9 +70,10 @@ def generate_complaints(
 ) -> list[RawComplaint]:
     """Return generated complaints that were received in three years, oldest first.
 
-    The same arguments return the same complaints. Complaints of the era "2024" have the 16 keys of
-    that year's recording, with the narrative, and noon dates. Complaints of the era "deployed" are
-    the same, but have 15 keys and UTC times (docs/facts.md, "Releases" and "Date formats").
+    The same arguments return the same complaints. Complaints of the era "2024" have a narrative,
+    the 16 keys of the 2024 recording, and dates with the time 12:00. Complaints of the era
+    "deployed" are the same, but have no narrative, 15 keys and UTC times (docs/facts.md, "Releases"
+    and "Date formats").
 
     Args:
         rows: The number of complaints.
@@ -139,10 +140,10 @@ def _draw(rng: Random, weights: Mapping[T, float], count: int) -> list[T]:
 
 
 def _draw_times_received(rng: Random, rows: int, newest_day: date) -> list[int]:
-    """Return ascending times in seconds.
+    """Return the times at which the complaints were received, in seconds since 1970, ascending.
 
-    The number of complaints doubles every year and is lower at weekends. A tenth of the times are
-    repeated.
+    The number of complaints doubles every year and is lower at weekends. A tenth of the times occur
+    more than once.
     """
     days = {}
     for age in range(_SPAN_DAYS):
@@ -173,7 +174,7 @@ def _draw_ids(rng: Random, moments: Iterable[int]) -> Iterator[str]:
 
 
 def _categories(*, until_2023: bool) -> dict[_Category, float]:
-    """Return the weight of each category, for the form before or after 2023-08-24."""
+    """Return the weight of each category in the complaint form before or after 2023-08-24."""
     weights: dict[_Category, float] = {}
     for product in products():
         name = (until_2023 and product.name_until_2023) or product.name
@@ -204,7 +205,7 @@ def _by_rank(values: Iterable[T]) -> dict[T, float]:
 
 
 def _share_in_progress(age_days: int) -> float:
-    """Return the share of complaints of this age that are in progress.
+    """Return the share of the complaints of an age that are still in progress.
 
     The shares are invented. The ages come from docs/facts.md, "Late publication" and "Later
     changes".
@@ -213,7 +214,7 @@ def _share_in_progress(age_days: int) -> float:
 
 
 def _seconds_until_sent(rng: Random) -> int:
-    """Return the seconds from receiving to sending a complaint: mostly minutes, sometimes days."""
+    """Return the seconds until a complaint is sent to its company: minutes or, rarely, days."""
     return int(rng.expovariate(1 / (600 if _chance(rng, 0.85) else 4 * _DAY)))
 
 

@@ -84,7 +84,7 @@ _ARCHIVE = {
 }
 _MORNING = (9, 16, 0)  # UTC
 _LAST_ARCHIVED = "2026-08-14"
-_ARCHIVED_ON = date(2026, 9, 1)  # an assumption, because the last zip has August
+_ARCHIVED_ON = date(2026, 9, 1)  # an assumption, because the last zip has complaints from August
 
 
 def write_bulk_file(
@@ -108,7 +108,7 @@ def write_bulk_file(
 def write_archive(folder: Path, complaints: Iterable[RawComplaint]) -> list[Path]:
     """Write the archive's zips, and return their paths. Each zip has the complaints of its months.
 
-    A zip without complaints is not written.
+    If no complaint is from a zip's months, this zip is not written.
     """
     names, last_months = list(_ARCHIVE), list(_ARCHIVE.values())
     by_zip: dict[str, list[RawComplaint]] = {name: [] for name in names}
@@ -159,8 +159,8 @@ def write_csv(file: TextIO, complaints: Iterable[RawComplaint], columns: Columns
 def _file_row(complaint: RawComplaint) -> RawComplaint:
     """Return all 18 columns of a complaint, as CFPB's files spell the values."""
     narrative = complaint.get(_NARRATIVE) or ""
-    # In a real file of 2018 to 2020, complaints without a narrative have "N/A" in this column. Some
-    # of the complaints from the Web have no value instead.
+    # In a real file of 2018 to 2020, the consent column has "N/A" for complaints that have no
+    # narrative. For some complaints from the Web, this column is empty.
     without = None if complaint.get("submitted_via") == "Web" else "N/A"
     return {
         _CONSENT: "Consent provided" if narrative else without,

@@ -1,7 +1,7 @@
 """Generates narratives that resemble published narratives.
 
-Published narratives have runs of X instead of names, amounts such as {$120.00}, dates such as
-XX/XX/2024, and paragraphs. Many are copies of template letters (docs/facts.md, "Narratives").
+Published narratives have paragraphs, strings of X instead of names, amounts such as {$120.00}, and
+dates such as XX/XX/2024. Many are copies of template letters (docs/facts.md, "Narratives").
 """
 
 from random import Random
@@ -58,7 +58,7 @@ _CLOSINGS = (
 
 
 def generate_narrative(rng: Random, company: str, year: str) -> str:
-    """Return a narrative about a company, with dates in this year."""
+    """Return a narrative about a company, with dates in the given year."""
     if rng.random() < 1 / 3:
         return rng.choice(_LETTERS)
     middles = min(1 + int(rng.expovariate(1 / 4)), len(_MIDDLES))

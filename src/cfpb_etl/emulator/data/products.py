@@ -15,9 +15,9 @@ class Product(NamedTuple):
     companies: tuple[str, ...]
     sub_products: Mapping[str | None, int]
     issues: Mapping[str, tuple[int, tuple[str | None, ...]]]
-    """The weight and the sub-issues of each issue, the most frequent sub-issue first."""
+    """Each issue's weight and its sub-issues, the most frequent sub-issue first."""
     name_until_2023: str | None = None
-    """The product's name before the form changed on 2023-08-24; None if it was the same."""
+    """The product's name before the form changed on 2023-08-24; None if the name did not change."""
 
 
 # Invented names, spelled in as many ways as real names.

@@ -1,4 +1,4 @@
-"""HTTP requests to CFPB's servers. The result is a body, or an error for the kind of failure.
+"""HTTP requests to CFPB's servers. Each returns a response body or raises a `ServerError`.
 
 The package makes all its requests to CFPB here.
 """
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 def get_json(url: str) -> bytearray:
-    """Return the body of an answer with the content type JSON.
+    """Request a URL, and return the body of the answer, which must have the content type JSON.
 
     Raises:
         ServerError: If the request fails; each subclass is one kind of failure.
@@ -71,7 +71,7 @@ def get_page(url: str, server: Server) -> str:
 
 
 def decode_json(text: bytearray | msgspec.Raw, url: str, type_: type[T]) -> T:
-    """Return received JSON, decoded as a type.
+    """Decode received JSON as the given type, and return the value.
 
     Raises:
         UnexpectedBodyError: If the text is not JSON of this type.
@@ -111,7 +111,7 @@ def _get(url: str, server: Server) -> tuple[requests.Response, bytearray]:
 
 @contextmanager
 def _time_limit(response: requests.Response, seconds: float) -> Iterator[None]:
-    """End an answer that takes too long. A read waits for a whole chunk, even if it is slow."""
+    """End an answer that takes too long, because reading a slow chunk has no time limit."""
 
     def shut_down() -> None:
         # The answer may have ended already. While the answer is being closed, its parts are None.
@@ -131,7 +131,7 @@ def _time_limit(response: requests.Response, seconds: float) -> Iterator[None]:
 def open_response(
     url: str, server: Server, headers: Mapping[str, str] | None = None
 ) -> Iterator[requests.Response]:
-    """Make one request, and yield the answer before its body arrives. Any status is accepted.
+    """Make one HTTP request, and yield the answer before its body arrives. Any status is accepted.
 
     Raises:
         ServerError: If the server does not answer; each subclass is one kind of failure.
@@ -195,7 +195,7 @@ def _reason(error: BaseException) -> str:
 
 
 def raise_unless_ok(response: requests.Response, body_start: str, url: str, server: Server) -> None:
-    """Raise the error for the status of an answer. The status 200 raises no error.
+    """Raise an error unless the status of an answer is 200.
 
     Raises:
         ServerError: If the request fails; each subclass is one kind of failure.
@@ -219,14 +219,15 @@ def raise_unless_ok(response: requests.Response, body_start: str, url: str, serv
 
 
 def media_type(response: requests.Response) -> str:
-    """Return the content type of an answer, such as `application/json`, or ""."""
+    """Return the content type of an answer, such as `application/json`; "" if it is missing."""
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Return the seconds in Retry-After. CFPB sends whole seconds (docs/facts.md, "Rate limit").
+    """Return the seconds in the header Retry-After.
 
-    Any other value counts as the whole window of the rate limit. The maximum is one hour.
+    CFPB sends whole seconds (docs/facts.md, "Rate limit"). Any other value counts as the whole
+    window of the rate limit. The maximum is one hour.
     """
     text = response.headers.get("Retry-After", "")
     seconds = int(text) if re.fullmatch(r"\d{1,4}", text, re.ASCII) else CFPB_RATE_LIMIT.seconds

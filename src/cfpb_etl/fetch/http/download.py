@@ -126,7 +126,7 @@ def _is_same(one: FileVersion, other: FileVersion | None) -> bool:
 def _earlier(
     file: LocalFile, url: str, stored: FileVersion | None, verify: Callable[[Path], None]
 ) -> Origin | None:
-    """Return the origin of an earlier download; None if there is no usable download.
+    """Return the origin of an earlier download; None if no usable download exists.
 
     If the part already has all bytes of the file, it becomes the file without a request.
     """

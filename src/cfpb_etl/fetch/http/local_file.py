@@ -1,6 +1,6 @@
 """A download on the disk: the file, the part received so far, and a note about the origin.
 
-Bytes without such a note are not used.
+If the note is missing, the bytes are not used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """The origin of downloaded bytes. It is written as a JSON file in the same folder.
+    """The origin of downloaded bytes. A JSON file in the same folder, the note, contains it.
 
     Attributes:
         url: The URL of the file.
@@ -57,16 +57,16 @@ class LocalFile:
 
     @property
     def size(self) -> int:
-        """Return the size of the file in bytes; -1 without a file."""
+        """Return the size of the whole file in bytes; -1 if the file does not exist."""
         return _size(self.path)
 
     @property
     def part_size(self) -> int:
-        """Return the size of the part in bytes; -1 without a part."""
+        """Return the size of the part in bytes; -1 if the part does not exist."""
         return _size(self.part)
 
     def origin(self) -> Origin | None:
-        """Return the origin of the bytes; None without a valid note."""
+        """Return the origin of the bytes; None if no valid note exists."""
         try:
             return msgspec.json.decode(self._note.read_bytes(), type=Origin)
         # msgspec raises these three errors (https://github.com/msgspec/msgspec/issues/714).
@@ -84,7 +84,8 @@ class LocalFile:
 
         Args:
             chunk: The bytes.
-            missing: How many bytes are missing, including the chunk, for the error.
+            missing: How many bytes of the file are missing, including the chunk. The error shows
+                this number.
 
         Raises:
             NotEnoughSpaceError: If the disk is full.

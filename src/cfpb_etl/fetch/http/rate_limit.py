@@ -1,4 +1,4 @@
-"""The rate limit of a server, and waits for Retry-After."""
+"""The rate limit of a server, and the pauses that the header Retry-After asks for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from functools import cache
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
-# Requests are counted here when they are sent, but by the server when they arrive. The first
-# request of a window may take longer than the next, so the window is one second in 60 longer.
+# Requests are counted here when they are sent, but the server counts them when they arrive. The
+# first request of a window may take longer to arrive than the next, so a window of 60 seconds is
+# extended by one second.
 _MARGIN = 1 / 60
 
 
@@ -34,10 +35,10 @@ class RateLimiter:
     """Limits the rate at which this process sends requests to one server.
 
     Args:
-        rate_limit: The server's rate limit; None for a server without a limit.
+        rate_limit: The server's rate limit; None if the server has no limit.
 
     Attributes:
-        rate_limit: The server's rate limit, or None.
+        rate_limit: The server's rate limit; None if the server has no rate limit.
     """
 
     def __init__(self, rate_limit: RateLimit | None) -> None:
@@ -66,7 +67,7 @@ class RateLimiter:
         return self._bucket.count()
 
     def pause(self, seconds: float) -> None:
-        """Pause all requests for the seconds in Retry-After, which Prefect's retries ignore."""
+        """Pause all requests for the seconds in the header Retry-After, which Prefect ignores."""
         with self._lock:
             self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
@@ -77,5 +78,5 @@ class RateLimiter:
 
 @cache
 def rate_limiter_for(server: str, rate_limit: RateLimit | None) -> RateLimiter:  # noqa: ARG001 - the cache's key
-    """Return the only rate limiter of this process for a server (host and port)."""
+    """Return the rate limiter for all requests of this process to a server (host and port)."""
     return RateLimiter(rate_limit)
