@@ -34,7 +34,8 @@ class Page:
         after: The cursor, which is the sort value of the last complaint on the previous page; None
             for the first page.
         before_it: How many complaints the earlier pages of the window had.
-        left: How many complaints of the window are left; None for the first page.
+        left: How many complaints of the window are left; None on the first page, when this is not
+            known.
     """
 
     size: int

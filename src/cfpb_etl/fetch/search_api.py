@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 SEARCH_URL = "https://www.consumerfinance.gov/data-research/consumer-complaints/search/api/v1/"
 PAGE_SIZE = 10_000  # the maximum for one answer (docs/facts.md, "Page size")
-SMALL_PAGE_SIZE = 1_000  # used if the first page gets a 424: CFPB may have lowered the maximum
+SMALL_PAGE_SIZE = 1_000  # used after a status 424 for the first page: perhaps a lower maximum
 MAX_CONCURRENCY = 6  # windows in parallel; enough for answers of 14 s at CFPB's rate limit
 
 _MAX_COMPLAINTS = 2**40  # CFPB has 18 million; a larger number cannot be a count
@@ -53,15 +53,16 @@ class SearchApi:
 
     Attributes:
         query: The filters.
-        limit: How many complaints to fetch at most, the newest first. None for all matches, the
-            oldest first; this order is safer while CFPB adds complaints (docs/facts.md, "Paging").
+        limit: How many complaints to fetch at most, the newest first. None to fetch all matches,
+            the oldest first; this order is safer while CFPB adds complaints (docs/facts.md,
+            "Paging").
         url: The URL of the API.
         kind: `api`, or `sample` for made-up complaints.
-        rate_limit: The server's rate limit; None for a server without a limit.
+        rate_limit: The server's rate limit; None if the server has no limit.
         page_size: How many complaints one request asks for.
         lookback: Only for an update: start this many days before the newest stored day. An update
             uses the query of the last complete load.
-        updates_load_id: The id of the load to update; None before that load is found.
+        updates_load_id: The id of the load to update; None if that load is not found yet.
 
     Raises:
         InvalidQueryError: If the limit, the lookback or the URL is not valid.
@@ -99,7 +100,7 @@ class SearchApi:
 
     @property
     def max_concurrency(self) -> int:
-        """Return how many windows to fetch in parallel. A load with a limit has only one."""
+        """Return how many windows to fetch in parallel. A load with a limit has only one window."""
         return MAX_CONCURRENCY if self.limit is None else 1
 
     @property
@@ -114,7 +115,7 @@ class SearchApi:
 
     @property
     def proves_absence(self) -> bool:
-        """Say whether the source asks for all complaints of the requested days."""
+        """Say whether the source asks for all complaints received on the requested days."""
         return self.limit is None and not self.query.filters_more_than_days
 
     @property
@@ -123,7 +124,7 @@ class SearchApi:
         return rate_limiter_for(urlsplit(self.url).netloc, self.rate_limit)
 
     def rate_limit_use(self) -> str:
-        """Return how much of the rate limit is in use, in words; "" without a limit."""
+        """Return in words how much of the rate limit is in use; "" if the server has no limit."""
         limit = self.rate_limit
         if limit is None:
             return ""
@@ -141,7 +142,7 @@ class SearchApi:
         the days since the last load for ever.
 
         Raises:
-            NothingToUpdateError: If the database has no such load.
+            NothingToUpdateError: If the database has no complete load to update.
         """
         if self.lookback is None:
             return self
@@ -153,7 +154,7 @@ class SearchApi:
         return replace(self, query=query, lookback=None, updates_load_id=watermark.load_id)
 
     def parts(self) -> Sequence[Page]:
-        """Return the first page of a single window. The answer shows the size of the window."""
+        """Return the first page of a single window. Its answer shows the size of the window."""
         return [Page(self.page_size, self.query.since, self.query.until)]
 
     def part_from_json(self, text: str) -> Page:
@@ -163,9 +164,9 @@ class SearchApi:
     def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
         """Return the next page. Its window is split if the rate limit allows more requests.
 
-        The number of parallel requests is the rate times the seconds of an answer (Little's law). A
-        quarter is added, because some answers take longer. Each new window costs about half a
-        request more, because its last page is not full.
+        The number of parallel requests is the allowed rate times the seconds that an answer takes
+        (Little's law). A quarter is added, because some answers take longer. Each new window costs
+        about half a request more, because its last page is not full.
         """
         if self.limit is not None or self.rate_limit is None or not raw.next_parts:
             return raw.next_parts
@@ -202,7 +203,7 @@ class SearchApi:
             detail = f"{len(answer.hits):,} hits where {requested:,} were requested"
             raise UnexpectedBodyError(url, detail=detail)
         if self.limit is None:
-            # The first answer fixes the last day. Later complaints belong to another load.
+            # The first answer sets the window's last day. Later complaints belong to another load.
             newest = max(answer.newest_day, part.since or "")
             part = replace(part, until=min(filter(None, (part.until, newest))))
         following = next_page(part, answer.hits, answer.matching, self.limit, url)
@@ -233,7 +234,7 @@ class SearchApi:
 
 
 def fetch_count(query: Query, url: str = SEARCH_URL) -> int:
-    """Return how many complaints the server counts for a query, without fetching any.
+    """Return how many complaints the server counts for a query. No complaints are fetched.
 
     Raises:
         ServerError: If the request fails; each subclass is one kind of failure.
@@ -270,7 +271,7 @@ def _read_answer(body: bytearray, url: str) -> _Answer:
     """Check the shape of a body (docs/facts.md, "Shape of a response") and return its values.
 
     Raises:
-        UnexpectedBodyError: If the body has another shape.
+        UnexpectedBodyError: If the body has an unexpected shape.
         PartialAnswerError: If the server searched only a part of its index.
     """
     match decode_json(body, url, _Body):
