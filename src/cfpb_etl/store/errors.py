@@ -15,6 +15,7 @@ class TooManyWithdrawnError(CfpbEtlError):
 
     withdrawn: int  # stored complaints that the file does not have
     stored: int  # complaints that are stored and not marked as withdrawn
+    max_share: float  # the largest share of these that may be missing, from 0 to 1
     problem = (
         "The file lacks {withdrawn:,} of the {stored:,} stored complaints, and at most"
         " {max_share:.0%} may be missing. Nothing was changed"
@@ -66,6 +67,8 @@ class NotWritableError(DatabaseError):
 class OtherSchemaError(DatabaseError):
     """Raised when an older or newer version of this package has created the file."""
 
+    found: int
+    supported: int
     version: str
     problem = (
         "{path} has schema {found}, and this cfpb-etl {version} only supports schema {supported}"
