@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
@@ -12,6 +14,7 @@ from starlette.responses import HTMLResponse
 from cfpb_etl.emulator import ARCHIVE_PATH, Emulator, serve
 from cfpb_etl.fetch import errors as fetch_errors
 from cfpb_etl.fetch.archive import ARCHIVE_URL, Archive, ArchivePage
+from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.http import errors as http_errors
 from cfpb_etl.model.part import FileVersion
@@ -20,8 +23,6 @@ from support import faults
 from support.faults import Faulty
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.faults import Fault
 
 # --- the page -------------------------------------------------------------------------------
@@ -173,6 +174,13 @@ def test_a_file_that_is_given_twice_is_read_once(tmp_path: Path) -> None:
 def test_stored_versions_are_read_again_after_other_loads() -> None:
     """A stored file may fill the gaps of complaints that were added since."""
     stored = {"x.zip": FileVersion('"1"')}
+    watermark = Watermark(Path("c.db"), versions=stored)
 
-    assert Archive().resume_from(Watermark(versions=stored)).stored_versions == stored
-    assert Archive().resume_from(Watermark(versions=stored, added_since=True)).stored_versions == {}
+    assert Archive().resume_from(watermark).stored_versions == stored
+    assert Archive().resume_from(replace(watermark, added_since=True)).stored_versions == {}
+
+
+@pytest.mark.parametrize("source", [Archive(), BulkFile()])
+def test_lines_are_compared_with_the_database_of_the_load(source: Archive | BulkFile) -> None:
+    """A source that names another database would skip lines that this one does not have."""
+    assert source.resume_from(Watermark(Path("c.db"))).database == Path("c.db")

@@ -6,6 +6,7 @@ import json
 import pickle
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -186,7 +187,7 @@ FILTERS = Query(
 
 def watermark(query: Query, until: str | None = NEWEST_DAY) -> Watermark:
     """Return the watermark of load 7 with this query."""
-    return Watermark(7, SearchApi(query).query_json(), until)
+    return Watermark(Path("c.db"), 7, SearchApi(query).query_json(), until)
 
 
 def test_an_update_repeats_the_query_for_the_newest_days() -> None:
@@ -243,14 +244,14 @@ def test_the_parameters_of_an_update(emulator: Emulator) -> None:
     assert set(ids_of(pages)) == expected
 
 
-@pytest.mark.parametrize("reached", [Watermark(), watermark(Query(), None)])
+@pytest.mark.parametrize("reached", [Watermark(Path("c.db")), watermark(Query(), None)])
 def test_an_update_needs_a_complete_load(reached: Watermark) -> None:
     """Without a complete load that covers a day, it is an error."""
     with pytest.raises(NothingToUpdateError, match="no complete load"):
         SearchApi(lookback=60).resume_from(reached)
 
 
-@pytest.mark.parametrize("reached", [Watermark(), watermark(FILTERS)])
+@pytest.mark.parametrize("reached", [Watermark(Path("c.db")), watermark(FILTERS)])
 def test_other_sources_ignore_the_watermark(reached: Watermark) -> None:
     """Without a lookback the source stays the same."""
     source = SearchApi(Query(state=("CA",)), page_size=77)

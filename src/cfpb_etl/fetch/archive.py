@@ -94,7 +94,7 @@ class Archive(FileSource):
         If a later load has added complaints, all files are read again to fill empty values.
         """
         stored = {} if watermark.added_since else watermark.versions
-        return replace(self, stored_versions=stored)
+        return replace(self, database=watermark.database, stored_versions=stored)
 
     def parts(self) -> Sequence[Part]:
         """Return the given files; if no files are given, return the page."""

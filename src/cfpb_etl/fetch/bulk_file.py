@@ -55,7 +55,8 @@ class BulkFile(FileSource):
 
     def resume_from(self, watermark: Watermark) -> BulkFile:
         """Return this source with the version of the file that is stored."""
-        return replace(self, stored_version=watermark.versions.get(self._part.key))
+        stored = watermark.versions.get(self._part.key)
+        return replace(self, database=watermark.database, stored_version=stored)
 
     @property
     def _part(self) -> FilePart:

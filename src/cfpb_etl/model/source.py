@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from cfpb_etl.model.part import FileVersion, Part, RawPart
 
@@ -20,6 +21,7 @@ class Watermark:
     """What the database already has from a source. A new load of the source continues from there.
 
     Attributes:
+        database: The SQLite file.
         load_id: The newest complete load without a limit; None if no such load exists. The load is
             of the same kind as the source, or it loaded all of CFPB's complaints.
         query: The query of that load, as the source's JSON.
@@ -27,9 +29,9 @@ class Watermark:
         versions: The stored version of each file, by the key of its part.
         added_since: Whether to read stored files again, because a later load of another kind added
             complaints or loaded all of CFPB's complaints.
-
     """
 
+    database: Path
     load_id: int | None = None
     query: str = "{}"
     covers_until: str | None = None

@@ -98,7 +98,7 @@ def open_load(
         _refuse_other_kind(connection, database, source.kind)
         with transaction(connection):
             _repair_dead_loads(connection)
-            source = source.resume_from(_watermark(connection, source.kind))
+            source = source.resume_from(_watermark(connection, source.kind, database))
             load = _resume_or_start(connection, source, restart=restart)
             connection.execute(
                 "UPDATE load SET flow_run_id = ?, program_version = ? WHERE load_id = ?",
@@ -138,7 +138,7 @@ def _repair_dead_loads(connection: sqlite3.Connection) -> None:
     )
 
 
-def _watermark(connection: sqlite3.Connection, kind: str) -> Watermark:
+def _watermark(connection: sqlite3.Connection, kind: str, database: Path) -> Watermark:
     """Return what the database has from sources of this kind.
 
     An update by the search API can also start from a load of the daily file.
@@ -165,7 +165,7 @@ def _watermark(connection: sqlite3.Connection, kind: str) -> Watermark:
         {"kind": kind, "everything": EVERYTHING},
     ).fetchone()
     versions = windows.stored_versions(connection, kind)
-    return Watermark(load_id, query, covers_until, versions, bool(added_since))
+    return Watermark(database, load_id, query, covers_until, versions, bool(added_since))
 
 
 def _resume_or_start(connection: sqlite3.Connection, source: Source, *, restart: bool) -> Load:
