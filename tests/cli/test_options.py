@@ -297,13 +297,33 @@ def test_the_address_can_come_from_the_environment(monkeypatch: pytest.MonkeyPat
         assert source.url == url
 
 
+@pytest.mark.parametrize("command", [[], ["status"]])
 def test_the_address_of_the_environment_is_checked(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It is checked as --api-url is."""
+    """It is checked as --api-url is, by each command that uses it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "complaints.db").touch()
     monkeypatch.setenv("CFPB_ETL_API_URL", "gopher://example.org/")
+
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+
+    assert "CFPB_ETL_API_URL 'gopher://example.org/' must be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["complaints.db", "complaints-flow.svg"])
+def test_default_paths_are_checked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder in the place of a default file is a wrong command, before anything is started."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
 
     with pytest.raises(SystemExit, match="2"):
         main([])
 
-    assert "gopher://example.org/" in capsys.readouterr().err
+    assert f"{name!r} is a folder" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from cfpb_etl.cli.options import (
     LoadOptions,
     Switch,
     WrongCommandError,
+    api_url_from_environment,
     check_page,
     check_picture,
     refuse_same_file,
@@ -81,7 +82,7 @@ def status(
     """
     from cfpb_etl.show.status import get_status
 
-    shown = get_status(database, api_url or os.environ.get("CFPB_ETL_API_URL") or None)
+    shown = get_status(database, api_url or api_url_from_environment())
     _print(shown.to_json() if as_json else str(shown))
     return ExitCode.DONE
 

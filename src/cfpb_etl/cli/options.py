@@ -20,6 +20,8 @@ from cfpb_etl.model.query import Query
 from cfpb_etl.model.source import SourceKind  # noqa: TC001 - cyclopts reads the annotations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cfpb_etl.fetch.sources import AnySource
 
 COMPLAINTS, SAMPLE = Path("complaints.db"), Path("sample.db")
@@ -99,6 +101,24 @@ def _check_files(type_: object, files: tuple[str, ...]) -> None:
                 raise ValueError(f"{file!r} does not exist")
 
 
+def api_url_from_environment() -> str | None:
+    """Return the value of the variable CFPB_ETL_API_URL; None if it is not set.
+
+    Raises:
+        WrongCommandError: If no request can be sent to the value.
+    """
+    url = os.environ.get("CFPB_ETL_API_URL") or None
+    _check("CFPB_ETL_API_URL", check_url, url)
+    return url
+
+
+def _check(option: str, validate: Callable[[object, Any], None], value: object) -> None:
+    try:
+        validate(type(value), value)
+    except ValueError as error:
+        raise WrongCommandError(option=option, reason=str(error)) from None
+
+
 def refuse_same_file(option: str, path: Path, database: Path) -> None:
     """Raise WrongCommandError if a path leads to the database."""
     if path.resolve() == database.resolve():
@@ -158,7 +178,7 @@ class LoadOptions:
 
     source: SourceKind = "api"
     file: Annotated[Repeatable, Parameter(validator=_check_files, metavar="FILE")] = ()
-    database: Annotated[Path | None, Parameter(validator=check_file_path)] = None
+    database: Path | None = None
     limit: Annotated[int | None, Parameter(metavar="N")] = None
     since: Day = None
     until: Day = None
@@ -172,7 +192,7 @@ class LoadOptions:
     restart: Switch = False
     allow_withdrawals: Switch = False
     api_url: ApiUrl = None
-    graph: Annotated[Path | None, Parameter(validator=check_picture)] = None
+    graph: Path | None = None
     no_graph: Switch = False
     notify: Annotated[str | None, Parameter(metavar="TYPE/NAME")] = None
     verbose: Switch = False
@@ -194,6 +214,8 @@ class LoadOptions:
             WrongCommandError: If options cannot be combined.
             InvalidQueryError: If the search API does not accept a value.
         """
+        _check("--database", check_file_path, self.database_path)
+        _check("--graph", check_picture, self.picture)
         self._refuse_wrong_combinations()
         if self.source == "bulk":
             file = self.file[0] if self.file else BULK_URL
@@ -219,7 +241,7 @@ class LoadOptions:
             raise WrongCommandError(option="--restart", reason=reason)
         if self.source == "sample":
             return SearchApi(query, limit, kind="sample", rate_limit=None, lookback=lookback)
-        url = self.api_url or os.environ.get("CFPB_ETL_API_URL") or SEARCH_URL
+        url = self.api_url or api_url_from_environment() or SEARCH_URL
         return SearchApi(query, limit, url, lookback=lookback)
 
     def _refuse_wrong_combinations(self) -> None:
