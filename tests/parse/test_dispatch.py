@@ -100,6 +100,12 @@ def test_errors_are_those_of_the_parsers(tmp_path: Path) -> None:
         parse_part(raw_part(CsvFile(tmp_path / "nowhere.csv", None)))
 
 
+def test_other_content_is_never_an_empty_part() -> None:
+    """A new source that forgets its parser must not lose complaints silently."""
+    with pytest.raises(TypeError, match="no parser for content of type tuple"):
+        parse_part(raw_part(("hit",)))
+
+
 def test_a_part_is_parsed_once() -> None:
     """Its content is gone, also from a copy in another process."""
     raw = raw_part([])

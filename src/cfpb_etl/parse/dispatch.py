@@ -23,8 +23,10 @@ def parse_part(raw: RawPart) -> ParsedPart:
             content = parse_page(hits, info.name)
         case CsvFile(path, database):
             content = parse_file(path, database, find_age=info.age is None)
-        case _:
+        case None:
             content = ParsedContent([], Complaint._fields, (), ReadStats())
+        case other:
+            raise TypeError(f"There is no parser for content of type {type(other).__name__}.")
     if content.age is not None:
         name = f"{info.name} as of {content.age.as_of}"
         info = replace(info, age=content.age, name=name)
