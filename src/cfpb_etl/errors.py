@@ -26,6 +26,7 @@ class CfpbEtlError(Exception):
     do. The keyword arguments of an error fill the templates and become attributes.
     """
 
+    attempts_made = 1  # how many attempts of a task have failed, this one included
     problem: ClassVar[str] = "{text}"
     remedy: ClassVar[str] = ""
 

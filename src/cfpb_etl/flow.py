@@ -22,7 +22,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run, task_run
 from prefect.tasks import exponential_backoff
 
-from cfpb_etl.fetch.http.errors import RetriableError, ServerError
+from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.fetch.http.errors import RetriableError
 from cfpb_etl.fetch.sources import AnySource
 from cfpb_etl.model.events import (
     Headline,
@@ -72,7 +73,7 @@ def get_complaint_data(source: Source, part: Part) -> RawPart:
     started = time.monotonic()
     try:
         raw = source.fetch(part)
-    except ServerError as error:
+    except CfpbEtlError as error:
         error.attempts_made = task_run.run_count
         if isinstance(error, RetriableError):
             attempt = f"attempt {error.attempts_made} of {error.attempts}"

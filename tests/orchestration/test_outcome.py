@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import weakref
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prefect import task
 
+from cfpb_etl.fetch.errors import DamagedDownloadError
 from cfpb_etl.fetch.http.errors import ServerFailureError
 from cfpb_etl.model.events import LoadStarted, PartStored, Step
 from cfpb_etl.model.load_stats import LoadStats
@@ -91,6 +93,16 @@ def test_the_attempts_of_a_failed_fetch_are_retries() -> None:
 
     assert (outcome.tasks["get"].failed, outcome.tasks["get"].retries) == (1, 4)
     assert outcome.tasks["get"].error == error.brief
+
+
+def test_a_damaged_download_has_its_retries_too() -> None:
+    """Any error of the package carries the number of attempts, not only a server's error."""
+    error = DamagedDownloadError(path=Path("x.zip"), detail="bad")
+    error.attempts_made = 3
+    outcome = RunOutcome()
+    outcome.record_failure(get, NOON, LATER, error)
+
+    assert outcome.tasks["get"].retries == 2
 
 
 def test_results_are_not_kept() -> None:

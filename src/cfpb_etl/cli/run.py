@@ -44,15 +44,16 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
         console.stop()
         return f"interrupted: {saved_line(console.stats, database, source)}"
 
-    with console, listening(console), ExitStack() as stack:
+    with console, listening(console):
         interruption = Interruption(last_line, release=prefect.kill)
         try:
             prefect.start()
-            if isinstance(source, SearchApi) and options.source == "sample":
-                emulator = Emulator(generate_complaints(SAMPLE_COMPLAINTS, era="2024"))
-                source = replace(source, url=stack.enter_context(serve(emulator)))
-            prefect.wait()
-            stats = load_complaints(source, database, picture, options.restart, options.notify)
+            with ExitStack() as stack:
+                if isinstance(source, SearchApi) and options.source == "sample":
+                    emulator = Emulator(generate_complaints(SAMPLE_COMPLAINTS, era="2024"))
+                    source = replace(source, url=stack.enter_context(serve(emulator)))
+                prefect.wait()
+                stats = load_complaints(source, database, picture, options.restart, options.notify)
             summary = summary_of(stats, database, source, console.picture)
         except INTERRUPTIONS:
             interruption.end()

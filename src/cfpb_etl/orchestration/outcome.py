@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar
 
 from cfpb_etl.errors import CfpbEtlError
-from cfpb_etl.fetch.http.errors import ServerError
 from cfpb_etl.model.events import LoadStarted, PartStored
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.part import ParsedPart, RawPart
@@ -135,7 +134,7 @@ class RunOutcome:
         figures = self._figures_of(task, started, ended)
         figures.failed += 1
         figures.error = figures.error or in_brief(error)
-        if isinstance(error, ServerError):
+        if isinstance(error, CfpbEtlError):
             figures.retries += error.attempts_made - 1
 
     def _figures_of(self, task: Task[..., Any], started: datetime, ended: datetime) -> TaskFigures:

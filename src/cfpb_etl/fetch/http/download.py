@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     import requests
 
+_LOG = logging.getLogger(__name__)
 MAX_FILE = 8 * 2**30  # bytes; all complaints have 348 MB zipped (docs/facts.md, "Daily file")
 
 
@@ -89,7 +91,9 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
         except RetriableError as error:
             if kept is None:
                 raise
-            emit(Warned(f"{error.brief}; using {path}, which was downloaded earlier"))
+            warning = f"{error.brief}; using {path}, which was downloaded earlier"
+            _LOG.warning("%s", warning)  # without the command line, nobody listens to events
+            emit(Warned(warning))
             return kept
         if response.status_code == HTTPStatus.NOT_MODIFIED:
             return kept

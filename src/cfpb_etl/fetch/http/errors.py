@@ -52,7 +52,6 @@ class ServerError(CfpbEtlError):
         body_start: The first characters of the response body; "" if it is not known.
         detail: The exact problem; "" if the class already describes it.
         server: The server.
-        attempts_made: How many attempts to fetch the part have failed.
     """
 
     url: str
@@ -60,7 +59,6 @@ class ServerError(CfpbEtlError):
     body_start: str
     detail: str
     server: Server
-    attempts_made = 1
 
     problem = "{server.name} gave no usable answer"
     remedy = "Try again later."
