@@ -51,7 +51,7 @@ def _restored(
 
 
 class MissingExtraError(CfpbEtlError):
-    """Raised when a package is missing that an extra of cfpb-etl would install."""
+    """Raised when a package is missing, and an extra of cfpb-etl would install the package."""
 
     package: str
     extra: str

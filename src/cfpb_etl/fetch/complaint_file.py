@@ -174,7 +174,7 @@ def age_of(
 
 
 def downloads_beside(database: Path) -> list[Path]:
-    """Return the downloads in a database's folder that are not stored yet, even incomplete ones."""
+    """Return the downloaded files, also incomplete ones, whose complaints are not stored yet."""
     return [*database.parent.glob(f"{escape(database.name)}{_DOWNLOAD}*.json")]
 
 

@@ -130,7 +130,7 @@ def next_page(
 
     Raises:
         NoAdvanceError: If a hit does not come after the cursor. A server that ignores the cursor
-            sends the first page without end (docs/facts.md, "Cursor without sort").
+            sends the first page again and again (docs/facts.md, "Cursor without sort").
         UnexpectedBodyError: If a hit has no sort value.
     """
     if not hits:

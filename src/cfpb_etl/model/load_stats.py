@@ -53,7 +53,7 @@ class LoadStats:
         withdrawn: Stored complaints that the source no longer has.
         skipped: Complaints of the archive that were not stored, because the database is partial.
         duplicates: Complaints read whose id occurs earlier in the same file; the last copy counts.
-        rejected: Rows of files that are not valid complaints.
+        rejected: Rows in files that are not valid complaints.
         not_applied: Complaints read that differ from the stored complaints. The stored values were
             kept, because they come from a newer source.
         without_id: Rejected rows that have no readable complaint id.

@@ -71,7 +71,7 @@ def parse_file(
 
 
 def _age_of(path: Path) -> Age:
-    """Return the age that a file's newest complaint shows. A day in the future counts as today."""
+    """Return the age of a file by its newest complaint. A day in the future counts as today."""
     today = datetime.now(UTC).date().isoformat()
     with open_csv(path) as (lines, _, _):
         day = newest_day(lines, path)

@@ -66,7 +66,7 @@ class LastLoad:
         unchanged: Complaints read whose stored values were the same.
         withdrawn: Stored complaints that the source no longer has.
         skipped: Complaints read that were not stored, because the database is partial.
-        rejected: Rows of files that are not valid complaints.
+        rejected: Rows in files that are not valid complaints.
         not_applied: Complaints read that differ from the stored complaints, whose values were kept.
     """
 

@@ -53,7 +53,7 @@ class NewerLoads:
         return _written_by_sql(load_id for load_id, _ in self.columns_sent)
 
     def sent_sql(self, column: str) -> str:
-        """Return an SQL condition that is true if a newer load sent this column of the row."""
+        """Return an SQL condition that is true if a newer load has set this column of a row."""
         wrote = _written_by_sql(load_id for load_id, sent in self.columns_sent if column in sent)
         return f"({wrote} OR {_SEEN_SQL})" if column in self.columns_of_all else wrote
 

@@ -60,7 +60,7 @@ class Verification:
 
 
 def add_parts(connection: sqlite3.Connection, load_id: int, parts: Sequence[Part]) -> None:
-    """Record parts that must be fetched."""
+    """Save the parts that must be fetched."""
     connection.executemany(
         "INSERT INTO load_part (load_id, key, next) VALUES (?, ?, ?)",
         [(load_id, part.key, part.to_json()) for part in parts],
@@ -121,7 +121,7 @@ def note_page(
         ids: The ids of the page's complaints.
 
     Returns:
-        The window; None if the page is not its last page, or the window is not verified.
+        The window, if the page is its last page and the window is verified; otherwise None.
     """
     matching = parsed.info.matching or 0  # every page has a count
     part_id, readings, counted, moved = connection.execute(
