@@ -133,6 +133,7 @@ def load_complaints(
         open_load(database, source, flow_run.id, restart=restart) as load,
     ):
         announce(load)
+        # More than once if the counts of a window differ: the window is then left to be read again.
         while parts := load.parts_left():
             fetched = ConcurrentFetch(get_complaint_data, load.source, parts, outcome)
             for raw in fetched:
