@@ -67,6 +67,7 @@ def opened(
         with RunConsole(limit, lambda: rate_limit_use, verbose=verbose) as console:
             yield console
     finally:
+        logging.raiseExceptions = True
         for logger, handlers in zip(loggers, before, strict=True):
             logger.handlers[:] = handlers
 
@@ -283,3 +284,10 @@ def test_the_bar_stays_with_one_of_two_long_steps(
         second = is_on_the_bar("Downloading")
 
     assert (first, second) == (True, True)
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_a_log_that_cannot_be_sent_is_not_printed(*, verbose: bool) -> None:
+    """Prefect prints without a line end that its server is gone, but only with --verbose."""
+    with opened(verbose=verbose):
+        assert logging.raiseExceptions is verbose

@@ -109,6 +109,8 @@ class RunConsole:
             logging.getLogger().handlers[:] = [_OtherWarnings(self._warn)]
             # This logger does not pass records to the root. Without a handler, Python prints them.
             logging.getLogger("prefect._internal").handlers[:] = [logging.NullHandler()]
+            # If its server is gone, Prefect would print that into the last line.
+            logging.raiseExceptions = False
         self._bar.start()
         return self
 
