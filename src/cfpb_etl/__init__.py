@@ -1,4 +1,4 @@
-"""Load CFPB's consumer complaints into an SQLite file, and verify what was loaded."""
+"""Load CFPB's consumer complaints into a SQLite file, and verify what was loaded."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""The flow: three tasks that load complaints from a source into an SQLite file.
+"""The flow: three tasks that load complaints from a source into a SQLite file.
 
 `python -m cfpb_etl.flow` runs the command line.
 """
@@ -116,9 +116,10 @@ def load_complaints(
     """Load CFPB consumer complaints into a SQLite file.
 
     Args:
-        source: Which complaints to load, and where from. A source of files also names a database;
-            downloaded files are saved beside it. It should be the same as `database`.
-        database: The SQLite file. It is created if it does not exist.
+        source: Which complaints to load, and where from. A source of files also has a field
+            `database`. It is not used: the flow's `database` replaces it.
+        database: The SQLite file. It is created if it does not exist. Downloaded files are saved
+            beside it.
         graph: Where to draw the flow as it ran (.svg or .png), or None.
         restart: Start over instead of resuming an interrupted load.
         notify: Prefect's notification block to notify if the run fails or crashes, `TYPE/NAME`.

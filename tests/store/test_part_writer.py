@@ -300,7 +300,7 @@ class Interrupting(list[Complaint]):
 
 
 def test_ctrl_c_while_rows_are_written(path: Path) -> None:
-    """It is raised as Ctrl-C and not as an SQLite error; the part is not stored."""
+    """It is raised as Ctrl-C and not as a SQLite error; the part is not stored."""
     load(path, part(*complaints(*range(20_000), timely="Yes")))
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:

@@ -41,8 +41,7 @@ class WrongCommandError(CfpbEtlError):
 
 # --- paths and addresses --------------------------------------------------------------------
 
-
-# The message of such an error follows the name of the option.
+# In a wrong command, the message of these errors follows the name of the option.
 
 
 def check_file_path(_type: object, path: Path | None) -> None:

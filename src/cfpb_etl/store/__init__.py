@@ -1,1 +1,1 @@
-"""Stores complaints in an SQLite file."""
+"""Stores complaints in a SQLite file."""

@@ -236,7 +236,7 @@ def named_errors(database: Path) -> Iterator[None]:
 
 
 def _named(error: sqlite3.DatabaseError, database: Path) -> DatabaseError:
-    # Python itself raises an error for text that cannot be decoded, without an SQLite error code.
+    # Python itself raises an error for text that cannot be decoded, without a SQLite error code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     primary = code & 0xFF  # the low byte of an extended error code (sqlite.org/rescode.html)
     if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
