@@ -11,7 +11,7 @@ import pytest
 from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
-from cfpb_etl.model.part import Age, CsvFile, PartInfo, RawPart
+from cfpb_etl.model.part import Age, CsvFile, PartInfo, RawPart, ReadOptions
 from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.parse.errors import InvalidHitError, UnexpectedColumnsError
 
@@ -25,6 +25,7 @@ HEADER = (
     "ZIP code,Tags,Submitted via,Date sent to company,Company response to consumer,"
     "Timely response?,Complaint ID\n"
 )
+OPTIONS = ReadOptions(today="2030-01-01")
 AGE = Age("2026-10-07", "Last-Modified")
 
 
@@ -38,7 +39,7 @@ def csv_file(path: Path, *days: str) -> CsvFile:
     """Write a plain CSV with a complaint for each day."""
     rows = [f"{day}{',' * 14}{number}\n" for number, day in enumerate(days, 1)]
     path.write_text(HEADER + "".join(rows), "utf-8")
-    return CsvFile(path, None)
+    return CsvFile(path, None, OPTIONS)
 
 
 def complaints_of(parsed: ParsedPart) -> list[Complaint]:
@@ -95,9 +96,9 @@ def test_errors_are_those_of_the_parsers(tmp_path: Path) -> None:
     with pytest.raises(InvalidHitError, match=r"Hit 1 of complaints\.csv"):
         parse_part(raw_part([msgspec.Raw(b"[]")]))
     with pytest.raises(UnexpectedColumnsError):
-        parse_part(raw_part(CsvFile(tmp_path / "c.csv", None)))
+        parse_part(raw_part(CsvFile(tmp_path / "c.csv", None, OPTIONS)))
     with pytest.raises(UnreadableFileError):
-        parse_part(raw_part(CsvFile(tmp_path / "nowhere.csv", None)))
+        parse_part(raw_part(CsvFile(tmp_path / "nowhere.csv", None, OPTIONS)))
 
 
 def test_other_content_is_never_an_empty_part() -> None:

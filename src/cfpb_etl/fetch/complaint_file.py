@@ -20,8 +20,9 @@ from humanize import naturalsize
 from cfpb_etl.fetch.csv_file import is_zip, unzipped_size, verify, zipped_on
 from cfpb_etl.fetch.errors import DamagedDownloadError, NotEnoughSpaceError, UnreadableFileError
 from cfpb_etl.fetch.http.download import discard, fetch_file
+from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.events import Progress, emit
-from cfpb_etl.model.part import Age, CsvFile, FileVersion, PartInfo, RawPart
+from cfpb_etl.model.part import Age, CsvFile, FileVersion, PartInfo, RawPart, ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,7 +144,8 @@ def fetch_complaint_file(
         seconds=time.monotonic() - started,
         version=version,
     )
-    content = CsvFile(path, None if fetched.fills_gaps_only else database)
+    options = ReadOptions(latest_plausible_day())
+    content = CsvFile(path, None if fetched.fills_gaps_only else database, options)
     return RawPart(content, fetched, on_stored=on_stored)
 
 

@@ -1,15 +1,33 @@
-"""The date formats of CFPB."""
+"""The date formats of CFPB, and the latest plausible day."""
 
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 # 2026-08-14, 2024-11-05T12:00:00-05:00 and 2023-03-11T14:26:56.000Z: docs/facts.md, "Date formats".
 DATE_FORMATS = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d))?", re.ASCII
 )
+
+RELEASED = "2026-11-26"  # the day of this version; a clock that shows an earlier day is behind
+
+
+def clock_day() -> str:
+    """Return today by the computer's clock, `YYYY-MM-DD` in UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def latest_plausible_day(*known: str | None) -> str:
+    """Return the latest day that data can have, `YYYY-MM-DD`.
+
+    This is the day after today, because a server's clock can be in another time zone. Today is the
+    latest of the computer's clock, this version's release and the days that are known to have
+    passed, because a computer's clock can be behind.
+    """
+    today = date.fromisoformat(max(filter(None, (clock_day(), RELEASED, *known))))
+    return (today + timedelta(today < date.max)).isoformat()
 
 
 def parse_date(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from pyroaring import BitMap64
 
@@ -122,6 +122,26 @@ class PartInfo:
         return self.matching is None
 
 
+DateOrder: TypeAlias = Literal["month-first", "day-first"]
+
+
+class ReadOptions(NamedTuple):
+    """How to read a file.
+
+    Attributes:
+        today: The latest plausible day, `YYYY-MM-DD`. A later day is stored, but it never counts as
+            the newest day.
+        date_order: The order of day and month in dates such as `03/04/2020`; None to decide by the
+            file's dates.
+        allow_rejected: How many rows may be invalid: a number of rows if 1 or more, a share of the
+            rows if less than 1; None for one row in a thousand.
+    """
+
+    today: str
+    date_order: DateOrder | None = None
+    allow_rejected: float | None = None
+
+
 class CsvFile(NamedTuple):
     """A fetched file of complaints.
 
@@ -129,10 +149,15 @@ class CsvFile(NamedTuple):
         path: The path of the CSV, which may be zipped.
         database: The SQLite file that shows which lines are already stored and can be skipped; None
             if all lines must be parsed.
+        options: How to read the file.
+        stored_until: The latest day that the data of the stored loads can have; None if nothing is
+            stored.
     """
 
     path: Path
     database: Path | None
+    options: ReadOptions
+    stored_until: str | None = None
 
 
 class RawPart:
@@ -190,8 +215,9 @@ class ReadStats:
     Attributes:
         rows: Complaints read, including unchanged ones.
         unchanged: Complaints that were not parsed, because the same line is already stored.
-        days: The first and last day received of the unchanged complaints; empty if none are
-            unchanged.
+        days: The first and last plausible day received of the unchanged complaints; empty if there
+            is no such day.
+        after_today: Unchanged complaints that were received after the latest plausible day.
         duplicates: Complaints whose id occurs earlier in the part; the last copy counts.
         duplicate_ids: The ids of the duplicates.
         rejected: Rows that are not valid complaints.
@@ -205,6 +231,7 @@ class ReadStats:
     rows: int = 0
     unchanged: int = 0
     days: list[str] = field(default_factory=list)
+    after_today: int = 0
     duplicates: int = 0
     duplicate_ids: BitMap64 = field(default_factory=BitMap64)
     rejected: int = 0
