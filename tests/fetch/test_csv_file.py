@@ -1,92 +1,45 @@
-"""CSV files and zips: how they are read, and which are rejected before they do harm."""
+"""CSV files: their encodings, and the names of files that are no CSV."""
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
-import os
-import struct
-import tracemalloc
-import warnings
-import zipfile
-from typing import TYPE_CHECKING, Any
+import json
+import pickle
+import random
+import sqlite3
+import tarfile
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cfpb_etl.fetch import csv_file
 from cfpb_etl.fetch.csv_file import is_zip, open_csv, unzipped_size, verify, zipped_on
-from cfpb_etl.fetch.errors import FileError, UnreadableFileError
+from cfpb_etl.fetch.errors import FileError, NotACsvError, UnreadableFileError
+from support.containers import BYTES, NAME, READERS, TEXT, error_of, text_in, zip_of
+from support.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TEXT = "Date received,Issue\r\n2024-11-05,Can’t close\r\n2024-11-06,\n"
-NAME = "complaints.csv"
-CENTRAL, LOCAL, END = b"PK\1\2", b"PK\3\4", b"PK\5\6"
-
-READERS: list[Callable[[Path], object]] = [zipped_on, unzipped_size, verify]
-
-
-def text_in(path: Path) -> str:
-    """Return the whole text of a CSV."""
-    with open_csv(path) as (lines, _, _):
-        return "".join(lines)
+HEADER = "Date received,Product,Issue,Company,State,Complaint ID\n"
+CONTAINERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "zip": lambda content: zip_of({NAME: content}),
+}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where a zip is written, alone in its folder."""
-    folder = tmp_path / "files"
-    folder.mkdir()
-    return folder / "complaints.csv.zip"
-
-
-def zip_of(members: dict[str, str | bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Return a zip with these members."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        for name, content in members.items():
-            member = zipfile.ZipInfo(name, (2026, 10, 7, 9, 16, 0))
-            archive.writestr(member, content, method)
-    return file.getvalue()
-
-
-def patched(content: bytes, signature: bytes, at: int, form: str, *values: Any) -> bytes:
-    """Return a zip with one field of a record changed."""
-    changed = bytearray(content)
-    struct.pack_into(form, changed, content.index(signature) + at, *values)
-    return bytes(changed)
-
-
-def detail_of(path: Path, content: bytes) -> str:
-    """Return what is wrong with a zip, which is the same for each way to read it."""
-    path.write_bytes(content)
-    details = set()
-    for read in (text_in, *READERS):
-        with pytest.raises(UnreadableFileError) as caught:
-            read(path)
-        assert caught.value.path == path
-        details.add(caught.value.detail)
-    (detail,) = details
-    return detail
+    """Return where a file is written."""
+    return tmp_path / "complaints.csv"
 
 
 # --- files that can be read ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-@pytest.mark.parametrize(
-    "name", [NAME, "COMPLAINTS.CSV", "folder/complaints.csv", "Beschwerden’.csv"]
-)
-def test_a_zip_of_one_csv(path: Path, name: str, method: int) -> None:
-    """The text, its size and its day are those that were zipped."""
-    path.write_bytes(zip_of({name: TEXT}, method))
-
-    assert text_in(path) == TEXT
-    assert is_zip(path)
-    assert unzipped_size(path) == len(TEXT.encode())
-    assert zipped_on(path) == "2026-10-07"
-    verify(path)
 
 
 def test_a_plain_csv(path: Path) -> None:
@@ -100,9 +53,17 @@ def test_a_plain_csv(path: Path) -> None:
     verify(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"P", b"PK", b"PKO,Issue\n", b"a\n"])
-def test_a_file_with_other_first_bytes_is_not_a_zip(path: Path, content: bytes) -> None:
-    """Only the first bytes of a zip make it one."""
+def test_a_zip(path: Path) -> None:
+    """It has a day."""
+    path.write_bytes(zip_of({NAME: TEXT}))
+
+    assert is_zip(path)
+    assert zipped_on(path) == "2026-10-07"
+
+
+@pytest.mark.parametrize("content", [b"P", b"PK", b"PKO,Issue\n", b"a\n", b"BZh,a\n", b"MZ,a\n"])
+def test_a_header_of_any_letters(path: Path, content: bytes) -> None:
+    """The first letters of a container do not make it one."""
     path.write_bytes(content)
 
     assert not is_zip(path)
@@ -126,13 +87,6 @@ def test_a_long_line_is_read_in_pieces(path: Path, monkeypatch: pytest.MonkeyPat
         assert [*lines] == ["x" * 10, "x" * 10, "xxxxx\n", "y"]
 
 
-def test_a_byte_order_mark_is_removed(path: Path) -> None:
-    """It is not a part of the text, also in a zip."""
-    path.write_bytes(zip_of({NAME: TEXT.encode("utf-8-sig")}))
-
-    assert text_in(path) == TEXT
-
-
 def test_invalid_utf8_does_not_end_the_file(path: Path) -> None:
     """Invalid bytes become lone surrogates, for which the row is rejected."""
     path.write_bytes(b"a\xff\nb\n")
@@ -140,12 +94,9 @@ def test_invalid_utf8_does_not_end_the_file(path: Path) -> None:
     assert text_in(path) == "a\udcff\nb\n"
 
 
-@pytest.mark.parametrize("zipped", [False, True])
-def test_the_position_shows_how_much_is_read(path: Path, *, zipped: bool) -> None:
+def test_the_position_of_a_plain_file(path: Path) -> None:
     """The position of the file goes from its beginning to its end."""
-    noise = os.urandom(200_000).hex().encode()
-    text = b"\n".join(noise[at : at + 80] for at in range(0, len(noise), 80))
-    path.write_bytes(zip_of({NAME: text}) if zipped else text)
+    path.write_bytes(b"0123456789\n" * 100_000)
 
     with open_csv(path) as (lines, file, size):
         assert size == path.stat().st_size
@@ -156,9 +107,10 @@ def test_the_position_shows_how_much_is_read(path: Path, *, zipped: bool) -> Non
         assert first < size / 2 < file.tell() <= size
 
 
-def test_the_file_is_closed_early(path: Path) -> None:
+@pytest.mark.parametrize("container", [None, "gzip", "zip"])
+def test_the_file_is_closed_early(path: Path, container: str | None) -> None:
     """It is closed even if it is not read to its end."""
-    path.write_bytes(zip_of({NAME: TEXT}))
+    path.write_bytes(CONTAINERS[container](BYTES * 50_000) if container else BYTES)
 
     with open_csv(path) as (lines, file, _):
         next(lines)
@@ -166,253 +118,237 @@ def test_the_file_is_closed_early(path: Path) -> None:
     assert file.closed
 
 
-def test_a_zip_with_a_folder(path: Path) -> None:
-    """A zip may contain the folder of its only file."""
-    path.write_bytes(zip_of({"folder/": "", "folder/complaints.csv": TEXT}))
+# --- encodings ------------------------------------------------------------------------------
 
-    assert text_in(path) == TEXT
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-16-be with a mark"]
 
 
-@pytest.mark.parametrize("name", ["../../x.csv", "/tmp/x.csv", "C:\\x.csv", "..\\x.csv"])  # noqa: S108
-def test_nothing_is_written_to_the_path_in_a_zip(path: Path, name: str) -> None:
-    """A path in a zip is only a name."""
-    path.write_bytes(zip_of({name: TEXT}))
-    everything = sorted(path.parent.parent.rglob("*"))
-
-    assert text_in(path) == TEXT
-    verify(path)
-
-    assert sorted(path.parent.parent.rglob("*")) == everything
+def encoded(text: str, encoding: str) -> bytes:
+    """Return a text in an encoding."""
+    name, _, mark = encoding.partition(" ")
+    return (("\ufeff" if mark else "") + text).encode(name)
 
 
-def test_an_invalid_day(path: Path) -> None:
-    """A zip may have month 0 or 15; that is not a day."""
-    content = zip_of({NAME: TEXT})
-    for month, day in ((0, 0), (15, 31), (2, 30)):
-        path.write_bytes(patched(content, CENTRAL, 14, "<H", (46 << 9) | (month << 5) | day))
+@pytest.mark.parametrize("container", [None, *CONTAINERS])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_each_encoding(path: Path, encoding: str, container: str | None) -> None:
+    """The text is the same in each, and has no byte order mark."""
+    text = HEADER + "Can’t, \U0001f600, \u2028 and é\r\n" * 5_000
+    content = encoded(text, encoding)
+    path.write_bytes(CONTAINERS[container](content) if container else content)
 
-        assert zipped_on(path) is None
-        assert text_in(path) == TEXT
-
-
-# --- files that are rejected -----------------------------------------------------------------
-
-
-def test_several_files_are_rejected(path: Path) -> None:
-    """It is not known which of two files is meant."""
-    assert detail_of(path, zip_of({NAME: TEXT, "b.csv": TEXT})).startswith("it contains 2 files")
-
-
-@pytest.mark.parametrize("members", [{}, {"folder/": ""}])
-def test_an_empty_zip_is_rejected(path: Path, members: dict[str, str | bytes]) -> None:
-    """It is a zip without a file."""
-    content = zip_of(members)
-
-    assert detail_of(path, content) == "it contains 0 files where one CSV was expected"
-    assert is_zip(path)
-
-
-@pytest.mark.parametrize("name", ["complaints.json", "complaints.csv.exe", "csv", "a\x1b[2J"])
-def test_another_type_of_file_is_rejected(path: Path, name: str) -> None:
-    """The error has the name, without characters that control a terminal."""
-    detail = detail_of(path, zip_of({name: TEXT}))
-
-    assert detail == f"it contains {name!r}, which is not a CSV"
-    assert detail.isprintable()
-
-
-def test_a_file_without_a_name_is_rejected(path: Path) -> None:
-    """A zip may contain a file without a name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        content = zip_of({"\0": TEXT})
-
-    assert detail_of(path, content) == "it contains '', which is not a CSV"
-
-
-def test_a_name_of_invalid_utf8_is_rejected(path: Path) -> None:
-    """It counts as damage."""
-    content = zip_of({"Beschwerden’.csv": TEXT})
-
-    assert "of an unknown type" in detail_of(path, content.replace("’".encode(), b"\xff\xff\xff"))
-
-
-def test_a_zip_that_unzips_to_too_much_is_rejected(path: Path) -> None:
-    """A zip that declares more than 250 times its size is not read."""
-    content = zip_of({NAME: b"a" * 2_000_000})
-
-    assert detail_of(path, content) == (
-        "it declares 2,000,000 unzipped bytes, too many for a CSV from CFPB"
-    )
-
-
-def test_the_largest_csv(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The unzipped size has a limit for a zip of any size."""
-    content = zip_of({NAME: TEXT})
-    size = len(TEXT.encode())
-    monkeypatch.setattr(csv_file, "MAX_CSV", size)
-    path.write_bytes(content)
-    assert text_in(path) == TEXT
-
-    monkeypatch.setattr(csv_file, "MAX_CSV", size - 1)
-
-    assert "unzipped bytes, too many for a CSV" in detail_of(path, content)
-
-
-def test_a_zip_that_declares_too_little(path: Path) -> None:
-    """It is read up to the declared size, and the checksum is wrong."""
-    path.write_bytes(patched(zip_of({NAME: b"a\n" * 50_000}), CENTRAL, 24, "<I", 10))
-    lines_read: list[str] = []
-
-    with pytest.raises(UnreadableFileError, match="Bad CRC-32"), open_csv(path) as (lines, _, _):
-        lines_read.extend(lines)
-
-    assert len("".join(lines_read)) <= 10
-
-
-def test_a_zip_bomb_does_not_fill_the_memory(path: Path) -> None:
-    """Of 80 MB that are declared as 1,000 bytes, only what is read is unzipped."""
-    path.write_bytes(patched(zip_of({NAME: b"0,0\n" * 20_000_000}), CENTRAL, 24, "<I", 1_000))
-
-    for read in (text_in, verify):
-        tracemalloc.start()
-        try:
-            with pytest.raises(UnreadableFileError, match="Bad CRC-32"):
-                read(path)
-            assert tracemalloc.get_traced_memory()[1] < 10**7
-        finally:
-            tracemalloc.stop()
-
-
-def test_a_zip_that_declares_too_much(path: Path) -> None:
-    """The whole text is read, and the checksum is right."""
-    path.write_bytes(patched(zip_of({NAME: TEXT}), CENTRAL, 24, "<I", len(TEXT.encode()) + 1))
-
-    assert text_in(path) == TEXT
+    assert text_in(path) == text
     verify(path)
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_another_method_is_rejected(path: Path, method: int) -> None:
-    """Python would unzip a block of any size as a whole."""
-    assert detail_of(path, zip_of({NAME: TEXT}, method)) == (
-        f"it is zipped by method {method}, which CFPB does not use"
+def test_the_size_of_utf16(path: Path) -> None:
+    """It is about twice as large as in UTF-8, and so than in the database."""
+    path.write_bytes((HEADER * 100).encode("utf-16-le"))
+
+    assert unzipped_size(path) == len(HEADER) * 100
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf16_that_ends_within_a_character(path: Path, encoding: str) -> None:
+    """The file is cut off."""
+    for end in ("x", "\U0001f600"):
+        path.write_bytes((HEADER * 10_000 + end).encode(encoding)[:-1])
+        with pytest.raises(UnreadableFileError, match="UTF-16 ends within a character"):
+            text_in(path)
+
+
+def test_half_a_character_in_utf16(path: Path) -> None:
+    """It makes only its row invalid."""
+    text = f"{HEADER}a\ud83db\nc\n"
+    path.write_bytes(text.encode("utf-16-le", "surrogatepass"))
+
+    assert text_in(path) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be"])
+def test_utf32_is_named(path: Path, encoding: str) -> None:
+    """It is not read, because no program writes it by itself."""
+    error = error_of(path, HEADER.encode(encoding))
+
+    assert error.detail == "it is text in UTF-32"
+    assert "Save it as CSV UTF-8" in str(error)
+
+
+# --- files that are no CSV ------------------------------------------------------------------
+
+
+def tar_of(**files: bytes) -> bytes:
+    """Return a tar archive."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+NOISE = random.Random(3).randbytes(400)  # noqa: S311 - not for security
+_JSON = "it is JSON, as the API and CFPB's JSON download are"
+KINDS = [
+    (b"", "it is empty"),
+    (b"\xef\xbb\xbf", "it is empty but for white space"),
+    (b" \r\n\n\t", "it is empty but for white space"),
+    ("\ufeff\r\n".encode("utf-16-le"), "it is empty but for white space"),
+    (bytes(3), "it starts with zero bytes, so it was never written in full"),
+    (bytes(300_000), "it starts with zero bytes, so it was never written in full"),
+    (BYTES * 9_999 + bytes(512), "it ends with zero bytes, so it was never written in full"),
+    (b"\x28\xb5\x2f\xfd\x04\x58" + NOISE, "it is compressed by zstd"),
+    (b"\x50\x2a\x4d\x18" + NOISE, "it is compressed by zstd"),
+    (b"7z\xbc\xaf\x27\x1c\0\4" + NOISE, "it is a 7z archive"),
+    (b"Rar!\x1a\7\1\0" + NOISE, "it is a rar archive"),
+    (b"Rar!\x1a\7\0" + NOISE, "it is a rar archive"),
+    (b"\x04\x22\x4d\x18" + NOISE, "it is compressed by lz4"),
+    (b"\x1f\x9d\x90" + NOISE, "it is compressed by compress (.Z)"),
+    (b"PK\7\x08" + NOISE, "it is a part of a split zip"),
+    (tar_of(a=BYTES), "it is a tar archive"),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + NOISE,
+        "it is an old Excel workbook (.xls), or an encrypted one",
+    ),
+    (b"\t\x08\x10\0\0\6\5\0" + NOISE, "it is an old Excel workbook (.xls)"),
+    (b"{\\rtf1\\ansi Date received}", "it is a document in rich text (.rtf)"),
+    (b"PAR1\x15\4" + NOISE + b"PAR1", "it is a Parquet file"),
+    (b"ARROW1\0\0" + NOISE, "it is an Arrow or Feather file"),
+    (b"\xff\xff\xff\xff\x70\0\0\0\x10\0\0\0" + NOISE, "it is an Arrow or Feather file"),
+    (b"ORC\n\x0b" + NOISE, "it is an ORC file"),
+    (b"Obj\1\4" + NOISE, "it is an Avro file"),
+    (NOISE[:8] + b"DUCK\x40\0\0\0\0\0\0\0" + NOISE, "it is a DuckDB file"),
+    (b"\0\1\0\0Standard ACE DB\0" + NOISE, "it is a database of Microsoft Access"),
+    (b"RDX3\nX\n" + NOISE, "it is a data file of R (.rds or .RData)"),
+    (pickle.dumps([TEXT]), "it is a pickle of Python"),
+    (b"\x89HDF\r\n\x1a\n" + NOISE, "it is an HDF5 file"),
+    (b"<stata_dta><header>", "it is a Stata file (.dta)"),
+    (b"$FL2@(#) SPSS DATA FILE", "it is an SPSS file (.sav)"),
+    (b"A\n3\n262657\n197888\n", "it is a data file of R (.rds or .RData)"),
+    (b"%PDF-1.7\n%\xb5\xb5", "it is a PDF"),
+    (b"bplist00" + NOISE, "it is a web archive or property list of Apple"),
+    (b"\x89PNG\r\n\x1a\n" + NOISE, "it is an image"),
+    (b"MZ\x90\0\3\0\0\0" + NOISE, "it is a program"),
+    (b"\n<!DOCTYPE html>\n<html>", "it is a web page, and not the file to which it links"),
+    (b"\xef\xbb\xbf<HTML><p>", "it is a web page, and not the file to which it links"),
+    ("<html>".encode("utf-16"), "it is a web page, and not the file to which it links"),
+    (b'<?xml version="1.0"?><Error>', "it is XML, perhaps a server's error message"),
+    (b"<Error><Code>AccessDenied", "it is XML, perhaps a server's error message"),
+    (json.dumps({"hits": {"hits": []}}).encode(), _JSON),
+    (json.dumps([{"a": 1}], indent=1).encode(), _JSON),
+    (b"[[1, 2]]", _JSON),
+    (b"{}", _JSON),
+    (b"MIME-Version: 1.0\r\n", "it is a saved web page (.mhtml)"),
+    (b"[InternetShortcut]\r\nURL=https://x", "it is a link to a web page"),
+    (b"version https://git-lfs.github.com/spec/v1\noid", "it is a pointer of Git LFS"),
+    (NOISE, "it is not text in UTF-8 or UTF-16"),
+    ((HEADER * 9).encode("cp500"), "it is not text in UTF-8 or UTF-16"),  # a mainframe's EBCDIC
+    (b"Date received\0,Issue\n", "it is not text in UTF-8 or UTF-16"),
+    (b"a\x05b,c\n1,2\n", "it is not text in UTF-8 or UTF-16"),
+]
+
+
+@pytest.mark.parametrize(("content", "detail"), KINDS)
+def test_each_kind_of_file_is_named(path: Path, content: bytes, detail: str) -> None:
+    """The error says what the file is and what to do, for each way to read it."""
+    error = error_of(path, content)
+
+    assert isinstance(error, NotACsvError)
+    assert error.detail == detail
+    assert str(error) == (
+        f"{path} cannot be read: {detail}. Nothing of it was stored. {error.advice}"
     )
+    assert error.advice.endswith(".")
 
 
-def test_an_unknown_method_is_rejected(path: Path) -> None:
-    """Method 99 is another type of encryption."""
-    content = patched(zip_of({NAME: TEXT}), CENTRAL, 10, "<H", 99)
-
-    assert "method 99" in detail_of(path, patched(content, LOCAL, 8, "<H", 99))
-
-
-def test_an_encrypted_zip_is_rejected(path: Path) -> None:
-    """The program has no password for it."""
-    content = patched(zip_of({NAME: TEXT}), CENTRAL, 8, "<H", 1)
-
-    assert "encrypted" in detail_of(path, patched(content, LOCAL, 6, "<H", 1))
-
-
-@pytest.mark.parametrize("flag", [0x20, 0x40], ids=["patch", "strong encryption"])
-def test_unknown_flags_are_rejected(path: Path, flag: int) -> None:
-    """They mean a zip of patches, or another encryption."""
-    content = patched(zip_of({NAME: TEXT}), CENTRAL, 8, "<H", flag)
-
-    assert "of an unknown type" in detail_of(path, patched(content, LOCAL, 6, "<H", flag))
-
-
-@pytest.mark.parametrize(("signature", "at"), [(END, 16), (END, 12), (CENTRAL, 42)])
-@pytest.mark.parametrize("offset", [0xFFFFFF, 0x7FFFFFFF, 0xFFFFFFFE])
-def test_invalid_offsets_are_damage(path: Path, signature: bytes, at: int, offset: int) -> None:
-    """Records may point beyond the end, or before the beginning."""
-    content = patched(zip_of({NAME: TEXT}), signature, at, "<I", offset)
-
-    assert detail_of(path, content)
-
-
-# --- damage ---------------------------------------------------------------------------------
-
-
-def test_a_flipped_byte_is_found_at_the_end(path: Path) -> None:
-    """The checksum is wrong when the whole file has been read."""
-    content = zip_of({NAME: TEXT}, zipfile.ZIP_STORED)
-    path.write_bytes(content.replace(b"2024-11-06", b"2024-11-07"))
-
-    with pytest.raises(UnreadableFileError, match="Bad CRC-32"), open_csv(path) as (lines, _, _):
-        for _ in lines:
-            pass
-    with pytest.raises(UnreadableFileError, match="Bad CRC-32"):
-        verify(path)
-    assert unzipped_size(path) == len(TEXT.encode())
-
-
-def test_a_damaged_stream_is_an_error(path: Path) -> None:
-    """Bytes that cannot be unzipped are damage."""
-    content = zip_of({NAME: os.urandom(5000).hex()})
-    path.write_bytes(content[:1000] + bytes(1000) + content[2000:])
-
-    for read in (text_in, verify):
-        with pytest.raises(UnreadableFileError, match="its zip is damaged"):
-            read(path)
-
-
-@pytest.mark.parametrize("kept", [4, 20, 45, 1000, -60, -22, -1])
-def test_a_truncated_zip_is_rejected(path: Path, kept: int) -> None:
-    """A zip that ends early is damaged."""
-    content = zip_of({NAME: os.urandom(2000).hex()})
-
-    assert "its zip is damaged" in detail_of(path, content[:kept])
-
-
-def test_damage_anywhere_is_a_file_error(path: Path) -> None:
-    """With any wrong byte in a record, no other error is raised."""
-    content = zip_of({"’.csv": TEXT})
-    valid = 0
-    for at in range(len(LOCAL), len(content)):
-        for value in (0, 0xFF, content[at] ^ 1, content[at] ^ 0x80):
-            path.write_bytes(content[:at] + bytes([value]) + content[at + 1 :])
-            for read in (text_in, *READERS):
-                try:
-                    read(path)
-                    valid += 1
-                except FileError:
-                    pass
-    assert valid > 0
-
-
-def test_a_file_that_does_not_exist(path: Path) -> None:
-    """The error has the message of the operating system."""
-    for read in (text_in, is_zip, *READERS):
-        with pytest.raises(UnreadableFileError, match="No such file or directory"):
-            read(path)
-
-
-def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
-    """The error says that it is a folder."""
-    for read in (text_in, is_zip, *READERS):
-        with pytest.raises(UnreadableFileError, match="Is a directory"):
-            read(tmp_path)
-
-
-def test_an_error_of_the_system_without_a_message(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize(("content", "detail"), KINDS)
+def test_each_kind_within_a_container_is_named(
+    path: Path, content: bytes, detail: str, container: str
 ) -> None:
-    """The error then has the exception's own text."""
-    path.write_bytes(zip_of({NAME: TEXT}))
+    """Also what was compressed is named."""
+    if detail.startswith("it ends"):
+        pytest.skip("a container has a checksum for this")
 
-    def fail(*_: object) -> None:
-        raise OSError("odd")
-
-    monkeypatch.setattr(zipfile.ZipFile, "open", fail)
-
-    assert detail_of(path, path.read_bytes()) == "odd"
+    assert error_of(path, CONTAINERS[container](content)).detail == f"{detail} within {container}"
 
 
-def test_errors_of_the_reader_are_not_changed(path: Path) -> None:
+def test_a_container_within_a_container(path: Path) -> None:
+    """It must be unpacked by hand."""
+    for outer, pack_again in CONTAINERS.items():
+        for inner, pack in CONTAINERS.items():
+            error = error_of(path, pack_again(pack(BYTES)))
+            kind = "a zip" if inner == "zip" else f"compressed by {inner}"
+            assert error.detail == f"it is {kind} within {outer}"
+            assert "Unpack it, and give --file the CSV." in str(error)
+
+
+def test_real_files_of_other_programs(path: Path) -> None:
+    """A SQLite file may be the user's own database."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE complaint (a)")
+    error = error_of(path, path.read_bytes())
+
+    assert error.detail == "it is a SQLite file; it may be a database of cfpb-etl"
+
+
+def test_text_in_another_encoding_is_left_to_the_parser(path: Path) -> None:
+    """The first bytes of such a file do not show its encoding for certain."""
+    text = HEADER + "2020-01-02,Crédit,ça va,Société Générale,CA,1\n" * 100
+    path.write_bytes(text.encode("cp1252"))
+
+    assert text_in(path).startswith(HEADER)
+
+
+def test_a_word_of_tar(path: Path) -> None:
+    """A tar archive has this word at the same place, but also zero bytes before it."""
+    text = HEADER + "x" * (257 - len(HEADER)) + "ustard\n"
+    path.write_text(text, "utf-8")
+
+    assert text_in(path) == text
+
+
+def test_a_zero_byte_within_the_text(path: Path) -> None:
+    """Only its row can be invalid."""
+    path.write_bytes(HEADER.encode() + b"2020-01-02,a\0b\n" + bytes(300) + b"\n")
+
+    assert "a\0b" in text_in(path)
+
+
+def test_any_bytes_have_a_named_error(path: Path) -> None:
+    """Whatever a file holds, it is read or its error is named."""
+    draw = random.Random(5)  # noqa: S311 - not for security
+    starts = [content[:40] for content, _ in KINDS] + [HEADER.encode(name) for name in ("utf-16",)]
+    for _ in range(soak(400)):
+        content = draw.choice(starts) + draw.randbytes(draw.choice([0, 3, 100, 3_000]))
+        at = draw.randrange(len(content) + 1)
+        content = content[:at] + draw.randbytes(draw.randrange(3)) + content[at:]
+        path.write_bytes(draw.choice([bytes, gzip.compress, CONTAINERS["zip"]])(content))
+        for read in READERS:
+            try:
+                read(path)
+            except FileError as error:
+                message = str(error)
+                assert message.isprintable(), message
+
+
+# --- errors of the reader -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_errors_of_the_reader_are_not_changed(path: Path, encoding: str) -> None:
     """A broken pipe, or a bug, is not an error of the file."""
-    path.write_bytes(zip_of({NAME: TEXT}))
+    path.write_bytes(TEXT.encode(encoding))
 
     for kind in (BrokenPipeError, RuntimeError, ValueError):
         with pytest.raises(kind), open_csv(path):
             raise kind
+
+
+def test_decoding_elsewhere_is_not_an_error_of_the_file(path: Path) -> None:
+    """A file in UTF-8 itself causes no such error."""
+    path.write_bytes(BYTES)
+
+    with pytest.raises(UnicodeDecodeError), open_csv(path):
+        b"\xff".decode()

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cfpb_etl.errors import CfpbEtlError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
+
+UNPACK = "Unpack it, and give --file the CSV."
+SAVE_AS_CSV = "Save it as CSV UTF-8, and give --file the CSV."
+_MAX_NAME, _MAX_NAMES = 60, 3  # characters of a name, and names, in a message
+
+
+def quoted(names: Collection[str]) -> str:
+    """Return some names for a message, without characters that control a terminal.
+
+    >>> quoted(["a.csv", "b.csv", "c.csv", "d.csv", "e.csv"])
+    "'a.csv', 'b.csv', 'c.csv' and 2 more"
+    """
+    shown = ", ".join(repr(name[:_MAX_NAME]) for name in islice(names, _MAX_NAMES))
+    more = len(names) - _MAX_NAMES
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 class NothingToUpdateError(CfpbEtlError):
@@ -47,6 +64,21 @@ class UnreadableFileError(FileError):
     remedy = "Nothing of it was stored. Check --file, or download the file again."
 
 
+class NotACsvError(UnreadableFileError):
+    """Raised when a file is not a CSV, and its bytes show what it is.
+
+    Attributes:
+        detail: What the file is.
+        advice: What to do about this kind of file.
+    """
+
+    advice: str
+    remedy = "Nothing of it was stored. {advice}"
+
+    def __init__(self, path: Path, detail: str, advice: str) -> None:
+        super().__init__(path=path, detail=detail, advice=advice)
+
+
 class NotEnoughSpaceError(FileError):
     """Raised when the disk has too little space for a file.
 
@@ -74,11 +106,24 @@ class NotWritableFileError(FileError):
     remedy = "Check the permissions, or choose another place, and run the same command again."
 
 
+class NotEnoughTemporarySpaceError(NotEnoughSpaceError):
+    """Raised when SQLite's temporary files do not fit on their disk."""
+
+    problem = (
+        "SQLite's temporary files in {path} need {needed_gb:,.2f} GB, and their disk has"
+        " {free_gb:,.2f} GB free"
+    )
+    remedy = (
+        "Free some space, or set the variable SQLITE_TMPDIR to a folder on another disk, and run"
+        " the same command again."
+    )
+
+
 class DamagedDownloadError(FileError):
-    """Raised when a download is complete, but its checksum is wrong."""
+    """Raised when a download is complete, but its checksum is wrong or it is not a CSV."""
 
     detail: str
-    problem = "{path} was damaged during the download: {detail}"
+    problem = "The download of {path} cannot be used: {detail}"
     remedy = (
         "The download was removed; run again to repeat it. If this happens again, CFPB's file is"
         " damaged, or --file is not a file of complaints."

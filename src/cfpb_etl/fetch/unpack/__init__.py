@@ -1,0 +1,1 @@
+"""Unpacking: zips and compressed files, read piece by piece."""
