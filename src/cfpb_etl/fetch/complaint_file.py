@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,8 @@ from zlib import crc32
 from humanize import naturalsize
 
 from cfpb_etl.fetch.csv_file import is_zip, unzipped_size, verify, zipped_on
-from cfpb_etl.fetch.errors import DamagedDownloadError, NotEnoughSpaceError, UnreadableFileError
+from cfpb_etl.fetch.disk_space import ensure_space
+from cfpb_etl.fetch.errors import DamagedDownloadError, UnreadableFileError
 from cfpb_etl.fetch.http.download import discard, fetch_file
 from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.events import Progress, emit
@@ -135,7 +135,7 @@ def fetch_complaint_file(
             return RawPart(None, info_of(name=name, age=age, version=stored, is_unchanged=True))
         version, on_stored = downloaded, partial(discard, path)
     size = unzipped_size(path)
-    _ensure_space_for(database, 0, size)
+    ensure_space(database, size)
     age = age_of(part, version, path)
     as_of = f" as of {age.as_of}" if age else ""
     fetched = info_of(
@@ -213,20 +213,7 @@ def _download_path(part: FilePart, database: Path) -> Path:
 def _ensure_space(database: Path, part: FilePart, length: int, missing: int) -> None:
     """Raise an error if the disk is too full for a file of this length and its complaints."""
     is_plain = part.name.lower().endswith(".csv")
-    _ensure_space_for(database, missing, length * (1 if is_plain else _UNZIPPED_RATIO))
-
-
-def _ensure_space_for(database: Path, missing: int, unzipped: int) -> None:
-    """Raise an error if the disk is too full for the rest of a file and its complaints.
-
-    The database grows to about the size of the CSV. The write-ahead log grows by the same size,
-    because the log holds the load until the commit.
-    """
-    size = database.stat().st_size if database.exists() else 0
-    needed = missing + 2 * max(0, unzipped - size)
-    free = shutil.disk_usage(database.absolute().parent).free
-    if needed > free:
-        raise NotEnoughSpaceError(database, needed, free)
+    ensure_space(database, length * (1 if is_plain else _UNZIPPED_RATIO), missing)
 
 
 def _emit_progress(done: int, total: int | None) -> None:
