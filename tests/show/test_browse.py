@@ -21,7 +21,7 @@ from cfpb_etl.show.browse import drop_empty_search, make_datasette
 from cfpb_etl.show.descriptions import Description, read_descriptions
 from cfpb_etl.show.questions import QUESTIONS
 from cfpb_etl.store.errors import NotADatabaseError
-from cfpb_etl.store.sqlite_file import create_schema
+from cfpb_etl.store.file.schema import create_schema
 from support.browser import needs_browser, render
 from support.loads import load, load_file, query
 from support.parts import complaint, part

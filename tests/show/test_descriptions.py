@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 
 from cfpb_etl.show.descriptions import read_descriptions
-from cfpb_etl.store.sqlite_file import create_schema
+from cfpb_etl.store.file.schema import create_schema
 
 
 def test_every_column_is_described() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl.store import lock as claim
-from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError, NotWritableError
+from cfpb_etl.store.errors import DatabaseInUseError, LockFileError, NotWritableError
 from support.loads import fail, load, loading_elsewhere, outcomes, stored
 from support.parts import NextPart, complaint, part
 
@@ -114,7 +114,7 @@ def test_another_programs_file_in_place_of_the_lock(path: Path) -> None:
     other.write_bytes(b"notes\n" * 100)
 
     assert not claim.is_locked(path)
-    with pytest.raises(NotADatabaseError):
+    with pytest.raises(LockFileError, match="another program's file"):
         load(path)
 
     assert other.read_bytes() == b"notes\n" * 100

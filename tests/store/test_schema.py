@@ -19,6 +19,7 @@ from cfpb_etl.store.errors import (
     NotADatabaseError,
     OtherSchemaError,
 )
+from cfpb_etl.store.file.schema import create_schema
 from cfpb_etl.store.sqlite_file import SCHEMA_VERSION, connect, ensure_schema, open_for_reading
 from support.loads import create_database, execute, query
 
@@ -134,7 +135,7 @@ def test_opening_again_writes_nothing(path: Path) -> None:
 
 def test_a_failed_creation_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The schema is created as a whole or not at all; the next run creates it."""
-    create = sqlite_file.create_schema
+    create = create_schema
 
     def create_and_fail(connection: sqlite3.Connection) -> None:
         create(connection)

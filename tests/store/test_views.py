@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfpb_etl.store.errors import TooManyWithdrawnError
-from cfpb_etl.store.sqlite_file import connect, create_schema, ensure_schema
+from cfpb_etl.store.file.schema import create_schema
+from cfpb_etl.store.sqlite_file import connect, ensure_schema
 from support.loads import load, load_file, query
 from support.parts import JANUARY, JUNE, MARCH, NO_NARRATIVE, complaint, complaints, part
 from support.soak import soak

@@ -56,12 +56,65 @@ class EmptyDatabaseError(NotADatabaseError):
     remedy = "Load complaints into it first."
 
 
+class ChangedDatabaseError(NotADatabaseError):
+    """Raised when another program has changed a table, an index, a view or a trigger of ours."""
+
+    cure: str
+    problem = "{path} was changed by another program: {detail}"
+    remedy = "{cure}"
+
+
+class RowRefusedError(DatabaseError):
+    """Raised when an index, a trigger or a constraint that a user has added refuses a row."""
+
+    detail: str
+    others: str  # what was added
+    problem = "{path} refused a row: {detail}"
+    remedy = (
+        "cfpb-etl did not create the {others}. Remove what refuses the row, and run again. Nothing"
+        " of this page or file was stored."
+    )
+
+
 class NotWritableError(DatabaseError):
     """Raised when the file cannot be opened or written."""
 
     detail: str
     problem = "{path} cannot be written ({detail})"
     remedy = "Check its permissions and the free disk space, also that for temporary files."
+
+
+class NotReadableError(DatabaseError):
+    """Raised when the file cannot be opened or read."""
+
+    detail: str
+    problem = "{path} cannot be read ({detail})"
+    remedy = "Check the permissions of the file and of its folder."
+
+
+class VanishedError(DatabaseError):
+    """Raised when the file is no longer the file that the load has opened."""
+
+    problem = "{path} was deleted, moved or replaced while it was in use"
+    remedy = "What was loaded is in the old file. Put it back, or load again into a new file."
+
+
+class UnsuitableDiskError(DatabaseError):
+    """Raised when the file's disk lacks something that SQLite needs, such as locks."""
+
+    lacks: str
+    detail: str
+    problem = "{path} cannot be used on its disk, which lacks {lacks} ({detail})"
+    remedy = "Choose a --database on a disk of this computer; the file can be copied there."
+
+
+class SqliteError(DatabaseError):
+    """Raised when SQLite refuses a statement, but nobody has changed the file."""
+
+    detail: str
+    version: str
+    problem = "SQLite {version} cannot use {path} as needed: {detail}"
+    remedy = "cfpb-etl needs SQLite 3.35 or later, with FTS5, as in Python from python.org."
 
 
 class OtherSchemaError(DatabaseError):
@@ -77,10 +130,10 @@ class OtherSchemaError(DatabaseError):
 
 
 class DatabaseInUseError(DatabaseError):
-    """Raised when another load or another program is writing to the file."""
+    """Raised when another program has locked the file for too long."""
 
     problem = "{path} is locked by another program"
-    remedy = "Close the program that writes to it, and run again."
+    remedy = "Close the program that has it open, and run again."
 
 
 class LoadRunningError(DatabaseInUseError):
@@ -88,6 +141,15 @@ class LoadRunningError(DatabaseInUseError):
 
     problem = "{path} is being loaded by another run"
     remedy = "Wait until that run has ended."
+
+
+class LockFileError(DatabaseError):
+    """Raised when something else has the name of the lock file."""
+
+    lock: Path
+    detail: str
+    problem = "{lock} {detail}, but cfpb-etl needs this name for its lock file"
+    remedy = "Delete or rename it, and run again."
 
 
 class OtherKindError(DatabaseError):

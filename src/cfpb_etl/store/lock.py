@@ -1,10 +1,11 @@
 """The lock that prevents two runs from loading into a database at the same time."""
 
+import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from cfpb_etl.store.errors import LoadRunningError
+from cfpb_etl.store.errors import LoadRunningError, LockFileError
 
 _TAKEN = (
     sqlite3.SQLITE_BUSY,
@@ -13,9 +14,14 @@ _TAKEN = (
     sqlite3.SQLITE_IOERR_DELETE_NOENT,
     sqlite3.SQLITE_READONLY_DBMOVED,
 )
-
-
+_FOREIGN = "is another program's file"
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _LOOK_SECONDS = 0.2  # `is_locked` holds the lock for a much shorter time
+# SQLite locks these bytes, even if the file is shorter (https://www.sqlite.org/lockingv3.html).
+_LOCKED_FROM, _LOCKED_BYTES = 0x40000000, 512
+_MAGIC = b"SQLite format 3\0"
+_HEADERS_BYTES = 108  # the headers of the file and of its one page; all other bytes are zero
+_MAX_BYTES = 65_536  # SQLite's largest page
 
 
 def lock_for_loading(database: Path) -> sqlite3.Connection:
@@ -23,15 +29,36 @@ def lock_for_loading(database: Path) -> sqlite3.Connection:
 
     SQLite's own locks last for one transaction, and a load has many transactions. So a load holds
     the lock of a small SQLite file in the same folder. The system releases this lock when the
-    process dies.
+    process dies. A lock file that was written only in part, as in a power cut, is emptied.
 
     Raises:
         LoadRunningError: If another load holds the lock.
+        LockFileError: If the file with the name of the lock file is not a lock file.
+        sqlite3.Error: If the lock file cannot be created.
     """
     path = _lock_file(database)
+    try:
+        try:
+            return _lock(path, database)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode not in _DAMAGED or not _empty_torn_file(path):
+                raise
+        return _lock(path, database)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode in _TAKEN:
+            raise LoadRunningError(path=database) from None
+        detail = _what_is_wrong(path, error)
+        if detail is None:
+            raise
+        raise LockFileError(path=database, lock=path, detail=detail) from error
+
+
+def _lock(path: Path, database: Path) -> sqlite3.Connection:
     connection = _Lock(path, timeout=_LOOK_SECONDS, isolation_level=None)
     connection.path = path
     try:
+        if connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone() != (0,):
+            raise LockFileError(path=database, lock=path, detail=_FOREIGN)  # noqa: TRY301 - closes
         # On its first write, SQLite checks that an open file was not removed, unless the file is
         # empty. Without this check, one load could hold the lock of a removed file while another
         # load holds the lock of a new file with the same name.
@@ -39,12 +66,52 @@ def lock_for_loading(database: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA user_version = 1")
         connection.execute("BEGIN EXCLUSIVE")
         connection.execute("PRAGMA user_version = 2")
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, LockFileError):
         sqlite3.Connection.close(connection)
-        if error.sqlite_errorcode in _TAKEN:
-            raise LoadRunningError(path=database) from None
         raise
     return connection
+
+
+def _empty_torn_file(path: Path) -> bool:
+    """Empty a lock file that was written only in part, and say whether this was done.
+
+    The file is not removed: another load may have just created it again.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - Windows does not have this module
+    except ImportError:
+        return False
+    # SQLite found the file damaged, so no connection of this process has a lock on it. Otherwise,
+    # closing the file would release the lock.
+    with suppress(OSError), path.open("r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCKED_BYTES, _LOCKED_FROM)
+        content = file.read(_MAX_BYTES + 1)
+        if _is_torn(content):
+            file.truncate(0)
+            return True
+    return False
+
+
+def _is_torn(content: bytes) -> bool:
+    """Say whether the content is a part of a lock file, in which other bytes may be zero."""
+    return (
+        len(content) <= _MAX_BYTES
+        and content[: len(_MAGIC)] in (_MAGIC[: len(content)], bytes(len(content))[: len(_MAGIC)])
+        and not content[_HEADERS_BYTES:].strip(b"\0")
+    )
+
+
+def _what_is_wrong(path: Path, error: sqlite3.DatabaseError) -> str | None:
+    """Return why the file is no lock file, in words, and None if the file is not the reason."""
+    if not path.exists():
+        return None
+    if not path.is_file():
+        return "is not a file"
+    if error.sqlite_errorcode in _DAMAGED:
+        return _FOREIGN
+    if not os.access(path, os.R_OK | os.W_OK):
+        return "belongs to another user"
+    return None
 
 
 def is_locked(database: Path) -> bool:

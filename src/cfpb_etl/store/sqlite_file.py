@@ -5,22 +5,28 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__
 from cfpb_etl.store.errors import (
-    DatabaseError,
-    DatabaseInUseError,
     EmptyDatabaseError,
     NotADatabaseError,
-    NotWritableError,
     OtherSchemaError,
+    VanishedError,
 )
+from cfpb_etl.store.file.journal import (
+    APPLICATION_ID,
+    is_in_wal_mode,
+    leave_wal_mode,
+    what_the_disk_lacks,
+)
+from cfpb_etl.store.file.schema import create_schema, find_changes, own_schema
+from cfpb_etl.store.file.sqlite_errors import changed, name_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 SCHEMA_VERSION = 7  # the number of schema.sql and views.sql; a change of either needs a new number
 BUSY_TIMEOUT_SECONDS = 30  # the maximum wait for another program's transaction
@@ -31,33 +37,73 @@ _PAGE_BYTES = 8_192
 _LOG_PAGES = 10_000  # pages of log (80 MB) between checkpoints; with 1,000 a load took 10 % more
 _CACHE_KIBIBYTES = 32_000  # SQLite's default is 2,000; a part's complaints lie all over the table
 _SORT_CACHE_KIBIBYTES = 1_000
-_APPLICATION_ID = 0x43465042  # "CFPB", https://www.sqlite.org/fileformat.html section 1.3.17
 
 
 def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
     """Open the SQLite file, and create it if `make` is true. The caller begins transactions.
 
+    A new file is in WAL mode. If `make` is true and the file is in WAL mode on a disk that does not
+    support this mode, the file gets a rollback journal.
+
     Raises:
         sqlite3.Error: If the file cannot be opened or is not a database.
     """
+    try:
+        return _connect(database, make=make)
+    except sqlite3.OperationalError as error:
+        if not make or what_the_disk_lacks(error, database) is None:
+            raise
+    with closing(_open(database, "mode=rw")) as connection:
+        leave_wal_mode(connection)
+    return _connect(database, make=make)
+
+
+def _connect(database: Path, *, make: bool) -> sqlite3.Connection:
     connection = _open(database, f"mode={'rwc' if make else 'rw'}")
     try:
-        # This is safe if the process is killed. A power cut may lose the newest parts, but does not
-        # damage the file (https://www.sqlite.org/pragma.html#pragma_synchronous).
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        if make and database.stat().st_size == 0:
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+            connection.execute("PRAGMA journal_mode = WAL")
+        _wait(lambda: connection.execute("PRAGMA user_version"))  # reads the file
+        if is_in_wal_mode(connection):
+            # This is safe if the process is killed. A power cut may lose the newest parts, but
+            # does not damage the file (https://www.sqlite.org/pragma.html#pragma_synchronous).
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
-    except sqlite3.Error:
+    except (sqlite3.Error, KeyboardInterrupt):
         connection.close()
         raise
     return connection
 
 
-def _open(database: Path, mode: str) -> sqlite3.Connection:
+class _Connection(sqlite3.Connection):
+    """A connection that knows which file it has opened.
+
+    Attributes:
+        database: The path of the file.
+        opened: The file at this path when it was opened.
+    """
+
+    database: Path
+    opened: os.stat_result
+
+    def refuse_if_moved(self) -> None:
+        """Raise `VanishedError` if the path now names no file or another file."""
+        with suppress(FileNotFoundError):
+            if os.path.samestat(self.database.stat(), self.opened):
+                return
+        raise VanishedError(path=self.database)
+
+
+def _open(database: Path, mode: str) -> _Connection:
     # With a URI, a name such as `:memory:` means a file like any other.
     address = f"{database.absolute().as_uri()}?{mode}"
-    return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, factory=_Connection
+    )
+    connection.database, connection.opened = database, database.stat()
+    return connection
 
 
 @contextmanager
@@ -69,7 +115,7 @@ def open_for_reading(database: Path) -> Iterator[sqlite3.Connection]:
             reason.
     """
     with (
-        named_errors(database),
+        named_errors(database, reads=True),
         closing(
             _open(database, "mode=ro&immutable=1") if is_immutable(database) else connect(database)
         ) as connection,
@@ -78,6 +124,20 @@ def open_for_reading(database: Path) -> Iterator[sqlite3.Connection]:
         if not _has_schema(connection, database):
             raise EmptyDatabaseError(path=database)
         connection.execute("PRAGMA query_only = ON")
+        yield connection
+
+
+@contextmanager
+def open_beside(connection: sqlite3.Connection, database: Path) -> Iterator[sqlite3.Connection]:
+    """Open a second connection, which reads the state before the transaction of the first.
+
+    With a rollback journal, no other connection may read once the first has written a page. The
+    first connection itself is then returned, which reads what it has written.
+    """
+    if is_in_wal_mode(connection):
+        with closing(connect(database)) as second:
+            yield second
+    else:
         yield connection
 
 
@@ -107,22 +167,28 @@ def count_complaints(database: Path) -> int:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit everything that the block writes, or nothing if the block fails."""
-    _begin(connection)
+    """Commit everything that the block writes, or nothing if the block fails.
+
+    Raises:
+        VanishedError: If the file was moved or deleted while the block was writing.
+    """
+    _wait(lambda: connection.execute("BEGIN IMMEDIATE"))
     try:
         yield
+        if isinstance(connection, _Connection):
+            connection.refuse_if_moved()
+        _wait(connection.commit)  # with a rollback journal, readers block the commit
     except BaseException:
         connection.rollback()
         raise
-    connection.commit()
 
 
-def _begin(connection: sqlite3.Connection) -> None:
-    """Begin a transaction when no other program writes. Ctrl-C can end this wait."""
+def _wait(action: Callable[[], object]) -> None:
+    """Repeat an action until no other program locks the file. Ctrl-C can end this wait."""
     deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            action()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
@@ -134,37 +200,25 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 
 def ensure_schema(connection: sqlite3.Connection, database: Path) -> None:
-    """Create the tables in a new file. A refused file is not changed.
+    """Create the tables in a new file, and views that are missing. A refused file is not changed.
 
     Raises:
-        NotADatabaseError: If the file belongs to another program.
+        NotADatabaseError: If the file belongs to another program, or if another program has changed
+            what a load needs.
         OtherSchemaError: If another version of this package has created the file.
     """
     with transaction(connection):
-        if not _has_schema(connection, database):
+        if _has_schema(connection, database):
+            changes = find_changes(connection)
+            if any(not each.startswith("view ") for each in changes):
+                raise changed(database, changes)
+            for view, what in changes.items():
+                if what == "is missing":
+                    connection.execute(own_schema()[view][1])
+        else:
             create_schema(connection)
-            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    # WAL mode is stored in the file. It is set here, because the file is now known to be ours, and
-    # no transaction is open.
-    connection.execute("PRAGMA journal_mode = WAL")
-
-
-def create_schema(connection: sqlite3.Connection) -> None:
-    """Create the tables, indexes, views and triggers, within the caller's transaction."""
-    for name in ("schema.sql", "views.sql"):
-        for statement in _statements(Path(__file__).with_name(name).read_text(encoding="utf-8")):
-            connection.execute(statement)
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script into statements. `executescript` would commit the transaction first."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _has_schema(connection: sqlite3.Connection, database: Path) -> bool:
@@ -174,7 +228,7 @@ def _has_schema(connection: sqlite3.Connection, database: Path) -> bool:
     (objects,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
     if not any((application, version, objects)):
         return False
-    if application != _APPLICATION_ID:
+    if application != APPLICATION_ID:
         raise NotADatabaseError(path=database, detail="is another program's SQLite file")
     if version != SCHEMA_VERSION:
         raise OtherSchemaError(
@@ -187,22 +241,23 @@ def _has_schema(connection: sqlite3.Connection, database: Path) -> bool:
 
 
 def drop_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Drop the indexes and the search trigger, because each slows down every insertion.
+    """Drop our indexes and the search trigger, because each slows down every insertion.
 
-    Indexes that a user has created are dropped too.
+    Indexes that a user has created stay. It may be impossible to create them again.
 
     Returns:
         The SQL statements that recreate the indexes and the trigger.
     """
-    dropped = connection.execute(
-        "SELECT type, name, sql FROM sqlite_schema WHERE name = 'narrative_insert' OR name IN"
+    dropped = [
+        (name, sql)
+        for name, (table, sql) in own_schema().items()
         # The partial index on withdrawn_on stays, because recreating it costs more than keeping it.
-        " (SELECT name FROM pragma_index_list('complaint') WHERE origin = 'c' AND NOT partial)"
-    ).fetchall()
-    for kind, name, _ in dropped:
-        quoted = name.replace('"', '""')
-        connection.execute(f'DROP {kind} "{quoted}"')
-    return [statement for _, _, statement in dropped]
+        if (name.startswith("index ") and table == "complaint" and " WHERE " not in sql)
+        or name == "trigger narrative_insert"
+    ]
+    for name, _ in dropped:
+        connection.execute(f"DROP {name}")
+    return [statement for _, statement in dropped]
 
 
 def create_indexes(connection: sqlite3.Connection, statements: Iterable[str]) -> None:
@@ -222,27 +277,17 @@ def create_indexes(connection: sqlite3.Connection, statements: Iterable[str]) ->
 
 
 @contextmanager
-def named_errors(database: Path) -> Iterator[None]:
-    """Convert SQLite's errors to errors of this package."""
+def named_errors(database: Path, *, reads: bool = False) -> Iterator[None]:
+    """Convert SQLite's errors to errors of this package.
+
+    Args:
+        database: The SQLite file.
+        reads: Whether the block only reads.
+    """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise _named(error, database) from error
     except sqlite3.DatabaseError as error:
-        # For a damaged file, or a file that is not a database, SQLite raises exactly this class.
-        if type(error) is not sqlite3.DatabaseError:
+        named = name_error(error, database, reads=reads)
+        if named is None:
             raise
-        raise _named(error, database) from error
-
-
-def _named(error: sqlite3.DatabaseError, database: Path) -> DatabaseError:
-    # Python itself raises an error for text that cannot be decoded, without a SQLite error code.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-    primary = code & 0xFF  # the low byte of an extended error code (sqlite.org/rescode.html)
-    if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return NotADatabaseError(path=database, detail=f"is damaged or is not SQLite ({error})")
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return DatabaseInUseError(path=database)
-    if primary == sqlite3.SQLITE_ERROR:  # the file is not damaged, but a table was changed
-        return NotADatabaseError(path=database, detail=f"was changed by another program ({error})")
-    return NotWritableError(path=database, detail=str(error))
+        raise named from error
