@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SHOWN = 3  # changes that an error names
+_MISSING = ": it does not exist"
 
 
 def name_error(
@@ -66,9 +67,9 @@ def changed(database: Path, changes: dict[str, str]) -> ChangedDatabaseError:
         cure = f"To create what is missing, run in sqlite3: {statements};"
     else:
         cure = "Load again into a new file: choose another --database."
-    # If a table is missing, everything that belongs to it is different too.
-    tables = {name: what for name, what in changes.items() if name.startswith("table ")}
-    detail = _some(f"the {name} {what}" for name, what in (tables or changes).items())
+    # If a table or a column is missing, everything that uses it is different too.
+    first = next((each for each in ("table ", "column ") if each[:-1] in lost), "")
+    detail = _some(f"the {name} {what}" for name, what in changes.items() if name.startswith(first))
     return ChangedDatabaseError(path=database, detail=detail, cure=cure)
 
 
@@ -102,13 +103,14 @@ def _name_access(
     error: sqlite3.DatabaseError, code: int, database: Path, *, reads: bool
 ) -> DatabaseError:
     """Name the error for a file that cannot be opened, locked, read or written."""
-    if code == sqlite3.SQLITE_READONLY_DBMOVED:
+    why = _why(code, database)
+    if code == sqlite3.SQLITE_READONLY_DBMOVED or (why == _MISSING and not reads):
         return VanishedError(path=database)
     lacks = what_the_disk_lacks(error, database)
     if lacks is not None:
         return UnsuitableDiskError(path=database, lacks=lacks, detail=str(error))
     kind = NotReadableError if reads else NotWritableError
-    return kind(path=database, detail=str(error) + _why(code, database))
+    return kind(path=database, detail=str(error) + why)
 
 
 def _some(texts: Iterable[str]) -> str:
@@ -128,4 +130,4 @@ def _why(code: int, database: Path) -> str:
         return ": it is a folder"
     if not os.access(folder, os.W_OK | os.X_OK):
         return ": you cannot write to its folder"
-    return "" if database.exists() else ": it does not exist"
+    return "" if database.exists() else _MISSING
