@@ -37,13 +37,16 @@ def lock_for_loading(database: Path) -> sqlite3.Connection:
         sqlite3.Error: If the lock file cannot be created.
     """
     path = _lock_file(database)
+    if path.exists() and not path.is_file():  # to open a pipe could take for ever
+        raise LockFileError(path=database, lock=path, detail="is not a file")
     try:
         try:
             return _lock(path, database)
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode not in _DAMAGED or not _empty_torn_file(path):
+            if error.sqlite_errorcode not in _DAMAGED:
                 raise
-        return _lock(path, database)
+            _empty_torn_file(path)
+        return _lock(path, database)  # another run may have emptied and locked the file
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode in _TAKEN:
             raise LoadRunningError(path=database) from None
@@ -72,52 +75,48 @@ def _lock(path: Path, database: Path) -> sqlite3.Connection:
     return connection
 
 
-def _empty_torn_file(path: Path) -> bool:
-    """Empty a lock file that was written only in part, and say whether this was done.
+def _empty_torn_file(path: Path) -> None:
+    """Empty a lock file that was written only in part, unless another run has locked it meanwhile.
 
-    The file is not removed: another load may have just created it again.
+    The file is not removed, because another run could then lock the removed file.
     """
     try:
         import fcntl  # noqa: PLC0415 - Windows does not have this module
     except ImportError:
-        return False
+        return
     # SQLite found the file damaged, so no connection of this process has a lock on it. Otherwise,
     # closing the file would release the lock.
     with suppress(OSError), path.open("r+b") as file:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCKED_BYTES, _LOCKED_FROM)
-        content = file.read(_MAX_BYTES + 1)
-        if _is_torn(content):
+        if _is_torn(file.read(_MAX_BYTES + 1)):
             file.truncate(0)
-            return True
-    return False
 
 
 def _is_torn(content: bytes) -> bool:
-    """Say whether the content is a part of a lock file, in which other bytes may be zero."""
+    """Say whether the content is a part of a lock file. The missing bytes may be zero."""
     return (
         len(content) <= _MAX_BYTES
-        and content[: len(_MAGIC)] in (_MAGIC[: len(content)], bytes(len(content))[: len(_MAGIC)])
+        and all(byte in (expected, 0) for byte, expected in zip(content, _MAGIC, strict=False))
         and not content[_HEADERS_BYTES:].strip(b"\0")
     )
 
 
 def _what_is_wrong(path: Path, error: sqlite3.DatabaseError) -> str | None:
     """Return why the file is no lock file, in words, and None if the file is not the reason."""
-    if not path.exists():
-        return None
-    if not path.is_file():
-        return "is not a file"
     if error.sqlite_errorcode in _DAMAGED:
         return _FOREIGN
-    if not os.access(path, os.R_OK | os.W_OK):
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         return "belongs to another user"
     return None
 
 
 def is_locked(database: Path) -> bool:
     """Say whether a load is running on the database. A killed load is not running."""
+    path = _lock_file(database)
+    if not path.is_file():
+        return False
     with suppress(sqlite3.Error):
-        address = f"{_lock_file(database).as_uri()}?mode=ro"
+        address = f"{path.as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
             try:
                 connection.execute("PRAGMA user_version")
