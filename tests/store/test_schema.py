@@ -102,15 +102,6 @@ def test_the_schema_is_commented(path: Path) -> None:
             assert re.search(rf"^ +{column} [^\n]*-- \w", sql, re.MULTILINE), (name, column)
 
 
-def test_older_versions_of_sqlite_can_read_the_file(path: Path) -> None:
-    """What is stored has nothing that SQLite 3.26 does not understand."""
-    create_database(path)
-
-    newer = re.compile(r"FILTER *\(|RETURNING|STRICT|GENERATED|MATERIALIZED|NULLS|ON CONFLICT|->")
-    for name, sql in definitions(path).items():
-        assert not newer.search(sql or ""), name
-
-
 def test_the_package_contains_the_schema() -> None:
     """The SQL files are data files of the package."""
     folder = resources.files("cfpb_etl.store")
