@@ -189,7 +189,7 @@ def lock_content(path: Path) -> bytes:
 @pytest.mark.parametrize("rest", ["missing", "zero"])
 @pytest.mark.parametrize("start", ["first", "zero"])
 def test_a_torn_lock_file_heals_itself(path: Path, size: int, rest: str, start: str) -> None:
-    """A power cut can leave any part of it, with zero bytes in place of the others."""
+    """A power cut can leave any part of it. The other bytes are missing or zero."""
     whole = lock_content(path)
     torn = whole[:size] if start == "first" else bytes(size)
     if rest == "zero":

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cfpb_etl.store.lock import lock_for_loading
 from support import PYTHONPATH
-from support.loads import INSERT, create_database
+from support.loads import INSERT, create_database, execute, load, loading_elsewhere
+from support.parts import complaint, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,3 +129,104 @@ def test_a_link_to_a_file_during_a_load(nobodys_folder: Path) -> None:
     folder.chmod(0o700)
 
     assert said == "read 1\n"
+
+
+PLAIN = """
+import os, sqlite3, sys
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+for end in ("", "?mode=ro", "?immutable=1"):
+    try:
+        rows = sqlite3.connect(f"file:{sys.argv[1]}{end}", uri=True).execute(
+            "SELECT complaint_id FROM complaint"
+        )
+        print(rows.fetchall())
+    except sqlite3.Error as error:
+        print(error)
+"""
+
+
+def read_plainly(database: Path) -> list[str]:
+    """Read with SQLite alone, opened normally, as read-only and as immutable."""
+    child = subprocess.run(
+        [sys.executable, "-c", PLAIN, database],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return child.stdout.splitlines()
+
+
+def test_other_programs_in_a_read_only_folder(nobodys_folder: Path) -> None:
+    """SQLite alone cannot open a file in WAL mode there, except as immutable.
+
+    Without WAL mode it can, and later loads keep it so. docs/reading.md describes both ways.
+    """
+    database = nobodys_folder / "our.db"
+    load(database, part(complaint(1)))
+    nobodys_folder.chmod(0o555)
+    assert read_plainly(database) == ["attempt to write a readonly database"] * 2 + ["[(1,)]"]
+    assert load_as_nobody(database, "read") == "read 1\n"
+
+    nobodys_folder.chmod(0o755)
+    execute(database, "PRAGMA journal_mode = DELETE")
+    load(database, part(complaint(2)))
+    nobodys_folder.chmod(0o555)
+    assert read_plainly(database) == ["[(1,), (2,)]"] * 3
+    assert load_as_nobody(database, "read") == "read 2\n"
+
+
+def test_a_log_in_a_read_only_folder(nobodys_folder: Path) -> None:
+    """An immutable file is read without its log, so what a killed load has stored is missing.
+
+    With the log's index, the log is read too. Without the index, an error says what to do.
+    """
+    database = nobodys_folder / "our.db"
+    load(database, part(complaint(2)))
+    with loading_elsewhere(database) as child:
+        child.kill()
+        child.wait(60)
+    nobodys_folder.chmod(0o555)
+    assert read_plainly(database) == ["[(1,), (2,)]"] * 2 + ["[(2,)]"]
+    assert load_as_nobody(database, "read") == "read 2\n"
+
+    nobodys_folder.chmod(0o755)
+    database.with_name("our.db-shm").unlink()
+    nobodys_folder.chmod(0o555)
+    said = load_as_nobody(database, "read")
+    assert said.startswith(f"NotReadableError {database} cannot be read (unable to open database")
+    assert "you cannot write to its folder" in said
+    assert "copy the file, with its -wal file if there is one, to a folder of your own" in said
+
+
+@pytest.mark.parametrize("makes", ["folder", "lock"])
+def test_another_users_lock_file(nobodys_folder: Path, makes: str) -> None:
+    """What another user has left cannot be used. The error names it."""
+    if os.getuid() != 0:
+        pytest.skip("only root can create a file of another user")
+    database = nobodys_folder / "our.db"
+    lock = nobodys_folder / "our.db-loading"
+    with closing(lock_for_loading(database)):
+        content = lock.read_bytes()
+    if makes == "folder":
+        lock.mkdir()
+    else:
+        lock.write_bytes(content)
+
+    said = load_as_nobody(database)
+
+    why = "is not a file" if makes == "folder" else "belongs to another user"
+    assert said.startswith(f"LockFileError {lock} {why}, but cfpb-etl needs this name")
+    assert not database.exists()
+
+
+def test_another_users_load_is_running(nobodys_folder: Path) -> None:
+    """The error names the running load, although the lock file cannot be written."""
+    database = nobodys_folder / "our.db"
+    create_database(database)
+    with closing(lock_for_loading(database)):
+        assert load_as_nobody(database).startswith(f"LoadRunningError {database} is being loaded")
+    assert load_as_nobody(database, "read") == "read 0\n"

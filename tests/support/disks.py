@@ -35,7 +35,7 @@ class IoMethods(Structure):
 
 
 class Vfs(Structure):
-    """The beginning of SQLite's struct sqlite3_vfs, version 3."""
+    """The first fields of SQLite's struct sqlite3_vfs, version 3."""
 
     _fields_ = (
         ("version", c_int),
@@ -49,7 +49,7 @@ class Vfs(Structure):
     )
 
 
-SQLITE = ctypes.CDLL(_sqlite3.__file__)  # its symbols include those of SQLite's library
+SQLITE = ctypes.CDLL(_sqlite3.__file__)  # this library is linked to that of SQLite
 SQLITE.sqlite3_vfs_find.restype = POINTER(Vfs)
 SQLITE.sqlite3_vfs_register.argtypes = (POINTER(Vfs), c_int)
 KEPT: list[object] = []  # SQLite uses these objects until the process ends

@@ -57,7 +57,7 @@ class EmptyDatabaseError(NotADatabaseError):
 
 
 class ChangedDatabaseError(NotADatabaseError):
-    """Raised when another program has changed a table, an index, a view or a trigger of ours."""
+    """Raised when another program has changed a table, index, view or trigger of this package."""
 
     cure: str
     problem = "{path} was changed by another program: {detail}"
@@ -89,11 +89,14 @@ class NotReadableError(DatabaseError):
 
     detail: str
     problem = "{path} cannot be read ({detail})"
-    remedy = "Check the permissions of the file and of its folder."
+    remedy = (
+        "Check its permissions, or copy the file, with its -wal file if there is one, to a folder"
+        " of your own."
+    )
 
 
 class VanishedError(DatabaseError):
-    """Raised when the file is no longer the file that the load has opened."""
+    """Raised when the file was deleted, moved or replaced after it was opened."""
 
     problem = "{path} was deleted, moved or replaced while it was in use"
     remedy = "What was loaded is in the old file. Put it back, or load again into a new file."
@@ -109,7 +112,7 @@ class UnsuitableDiskError(DatabaseError):
 
 
 class SqliteError(DatabaseError):
-    """Raised when SQLite refuses a statement, but nobody has changed the file."""
+    """Raised when SQLite refuses a statement, although the schema has not changed."""
 
     detail: str
     version: str

@@ -102,7 +102,7 @@ def _is_torn(content: bytes) -> bool:
 
 
 def _what_is_wrong(path: Path, error: sqlite3.DatabaseError) -> str | None:
-    """Return why the file is no lock file, in words, and None if the file is not the reason."""
+    """Return in words why the file cannot be a lock file; None if something else is the reason."""
     if error.sqlite_errorcode in _DAMAGED:
         return _FOREIGN
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):

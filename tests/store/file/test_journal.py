@@ -176,7 +176,7 @@ def test_a_commit_waits_for_a_reader(path: Path, monkeypatch: pytest.MonkeyPatch
 def test_an_exclusive_lock_is_waited_for(
     path: Path, monkeypatch: pytest.MonkeyPatch, journal: str, locked_by: str
 ) -> None:
-    """After the limit, the error says so. A new load works when the lock is released."""
+    """After the limit, the error names the lock. When the lock is released, a load works."""
     monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_SECONDS", 0.05)
     create_database(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

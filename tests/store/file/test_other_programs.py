@@ -285,7 +285,7 @@ def move(path: Path) -> None:
 
 
 def replace(path: Path) -> None:
-    """Put an empty file in place of the database."""
+    """Replace the database by an empty file."""
     path.unlink()
     path.touch()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent.parent
 # Each row names a thing in the file, its table and its definition. Tables are compared by their
-# columns, because a program that edits a table writes its SQL anew, with other quotes. SQLite
+# columns, because a program that edits a table changes its SQL, such as its quotes. SQLite
 # itself creates the tables of the search and the indexes of primary keys.
 _DEFINITIONS = """
     SELECT type || ' ' || name, tbl_name, IIF(type = 'table', '', REPLACE(sql, '"', ''))
