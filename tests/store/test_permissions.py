@@ -16,7 +16,7 @@ import pytest
 
 from cfpb_etl.store.lock import lock_for_loading
 from support import PYTHONPATH
-from support.loads import INSERT, create_database, execute, load, loading_elsewhere
+from support.loads import INSERT, create_database, execute, load, loading_elsewhere, query
 from support.parts import complaint, part
 
 if TYPE_CHECKING:
@@ -200,6 +200,34 @@ def test_a_log_in_a_read_only_folder(nobodys_folder: Path) -> None:
     assert said.startswith(f"NotReadableError {database} cannot be read (unable to open database")
     assert "you cannot write to its folder" in said
     assert "copy the file, with its -wal file if there is one, to a folder of your own" in said
+
+
+DIE = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("DELETE FROM complaint")
+connection.executemany(
+    "INSERT INTO complaint (issue, load_id, first_load_id, changed_load_id) VALUES (?, 1, 1, 1)",
+    [("x" * 9000,)] * 50,
+)
+os._exit(0)
+"""
+
+
+def test_a_journal_in_a_read_only_folder(nobodys_folder: Path) -> None:
+    """A file that a dead program has half changed is not read. In a writable folder, it heals."""
+    database = nobodys_folder / "our.db"
+    load(database, part(complaint(2)))
+    execute(database, "PRAGMA journal_mode = DELETE")
+    subprocess.run([sys.executable, "-c", DIE, database], check=True, timeout=60)
+    assert database.with_name("our.db-journal").stat().st_size > 0
+    nobodys_folder.chmod(0o555)
+
+    assert load_as_nobody(database, "read").startswith(f"NotReadableError {database} cannot be")
+    nobodys_folder.chmod(0o755)
+    assert query(database, "SELECT complaint_id FROM complaint") == [(2,)]
 
 
 @pytest.mark.parametrize("makes", ["folder", "lock"])

@@ -145,13 +145,13 @@ def is_immutable(database: Path) -> bool:
     """Say whether the file must be opened as immutable, because its folder is read-only.
 
     Otherwise SQLite would first write a file in the same folder
-    (https://www.sqlite.org/wal.html section 5). If another program writes to the database, its log
-    is in that folder, and the database is not immutable.
+    (https://www.sqlite.org/wal.html section 5). A database with a log or a journal is not
+    immutable: another program writes to it, or has died while writing.
     """
-    real = database.resolve()  # SQLite keeps the log in the folder of the resolved path
-    log = Path(f"{real}-wal")
-    has_log = log.exists() and log.stat().st_size > 0
-    return not has_log and not os.access(real.parent, os.W_OK)
+    real = database.resolve()  # SQLite keeps its files in the folder of the resolved path
+    journals = (Path(f"{real}{end}") for end in ("-wal", "-journal"))
+    has_journal = any(each.exists() and each.stat().st_size > 0 for each in journals)
+    return not has_journal and not os.access(real.parent, os.W_OK)
 
 
 def count_complaints(database: Path) -> int:
