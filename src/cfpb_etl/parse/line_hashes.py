@@ -55,6 +55,8 @@ class StoredLines:
         with suppress(sqlite3.Error):
             uri = f"{database.absolute().as_uri()}?mode=ro"
             self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+            if self._connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                return  # with a rollback journal, a reader would keep the load from writing
             self._connection.execute("BEGIN")  # all queries read the same state
             self.outdated.update(
                 number

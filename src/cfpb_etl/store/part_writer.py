@@ -22,6 +22,7 @@ from cfpb_etl.store.sqlite_file import (
     create_indexes,
     drop_indexes,
     named_errors,
+    open_beside,
     transaction,
 )
 from cfpb_etl.store.withdrawals import mark_absent, mark_vanished
@@ -60,7 +61,7 @@ def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
     with (
         named_errors(database),
         closing(connect(database)) as connection,
-        closing(connect(database)) as before,
+        open_beside(connection, database) as before,
         transaction(connection),
     ):
         writer = _PartWriter(connection, before, load_id, parsed)
@@ -78,7 +79,7 @@ class _PartWriter:
 
     Args:
         connection: The connection that writes.
-        before: A second connection, which sees the old state and reads the rows to compare. On
+        before: Reads the rows to compare; in WAL mode a second connection with the old state. On
             `connection`, changed pages fill the cache: a million complaints took 790,000 reads.
         load_id: The load.
         parsed: The part.
