@@ -16,6 +16,7 @@ far: five million complaints and one million: the time for each row, and the pea
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 import statistics
@@ -35,6 +36,7 @@ from pull import prefect_server
 
 from cfpb_etl.emulator import generate_complaints, write_bulk_file
 from cfpb_etl.model.complaint import CSV_COLUMNS
+from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.store.sqlite_file import ensure_schema
 
 if TYPE_CHECKING:
@@ -225,8 +227,9 @@ def load(file: Path, database: Path, environment: dict[str, str]) -> Loaded:
 
 def megabytes_of_reader(file: Path) -> float:
     """Read a file with our reader only, and return its peak memory in megabytes."""
+    csv_file = json.dumps([str(file), None, [latest_plausible_day(), None, None], None])
     done = subprocess.run(
-        [sys.executable, "-c", READER, file],
+        [sys.executable, "-c", READER, csv_file],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -37,9 +37,9 @@ def test_every_era_in_any_order(titles: list[str], order: type[list[str]]) -> No
     assert rows.header.unknown == {*titles} - {*TITLES_18}
 
 
-@pytest.mark.parametrize("name", sorted(ALWAYS_SENT))
-def test_a_missing_column_is_an_error(name: str) -> None:
-    """Columns that every file has had are checked before any row is read."""
+@pytest.mark.parametrize("name", ["complaint_id", "date_received"])
+def test_the_id_and_the_day_received_are_required(name: str) -> None:
+    """They are checked before any row is read."""
     titles = [title for title in TITLES_18 if title != TITLE_OF[name]]
 
     with pytest.raises(UnexpectedColumnsError, match="lacks") as caught:
@@ -49,12 +49,35 @@ def test_a_missing_column_is_an_error(name: str) -> None:
     assert (caught.value.path, list(caught.value.found)) == (PATH, titles)
 
 
-def test_a_repeated_column_is_an_error() -> None:
-    """It is not known which of the two counts."""
-    with pytest.raises(UnexpectedColumnsError, match="has State more than once") as caught:
-        read(csv_of(titles=[*TITLES_15, "State"]))
+@pytest.mark.parametrize("name", sorted({*ALWAYS_SENT} - {"complaint_id", "date_received"}))
+def test_a_file_may_lack_any_other_column(name: str) -> None:
+    """The column is not carried, so it erases nothing."""
+    titles = [title for title in TITLES_18 if title != TITLE_OF[name]]
 
-    assert (caught.value.missing, caught.value.repeated) == ([], ["State"])
+    (complaint,), rows = read(csv_of(fields_of(), titles=titles))
+
+    assert getattr(complaint, name) is None
+    assert {*rows.header.places} == {*CSV_COLUMNS.values()} - {name}
+
+
+@pytest.mark.parametrize(
+    ("titles", "repeated"),
+    [
+        ([*TITLES_15, "State"], ["State", "State"]),
+        ([*TITLES_15, "STATE"], ["State", "STATE"]),
+        (
+            [*TITLES_15, "Company response"],
+            ["Company response to consumer", "Company response"],
+        ),
+        ([*TITLES_15, "complaint_id"], ["Complaint ID", "complaint_id"]),
+    ],
+)
+def test_two_titles_of_a_column_are_an_error(titles: list[str], repeated: list[str]) -> None:
+    """It is not known which of the two counts, even if one is CFPB's own."""
+    with pytest.raises(UnexpectedColumnsError, match="more than one title for a column") as caught:
+        read(csv_of(titles=titles))
+
+    assert (caught.value.missing, caught.value.repeated) == ([], repeated)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from cfpb_etl.fetch import errors as fetch_errors
 from cfpb_etl.fetch.csv_file import open_csv
 from cfpb_etl.model.complaint import CSV_COLUMNS
 from cfpb_etl.model.events import Event, Progress, listening
-from cfpb_etl.model.part import ReadStats
+from cfpb_etl.model.part import CsvFile, ReadOptions, ReadStats
 from cfpb_etl.parse import csv_process
 from cfpb_etl.parse import errors as parse_errors
 from cfpb_etl.parse.csv_process import _next_frame, _stream, _write_frames, parse_file
@@ -39,6 +39,7 @@ RECORDED = Path(os.environ.get("CFPB_ETL_RECORDINGS", ""), "bulk-csv-18col-2018-
 NAME = "complaints.csv.zip"
 MANY = 60_000  # more rows than fit into a pipe
 PATIENCE = 30  # seconds
+OPTIONS = ReadOptions(today="2026-11-27")
 
 
 @pytest.fixture
@@ -66,6 +67,11 @@ def write(path: Path, content: str) -> bytes:
     return path.read_bytes()
 
 
+def file_of(path: Path, database: Path | None = None, **options: Any) -> CsvFile:
+    """Return the file to parse."""
+    return CsvFile(path, database, OPTIONS._replace(**options))
+
+
 def complaints_of(batches: Iterable[Batch]) -> Iterator[Complaint]:
     """Yield the complaints of batches."""
     for batch in batches:
@@ -74,14 +80,14 @@ def complaints_of(batches: Iterable[Batch]) -> Iterator[Complaint]:
 
 def read(path: Path) -> tuple[list[Complaint], ParsedContent]:
     """Parse a file to its end."""
-    content = parse_file(path)
+    content = parse_file(file_of(path))
     return [*complaints_of(content.batches)], content
 
 
 def read_here(path: Path) -> tuple[list[Complaint], ComplaintRows]:
     """Parse a file in this process."""
     with open_csv(path) as (lines, _, _):
-        rows = ComplaintRows(lines, path)
+        rows = ComplaintRows(lines, path, OPTIONS)
         return [*complaints_of(rows)], rows
 
 
@@ -95,7 +101,7 @@ def readers(of: int | None = None) -> list[psutil.Process]:
 def start(path: Path) -> tuple[Iterator[Batch], psutil.Process]:
     """Start to parse a file that is longer than the pipe; return the rest and the process."""
     write(path, content_of(*range(1, MANY + 1)))
-    stream = _stream(path, ReadStats())
+    stream = _stream(file_of(path), ReadStats())
     next(stream)
     (process,) = readers()
     return stream, process
@@ -136,7 +142,7 @@ def test_a_real_file() -> None:
 def test_progress_is_reported_while_a_file_is_read(path: Path) -> None:
     """Progress and duplicates are known with each batch, the other stats at the end."""
     write(path, content_of(*range(1, MANY), 7, 10**6))
-    content = parse_file(path)
+    content = parse_file(file_of(path))
     stats = content.read_stats
     events: list[Event] = []
 
@@ -161,7 +167,7 @@ def test_progress_is_reported_while_a_file_is_read(path: Path) -> None:
 
 def read_and_keep_lines(path: Path, database: Path) -> tuple[list[Complaint], ParsedContent]:
     """Parse a file, and store the hashes of its lines as a load does."""
-    content = parse_file(path, database)
+    content = parse_file(file_of(path, database))
     with closing(connect(database, make=True)) as connection:
         ensure_schema(connection, database)
         connection.execute("BEGIN IMMEDIATE")
@@ -214,7 +220,7 @@ def test_a_database_that_cannot_be_read_has_no_lines(
     if content is not None:
         database.write_text(content)
 
-    parsed = parse_file(path, database)
+    parsed = parse_file(file_of(path, database))
 
     batches = [*parsed.batches]
     assert [each.complaint_id for each in complaints_of(batches)] == [*range(1, 6)]
@@ -252,29 +258,28 @@ def test_a_wrong_header_is_found_at_once(path: Path) -> None:
     """It is found before a batch is requested and a process is started."""
     write(path, "a,b\r\n")
     with pytest.raises(parse_errors.UnexpectedColumnsError):
-        parse_file(path)
+        parse_file(file_of(path))
 
     write(path, "")
     with pytest.raises(fetch_errors.UnreadableFileError, match="it is empty"):
-        parse_file(path)
+        parse_file(file_of(path))
 
     path.unlink()
     with pytest.raises(fetch_errors.UnreadableFileError, match="No such file"):
-        parse_file(path)
+        parse_file(file_of(path))
 
 
 def test_an_error_of_the_process_is_raised_here(path: Path) -> None:
     """It keeps its class and data, and follows the complaints before it."""
     write(path, content_of(*range(1, 601), after='1,"2'))
-    content = parse_file(path)
+    content = parse_file(file_of(path))
     ids: list[int] = []
 
-    with pytest.raises(fetch_errors.UnreadableFileError) as caught:
+    with pytest.raises(parse_errors.UnclosedQuoteError) as caught:
         ids.extend(each.complaint_id for each in complaints_of(content.batches))
 
-    assert ids == [*range(1, 601)]
-    assert caught.value.path == path
-    assert caught.value.detail.startswith("the row that starts in line 602 does not end")
+    assert ids == [*range(1, 501)]
+    assert (caught.value.path, caught.value.line) == (path, 602)
     assert readers() == []
 
 
@@ -291,7 +296,7 @@ def test_damage_is_found_while_a_file_is_read(path: Path) -> None:
 def test_a_file_that_is_removed(path: Path) -> None:
     """If the process cannot open the file, the error says why."""
     write(path, content_of(1))
-    content = parse_file(path)
+    content = parse_file(file_of(path))
     path.unlink()
 
     with pytest.raises(fetch_errors.UnreadableFileError, match="No such file"):
@@ -353,13 +358,13 @@ def test_the_last_line_of_a_process(path: Path, monkeypatch: pytest.MonkeyPatch)
     """The error has the last line of standard error, such as Python's own error."""
     code = "import sys; sys.stdout.write('R1'); print('one\\n'); raise MemoryError('two')"
 
-    def failing(_path: Path, _database: None, stderr: io.BufferedRandom) -> subprocess.Popen[bytes]:
+    def failing(_file: CsvFile, stderr: io.BufferedRandom) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=stderr)
 
     monkeypatch.setattr(csv_process, "_reader", failing)
 
     with pytest.raises(parse_errors.ReaderDiedError) as caught:
-        list(_stream(path, ReadStats()))
+        list(_stream(file_of(path), ReadStats()))
 
     assert (caught.value.code, caught.value.last_line) == (1, "MemoryError: two")
 
@@ -376,7 +381,7 @@ def test_a_stream_that_is_closed_early(path: Path) -> None:
 def test_a_stream_that_is_dropped_early(path: Path) -> None:
     """To drop the last reference is enough."""
     write(path, content_of(*range(1, MANY + 1)))
-    content = parse_file(path)
+    content = parse_file(file_of(path))
     batches = iter(content.batches)
     next(batches)
     (process,) = readers()
@@ -390,7 +395,7 @@ def test_a_stream_that_is_not_started(path: Path) -> None:
     """The process starts when the first batch is requested."""
     write(path, content_of(1))
 
-    assert parse_file(path)
+    assert parse_file(file_of(path))
     assert readers() == []
 
 
@@ -407,9 +412,9 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from cfpb_etl.parse.csv_process import _stream
-from cfpb_etl.model.part import ReadStats
+from cfpb_etl.model.part import CsvFile, ReadOptions, ReadStats
 
-stream = _stream(Path(sys.argv[1]), ReadStats())
+stream = _stream(CsvFile(Path(sys.argv[1]), None, ReadOptions("2026-11-27")), ReadStats())
 next(stream)
 print("started", flush=True)
 time.sleep(600)
@@ -438,7 +443,9 @@ def test_several_streams_in_parallel(path: Path, tmp_path: Path) -> None:
     write(path, content_of(*range(1, 5_001)))
     other.write_text(content_of(*range(5_001, 10_001)))
 
-    batches = zip(parse_file(path).batches, parse_file(other).batches, strict=True)
+    batches = zip(
+        parse_file(file_of(path)).batches, parse_file(file_of(other)).batches, strict=True
+    )
 
     pairs = [
         (one.complaint_id, two.complaint_id)
@@ -486,7 +493,7 @@ def test_an_error_is_a_frame(path: Path) -> None:
     """For a file that cannot be read it is the only frame, and contains the error."""
     pipe = io.BytesIO()
 
-    _write_frames(path, None, pipe)
+    _write_frames(file_of(path), pipe)
     pipe.seek(0)
 
     letter, frame = _next_frame(pipe)

@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfpb_etl.fetch.bulk_file import BulkFile
-from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import CSV_COLUMNS
+from cfpb_etl.model.part import ReadOptions
 from cfpb_etl.parse import csv_process, csv_rows, line_hashes
+from cfpb_etl.parse.csv_format import rows as csv_format_rows
 from cfpb_etl.parse.csv_rows import ComplaintRows
 from cfpb_etl.parse.dispatch import parse_part
+from cfpb_etl.parse.errors import UnclosedQuoteError
 from cfpb_etl.parse.line_hashes import StoredLines
 from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.loads import open_load
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cfpb_etl.model.load_stats import LoadStats
-    from cfpb_etl.model.part import ReadStats
+    from cfpb_etl.model.part import CsvFile, ReadStats
 
 TITLES = [title for title in CSV_COLUMNS if title != "Consumer complaint narrative"]
 PATH = Path("complaints.csv")
+OPTIONS = ReadOptions(today="2026-11-27")
 
 
 @pytest.fixture
@@ -65,14 +68,20 @@ def csv_of(rows: Sequence[Sequence[str]], titles: Sequence[str] = TITLES, **styl
 class Read:
     """A file that was read, and the hashes of its lines stored."""
 
-    def __init__(self, connection: sqlite3.Connection, content: str) -> None:
-        (_, _, path), *_ = connection.execute("PRAGMA database_list")
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        content: str,
+        path: Path = PATH,
+        options: ReadOptions = OPTIONS,
+    ) -> None:
+        (_, _, database), *_ = connection.execute("PRAGMA database_list")
         writer = LineHashWriter(connection)
         self.ids: list[int] = []
         self.hashes: list[int] = []
         blocks: list[bytes] = []
-        with closing(StoredLines(Path(path))) as stored:
-            rows = ComplaintRows(io.StringIO(content, newline=""), PATH, stored)
+        with closing(StoredLines(Path(database))) as stored:
+            rows = ComplaintRows(io.StringIO(content, newline=""), path, options, stored)
             for batch in rows:
                 self.ids += [each.complaint_id for each in batch.complaints]
                 self.hashes += array("Q", batch.line_hashes)
@@ -193,22 +202,33 @@ def test_lines_within_a_field_are_not_stored(database: sqlite3.Connection) -> No
 def test_a_field_with_line_ends_ends_the_comparison(
     database: sqlite3.Connection, inside: int
 ) -> None:
-    """A line after an open quote may look like a row and not be one: nothing is skipped."""
+    """From its batch on, every line is parsed, because a quote may have swallowed some of them."""
     rows = [row(number) for number in range(10_000, 12_000)]
     Read(database, csv_of(rows))
     line = csv_of([rows[inside]]).splitlines()[1]
-    rows[1_200] = row(9, issue=f"\r\n{line}\r\n")
-    del rows[inside]
+    rows[1_200] = row(9, issue=f"\r\nas in {line}\r\n")
 
     again = Read(database, csv_of(rows))
 
-    assert again.ids == [
-        *range(11_000, 11_200),
-        9,
-        *range(11_201, 10_000 + inside),
-        *range(10_001 + inside, 12_000),
+    assert again.ids == [*range(11_000, 11_200), 9, *range(11_201, 12_000)]
+    assert (again.read_stats.rows, again.read_stats.rejected) == (2_000, 0)
+
+
+def test_a_swallowed_line_that_is_stored(database: sqlite3.Connection) -> None:
+    """It is parsed like the other lines that the quote has swallowed."""
+    rows = [row(number) for number in range(10_000, 12_000)]
+    Read(database, csv_of(rows))
+    lines = csv_of(rows).splitlines(keepends=True)
+    lines[601] = lines[601].replace(",", ',"', 1)
+
+    again = Read(database, "".join(lines))
+
+    assert again.ids == [*range(10_500, 10_600), *range(10_601, 12_000)]
+    assert again.all_ids == {*range(10_000, 12_000)}
+    assert again.read_stats.warnings == [
+        "line 602: a quote is not closed; reading went on in line 603, and found 1,399 rows that"
+        " the quote had swallowed"
     ]
-    assert again.read_stats.rows == 1_999
 
 
 # --- lines that are parsed although they are stored ------------------------------------------
@@ -297,24 +317,21 @@ def test_an_open_quote_is_reported_with_its_line(database: sqlite3.Connection) -
     content = csv_of([row(number) for number in range(10_000, 12_000)])
     Read(database, content)
 
-    with pytest.raises(UnreadableFileError, match=r"starts in line 2,002 does not"):
+    with pytest.raises(UnclosedQuoteError, match="a quote in line 2,002 is never closed"):
         Read(database, content + '2026-08-14,"')
 
 
 def test_an_open_quote_beside_a_stray_one(database: sqlite3.Connection) -> None:
-    """Their number is even, and still the field continues: no line within it is skipped."""
+    """Their number is even, and still the field continues: no line within it is lost."""
     rows = [row(number) for number in range(10_000, 12_000)]
     Read(database, csv_of(rows))
     new = csv_of([row(number) for number in range(20_000, 23_000)]).partition("\r\n")[2]
-    opened = csv_of(rows[:600]) + '2026-08-14,5" b,"open\r\n'
 
-    with pytest.raises(UnreadableFileError, match=r"starts in line 602 does not end"):
-        Read(database, opened + new)
+    again = Read(database, csv_of(rows[:600]) + '2026-08-14,5" b,"open\r\n' + new)
 
-    inside = csv_of(rows[700:701]).partition("\r\n")[2]
-    closed = Read(database, f'{opened}{inside}"" 5\r\n",' + ",".join(row(9)[3:]))
-    assert closed.ids[-1] == 9
-    assert 10_700 not in closed.all_ids
+    assert again.ids == [*range(10_500, 10_600), *range(20_000, 23_000)]
+    assert (again.read_stats.rejected, again.read_stats.without_id) == (1, 1)
+    assert again.read_stats.warnings[0].startswith("line 602: a quote is not closed")
 
 
 def test_a_load_without_lines_keeps_the_stored_ones(database: sqlite3.Connection) -> None:
@@ -333,9 +350,9 @@ def test_a_load_without_lines_keeps_the_stored_ones(database: sqlite3.Connection
 class InThisProcess:
     """Parses in this process, with the same frames, and from the same moment on."""
 
-    def __init__(self, path: Path, database: Path | None, _stderr: object) -> None:
+    def __init__(self, file: CsvFile, _stderr: object) -> None:
         self.stdout = io.BytesIO()
-        csv_process._write_frames(path, database, self.stdout)
+        csv_process._write_frames(file, self.stdout)
         self.stdout.seek(0)
 
     def __enter__(self) -> Self:
@@ -437,9 +454,9 @@ def test_comparing_lines_does_not_change_the_result(
     """Whatever is in the files, the database is the same as when every line is parsed."""
     with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_process, "_reader", InThisProcess)
-        patch.setattr(csv_process, "MAX_REJECTED", 1)
+        patch.setattr(csv_rows, "MAX_REJECTED", 0.999)
         patch.setattr(line_hashes, "_CHUNK", sizes[0])
-        patch.setattr(csv_rows, "_BATCH", sizes[1])
+        patch.setattr(csv_format_rows, "_BATCH", sizes[1])
         comparing, parsing = Path(temporary, "comparing.db"), Path(temporary, "parsing.db")
         file = Path(temporary, "complaints.csv")
         for changes, between, as_of, backwards in [([], "nothing", "2026-08-15", False), *days]:

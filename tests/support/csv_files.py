@@ -11,7 +11,7 @@ import pytest
 
 from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import CSV_COLUMNS
-from cfpb_etl.model.part import ReadStats
+from cfpb_etl.model.part import ReadOptions, ReadStats
 from cfpb_etl.parse.csv_rows import ComplaintRows
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cfpb_etl.model.complaint import Complaint
 
 PATH = Path("complaints.csv")
+OPTIONS = ReadOptions(today="2026-11-27")
 
 TITLES_18 = [*CSV_COLUMNS]
 TITLES_16 = [t for t in TITLES_18 if t not in ("Consumer consent provided?", "Consumer disputed?")]
@@ -81,7 +82,7 @@ def lines_of(content: str | bytes) -> Iterable[str]:
 
 def read(content: str | bytes) -> tuple[list[Complaint], ComplaintRows]:
     """Read a CSV to its end; return its complaints and the `ComplaintRows`."""
-    rows = ComplaintRows(lines_of(content), PATH)
+    rows = ComplaintRows(lines_of(content), PATH, OPTIONS)
     return [complaint for batch in rows for complaint in batch.complaints], rows
 
 

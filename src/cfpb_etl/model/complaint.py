@@ -54,6 +54,33 @@ CSV_COLUMNS = {
     "Complaint ID": "complaint_id",
 }
 
+# Other titles of the same columns, folded: only their letters and digits, in lower case. They come
+# from CFPB's files of 2012 to 2015, Kaggle and BigQuery (docs/facts.md, "Columns by era"). The
+# names of the API and the titles above need no entry.
+OTHER_TITLES = {
+    "consumercomplaint": "complaint_what_happened",
+    "complaintnarrative": "complaint_what_happened",
+    "narrative": "complaint_what_happened",
+    "publicresponse": "company_public_response",
+    "companyname": "company",
+    "zip": "zip_code",
+    "postalcode": "zip_code",
+    "consumerconsent": "consumer_consent_provided",
+    "datesent": "date_sent_to_company",
+    "timelyresponseyesno": "timely",
+    "disputed": "consumer_disputed",
+}
+
+# The column titles of CFPB's releases, the oldest first (docs/facts.md, "Columns by era").
+_UNTIL_2026_06 = tuple(CSV_COLUMNS)
+_UNTIL_2026_08 = tuple(
+    title
+    for title in _UNTIL_2026_06
+    if title not in {"Consumer consent provided?", "Consumer disputed?"}
+)
+_SINCE_2026_09 = tuple(t for t in _UNTIL_2026_08 if t != "Consumer complaint narrative")
+RELEASES = (_UNTIL_2026_06, _UNTIL_2026_08, _SINCE_2026_09)
+
 # Every CFPB release has these columns (docs/facts.md, "Columns by era"). If one of these columns is
 # missing, the load reports it.
 ALWAYS_SENT = frozenset(Complaint._fields) - {

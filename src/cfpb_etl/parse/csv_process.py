@@ -11,6 +11,7 @@ with the length of the content, and the content.
 from __future__ import annotations
 
 import csv
+import json
 import pickle
 import subprocess
 import sys
@@ -29,15 +30,16 @@ from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.dates import parse_date
 from cfpb_etl.model.events import Progress, emit
-from cfpb_etl.model.part import Age, Batch, ParsedContent, ReadStats
-from cfpb_etl.parse.csv_rows import MAX_FIELD, ComplaintRows, read_header
-from cfpb_etl.parse.errors import ReaderDiedError, TooManyRejectedError
+from cfpb_etl.model.part import Age, Batch, CsvFile, ParsedContent, ReadOptions, ReadStats
+from cfpb_etl.parse.csv_format.header import read_header
+from cfpb_etl.parse.csv_format.rows import MAX_FIELD
+from cfpb_etl.parse.csv_rows import ComplaintRows
+from cfpb_etl.parse.errors import ReaderDiedError
 from cfpb_etl.parse.line_hashes import StoredLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-MAX_REJECTED = 1 / 1000  # share of a file's rows
 _PROGRESS_ROWS = 10_000  # rows between two progress events
 _PIPE = 2**20  # bytes that the pipe can hold, about seven frames, so that neither process waits
 _ROWS, _END, _ERROR = b"R", b"E", b"X"
@@ -46,15 +48,11 @@ _decode_stats = msgspec.msgpack.Decoder(
 ).decode
 
 
-def parse_file(
-    path: Path, database: Path | None = None, *, find_age: bool = False
-) -> ParsedContent:
+def parse_file(file: CsvFile, *, find_age: bool = False) -> ParsedContent:
     """Check the header of a file, and return its complaints, which can be iterated once.
 
     Args:
-        path: The file.
-        database: The SQLite file that shows which lines are already stored and can be skipped; None
-            if all lines must be parsed. The database is read when the first batch is requested.
+        file: The file. Its database is read when the first batch is requested.
         find_age: Whether to find the file's age by reading the whole file for its newest day
             received.
 
@@ -62,11 +60,11 @@ def parse_file(
         FileError: If the file is not a valid file of complaints; each subclass is one reason.
             Iterating the batches can raise this error too.
     """
-    with open_csv(path) as (lines, _, _):
-        header = ComplaintRows(lines, path).header
+    with open_csv(file.path) as (lines, _, _):
+        header = ComplaintRows(lines, file.path, file.options).header
     stats = ReadStats()
-    batches = _stream(path, stats, database)
-    age = _age_of(path) if find_age else None
+    batches = _stream(file, stats)
+    age = _age_of(file.path) if find_age else None
     return ParsedContent(batches, frozenset(header.places), header.unknown, stats, age)
 
 
@@ -86,8 +84,9 @@ def newest_day(lines: Iterable[str], path: Path) -> str | None:
         UnreadableFileError: If the file is empty, or a quote is never closed.
     """
     csv.field_size_limit(MAX_FIELD)
-    rows = csv.reader(lines)
-    place = read_header(rows, path).places["date_received"]
+    header, lines, _ = read_header(iter(lines), path)
+    rows = csv.reader(lines, delimiter=header.delimiter)
+    place = header.places["date_received"]
     try:
         days = {row[place][:10] for row in rows if len(row) > place}  # a time may follow the day
     except csv.Error as error:
@@ -102,11 +101,11 @@ def _is_day(text: str) -> bool:
     return False
 
 
-def _stream(path: Path, stats: ReadStats, database: Path | None = None) -> Iterator[Batch]:
+def _stream(file: CsvFile, stats: ReadStats) -> Iterator[Batch]:
     """Yield a file's complaints in batches, and fill in the stats."""
     decode = msgspec.msgpack.Decoder(tuple[int, float, int, bytes, list[Complaint]]).decode
     reported = 0
-    with tempfile.TemporaryFile() as stderr, _reader(path, database, stderr) as process:
+    with tempfile.TemporaryFile() as stderr, _reader(file, stderr) as process:
         assert process.stdout is not None  # noqa: S101 - stdout is a pipe
         try:
             while (frame := _next_frame(process.stdout))[0] == _ROWS:
@@ -122,17 +121,14 @@ def _stream(path: Path, stats: ReadStats, database: Path | None = None) -> Itera
         if letter == _ERROR:
             raise pickle.loads(content)  # noqa: S301 - written by our own process
         if letter != _END:
-            raise ReaderDiedError(path=path, code=code, last_line=_last_line(stderr))
+            raise ReaderDiedError(path=file.path, code=code, last_line=_last_line(stderr))
         vars(stats).update(vars(_decode_stats(content)))
-        rows = stats.rows + stats.rejected
-        if stats.rejected > MAX_REJECTED * rows:
-            raise TooManyRejectedError(path, stats.rejected, rows, tuple(stats.warnings))
 
 
-def _reader(path: Path, database: Path | None, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+def _reader(file: CsvFile, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - this module
         # -P: the process imports no module from the current folder.
-        [sys.executable, "-P", "-m", __name__, *filter(None, (path, database))],
+        [sys.executable, "-P", "-m", __name__, _to_json(file)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -156,10 +152,20 @@ def _last_line(stderr: IO[bytes]) -> str:
     return lines[-1] if lines else "without a message"
 
 
+def _to_json(file: CsvFile) -> str:
+    return json.dumps(file, default=str)
+
+
 # --- the process ----------------------------------------------------------------------------
 
 
-def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
+def _from_json(text: str) -> CsvFile:
+    path, database, options, stored_until = json.loads(text)
+    database = None if database is None else Path(database)
+    return CsvFile(Path(path), database, ReadOptions(*options), stored_until)
+
+
+def _write_frames(file: CsvFile, pipe: BinaryIO) -> None:
     def write(letter: bytes, content: bytes) -> None:
         pipe.write(letter + len(content).to_bytes(4, "big"))
         pipe.write(content)
@@ -167,14 +173,15 @@ def _write_frames(path: Path, database: Path | None, pipe: BinaryIO) -> None:
     encode = msgspec.msgpack.Encoder(enc_hook=BitMap64.serialize).encode
     try:
         with (
-            closing(StoredLines(database)) if database else nullcontext() as stored,
-            open_csv(path) as (lines, file, size),
+            closing(StoredLines(file.database)) if file.database else nullcontext() as stored,
+            open_csv(file.path) as (lines, opened, size),
         ):
-            rows = ComplaintRows(lines, path, stored)
+            rows = ComplaintRows(lines, file.path, file.options, stored)
             stats = rows.read_stats
             for complaints, line_hashes in rows:
-                so_far = stats.rows, file.tell() / size, stats.duplicates
+                so_far = stats.rows, opened.tell() / size, stats.duplicates
                 write(_ROWS, encode((*so_far, line_hashes, complaints)))
+        rows.check_rejected()
         stats.ids = rows.ids
         write(_END, encode(stats))
     except CfpbEtlError as error:
@@ -190,6 +197,5 @@ if __name__ == "__main__":
 
         fcntl.fcntl(sys.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
     with suppress(BrokenPipeError):
-        csv_path, *database_path = map(Path, sys.argv[1:])
-        _write_frames(csv_path, next(iter(database_path), None), sys.stdout.buffer)
+        _write_frames(_from_json(sys.argv[1]), sys.stdout.buffer)
         sys.stdout.flush()

@@ -21,8 +21,8 @@ def parse_part(raw: RawPart) -> ParsedPart:
     match raw.take_content():
         case list(hits):
             content = parse_page(hits, info.name)
-        case CsvFile(path, database, _, _):
-            content = parse_file(path, database, find_age=info.age is None)
+        case CsvFile() as file:
+            content = parse_file(file, find_age=info.age is None)
         case None:
             content = ParsedContent([], Complaint._fields, (), ReadStats())
         case other:

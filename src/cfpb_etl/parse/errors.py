@@ -8,7 +8,7 @@ from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -16,8 +16,8 @@ class UnexpectedColumnsError(FileError):
     """Raised when a file does not have the header of a complaints file.
 
     Attributes:
-        missing: Columns that every CFPB file has, but that this file does not have.
-        repeated: Columns that the file has more than once.
+        missing: The titles of required columns that the file does not have.
+        repeated: The file's titles that mean the same column.
         found: The columns of the file's header.
     """
 
@@ -34,33 +34,128 @@ class UnexpectedColumnsError(FileError):
         self, path: Path, missing: Sequence[str], repeated: Sequence[str], found: Sequence[str]
     ) -> None:
         faults = [f"lacks {', '.join(missing)}"] if missing else []
-        faults += [f"has {', '.join(repeated)} more than once"] if repeated else []
+        faults += [f"has more than one title for a column ({', '.join(repeated)})"] * bool(repeated)
         detail = f"{' and '.join(faults)}, and starts with {', '.join(found)[:120]!r}"
         super().__init__(path=path, missing=missing, repeated=repeated, found=found, detail=detail)
 
 
+class UncertainDatesError(FileError):
+    """Raised when the dates of a file do not show whether day or month comes first.
+
+    Attributes:
+        line: The line of the first row with such a date.
+        text: The date as it is written.
+        readings: The day that the date means in each order.
+    """
+
+    line: int
+    text: str
+    readings: Mapping[str, str]
+    problem = "{path} has dates with more than one meaning: {text!r} in line {line:,} is {days}"
+    remedy = (
+        "Nothing of it was stored. Find out which order the file has, and run again with"
+        " --date-order month-first or --date-order day-first."
+    )
+
+    def __init__(self, path: Path, line: int, text: str, readings: Mapping[str, str]) -> None:
+        days = " or ".join(f"{day} ({order})" for order, day in readings.items())
+        super().__init__(path=path, line=line, text=text, readings=readings, days=days)
+
+
+class UnclosedQuoteError(FileError):
+    """Raised when a quote is never closed, and the rows after it cannot be told from its text.
+
+    Attributes:
+        line: The line of the quote.
+    """
+
+    line: int
+    problem = "{path} cannot be read: a quote in line {line:,} is never closed"
+    remedy = (
+        "Nothing of it was stored. Close the quote or remove it, or download the file again, because"
+        " this copy may be cut off."
+    )
+
+
+class MixedReleasesError(FileError):
+    """Raised when the rows of a file have the columns of another release of CFPB than the header.
+
+    Attributes:
+        line: The line of the first such row.
+        fields: How many fields the row has.
+        titles: How many titles the header has.
+    """
+
+    line: int
+    fields: int
+    titles: int
+    problem = (
+        "{path} has the columns of two releases of CFPB: its header has {titles} columns, and the"
+        " row in line {line:,} has the {fields} columns of another release"
+    )
+    remedy = (
+        "Nothing of it was stored. This is a known fault of CFPB's file on the day of a release;"
+        " download the file again tomorrow."
+    )
+
+
+class NotUtf8Error(FileError):
+    """Raised when more rows than allowed are not UTF-8.
+
+    Attributes:
+        rows: How many rows are not UTF-8.
+        warnings: The first rejected rows, each described with its line number.
+    """
+
+    rows: int
+    warnings: Sequence[str]
+    problem = (
+        "{path} is not UTF-8 (it may be Windows-1252 text): {rows:,} of its rows have bytes that are"
+        " not UTF-8 ({first_warnings})"
+    )
+    remedy = (
+        "Nothing of it was stored. Convert the file: in Excel, save it as 'CSV UTF-8', or run iconv"
+        " -f WINDOWS-1252 -t UTF-8."
+    )
+
+    def __init__(self, path: Path, rows: int, warnings: Sequence[str]) -> None:
+        first = "; ".join(warnings[:3])
+        super().__init__(path=path, rows=rows, warnings=warnings, first_warnings=first)
+
+
 class TooManyRejectedError(FileError):
-    """Raised when too large a share of a file's rows is rejected.
+    """Raised when more rows of a file are rejected than allowed.
 
     Attributes:
         rejected: How many rows are not valid complaints.
         rows: How many rows the file has.
+        maximum: How many rejected rows are allowed.
         warnings: The first rejected rows, each described with its line number.
     """
 
     rejected: int
     rows: int
+    maximum: int
     warnings: Sequence[str]
     problem = (
         "{path} was rejected: {rejected:,} of its {rows:,} rows are not valid complaints, and the"
-        " maximum is one in a thousand ({first_warnings})"
+        " maximum is {maximum:,} ({first_warnings})"
     )
-    remedy = "Nothing of it was stored. Check these rows, or download the file again."
+    remedy = (
+        "Nothing of it was stored. Check these rows; to load the others, run again with"
+        " --allow-rejected {rejected}."
+    )
 
-    def __init__(self, path: Path, rejected: int, rows: int, warnings: Sequence[str]) -> None:
-        first = "; ".join(warnings[:3])
+    def __init__(
+        self, path: Path, rejected: int, rows: int, maximum: int, warnings: Sequence[str]
+    ) -> None:
         super().__init__(
-            path=path, rejected=rejected, rows=rows, warnings=warnings, first_warnings=first
+            path=path,
+            rejected=rejected,
+            rows=rows,
+            maximum=maximum,
+            warnings=warnings,
+            first_warnings="; ".join(warnings[:3]),
         )
 
 
@@ -108,8 +203,10 @@ class InvalidFieldError(CfpbEtlError):
     Attributes:
         field: The name of the field.
         detail: What is wrong with the field.
+        is_encoding: Whether the field is not valid UTF-8.
     """
 
     field: str
     detail: str
+    is_encoding: bool = False
     problem = "{field} {detail}"

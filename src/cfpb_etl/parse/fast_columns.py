@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.dates import DATE_FORMATS, calendar_day, parse_date
-from cfpb_etl.parse.values import DATE_FIELDS, EMPTY, MAX_ID, TEXT_FIELDS
+from cfpb_etl.parse.values import DATE_FIELDS, EMPTY, FREE_TEXT, MAX_ID, TEXT_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,20 +23,27 @@ if TYPE_CHECKING:
 _DIGITS_TO_ZERO = str.maketrans("123456789", "000000000")
 
 
-def parse_columns(columns: Mapping[str, Sequence[Any]], rows: int) -> list[Complaint]:
+def parse_columns(
+    columns: Mapping[str, Sequence[Any]], rows: int, refused: frozenset[str] = frozenset()
+) -> list[Complaint]:
     """Return the same complaints as `parse_fields`, but from whole columns.
 
     Args:
         columns: The values of each column, by column name. Unknown columns are ignored.
         rows: The number of complaints.
+        refused: Texts that cannot be parsed here if a column other than free text has them.
 
     Raises:
         TypeError, ValueError, KeyError: If the complaints must be parsed one by one.
     """
-    parsed = {
-        name: _text_or_null(columns[name]) if name in columns else [None] * rows
-        for name in TEXT_FIELDS
-    }
+    parsed: dict[str, Sequence[str | None]] = {}
+    for name in TEXT_FIELDS:
+        if name not in columns:
+            parsed[name] = [None] * rows
+        elif name in FREE_TEXT:
+            parsed[name] = _text_or_null(columns[name])
+        else:
+            parsed[name] = _code_or_null(columns[name], refused)
     for name in DATE_FIELDS:
         parsed[name] = _days(parsed[name])
     # This does the same as `Complaint._make`, but without a Python call for each complaint.
@@ -57,6 +64,21 @@ def _text_or_null(column: Sequence[Any]) -> Sequence[str | None]:
     if "None" in texts:
         return [None if value in EMPTY else value for value in column]
     return [value or None for value in column] if "" in column else column
+
+
+def _code_or_null(column: Sequence[Any], refused: frozenset[str]) -> Sequence[str | None]:
+    """Return the same as `_text_or_null`, faster for a column with few different texts."""
+    distinct = {*column}
+    texts = "".join(filter(None, distinct))  # raises TypeError for a number
+    if not {*filterfalse(None, distinct)} <= {None, ""}:
+        raise TypeError
+    if not texts.isascii():
+        texts.encode()
+    if not refused.isdisjoint(distinct):
+        raise ValueError
+    if "None" in distinct:
+        return [None if value in EMPTY else value for value in column]
+    return [value or None for value in column] if "" in distinct else column
 
 
 def _days(column: Sequence[str | None]) -> Sequence[str | None]:

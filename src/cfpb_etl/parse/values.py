@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TEXT_FIELDS = Complaint._fields[1:]
 DATE_FIELDS = ("date_received", "date_sent_to_company")
+FREE_TEXT = ("complaint_what_happened", "company")  # all other columns have fixed values or codes
 EMPTY = frozenset({None, "", "None"})  # CFPB's CSV files have "None" for a missing value
 MAX_ID = 2**63 - 1  # SQLite's largest INTEGER
 
@@ -47,7 +48,8 @@ def _parse_text(name: str, value: object) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidFieldError(field=name, detail="is not valid UTF-8") from None
+        detail = "is not valid UTF-8"
+        raise InvalidFieldError(field=name, detail=detail, is_encoding=True) from None
     return value
 
 
