@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from cfpb_etl.parse.csv_format.days import Order
+
 
 class UnexpectedColumnsError(FileError):
     """Raised when a file does not have the header of a complaints file.
@@ -44,22 +46,22 @@ class UncertainDatesError(FileError):
 
     Attributes:
         line: The line of the first row with such a date.
-        text: The date as it is written.
+        written: The date as it is written.
         readings: The day that the date means in each order.
     """
 
     line: int
-    text: str
-    readings: Mapping[str, str]
-    problem = "{path} has dates with more than one meaning: {text!r} in line {line:,} is {days}"
+    written: str
+    readings: Mapping[Order, str]
+    problem = "{path} has dates with more than one meaning: {written!r} in line {line:,} is {days}"
     remedy = (
         "Nothing of it was stored. Find out which order the file has, and run again with"
         " --date-order month-first or --date-order day-first."
     )
 
-    def __init__(self, path: Path, line: int, text: str, readings: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, line: int, written: str, readings: Mapping[Order, str]) -> None:
         days = " or ".join(f"{day} ({order})" for order, day in readings.items())
-        super().__init__(path=path, line=line, text=text, readings=readings, days=days)
+        super().__init__(path=path, line=line, written=written, readings=readings, days=days)
 
 
 class UnclosedQuoteError(FileError):
@@ -72,8 +74,8 @@ class UnclosedQuoteError(FileError):
     line: int
     problem = "{path} cannot be read: a quote in line {line:,} is never closed"
     remedy = (
-        "Nothing of it was stored. Close the quote or remove it, or download the file again, because"
-        " this copy may be cut off."
+        "Nothing of it was stored. Download the file again, because this copy may be cut off, or"
+        " correct the line."
     )
 
 
@@ -110,8 +112,8 @@ class NotUtf8Error(FileError):
     rows: int
     warnings: Sequence[str]
     problem = (
-        "{path} is not UTF-8 (it may be Windows-1252 text): {rows:,} of its rows have bytes that are"
-        " not UTF-8 ({first_warnings})"
+        "{path} is not UTF-8 (it may be Windows-1252 text): {rows:,} of its rows cannot be read"
+        " ({first_warnings})"
     )
     remedy = (
         "Nothing of it was stored. Convert the file: in Excel, save it as 'CSV UTF-8', or run iconv"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cfpb_etl.parse.csv_format.days import FIRST_DAY, LONGEST, ORDERS, readings
 from cfpb_etl.parse.errors import UncertainDatesError
+from cfpb_etl.parse.values import DATE_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,7 +63,7 @@ def decide_order(rows: Iterable[tuple[int, Sequence[str]]], today: str, path: Pa
     if uncertain <= _WRONG_ROWS * count:
         return None  # these rows are rejected
     line, text, days = first
-    raise UncertainDatesError(path=path, line=line, text=text, readings=days)
+    raise UncertainDatesError(path=path, line=line, written=text, readings=days)
 
 
 def _is_clear(misfits: int, other_misfits: int, rows: int) -> bool:
@@ -88,13 +89,9 @@ def _fitting(texts: tuple[str, ...], today: str) -> tuple[frozenset[Order] | Non
 def _is_plausible(days: Sequence[str | None], texts: Sequence[str], today: str) -> bool:
     known = []
     for day, text in zip(days, texts, strict=True):
-        if day is None and text.strip() and not readings(text):
-            continue  # not a date in any order, such as "NA": it says nothing
-        if text.strip():
-            if day is None or not FIRST_DAY <= day <= today:
-                return False
-            known.append(day)
-    if len(known) < 2:
-        return True
-    received, sent = known
-    return date.fromisoformat(sent) >= date.fromisoformat(received) - timedelta(1)
+        if day is not None and FIRST_DAY <= day <= today:
+            known.append(date.fromisoformat(day))
+        elif readings(text):
+            return False
+        # Another text, such as "NA", is not a day in any order.
+    return len(known) < len(DATE_FIELDS) or known[1] >= known[0] - timedelta(1)

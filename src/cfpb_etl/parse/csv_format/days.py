@@ -1,8 +1,8 @@
 """The spellings of a day in CSV files, and the day that each spelling means.
 
-CFPB's own files have `2020-01-10`. Socrata, Excel, pandas, R, Spark and others write the same day in
-many other ways (docs/facts.md, "Date formats"). A spelling such as `03/04/2020` has two readings,
-so it needs the order of day and month, which is decided once for a file (`date_order.py`).
+CFPB's own files have `2020-01-10`. Socrata, Excel, pandas, R, Spark and others write the same day
+in other ways (docs/facts.md, "Date formats"). A spelling such as `03/04/2020` has two readings, so
+it needs the order of day and month, which is decided once for a file (`date_order.py`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _MONTH = "(?P<name>jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|january|february|march"
 _MONTH += r"|april|august|september|october|november|december)\.?"
 _WEEKDAY = "(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?,? )?"
+_SPACE = r"[\s\xa0\u202f]"  # new versions of Excel write a narrow space before AM
 _TIME = (
-    r"(?:(?:T|,?\s+)\d{1,2}:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:\s?[AP]\.?M\.?)?"
+    rf"(?:(?:T|,?{_SPACE}+)\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d{{1,9}})?)?(?:{_SPACE}?[AP]\.?M\.?)?"
     r"(?:\s?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?)?"
 )
 

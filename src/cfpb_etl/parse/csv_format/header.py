@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,8 @@ def read_header(lines: Iterator[str], path: Path) -> tuple[Header, Iterator[str]
         UnexpectedColumnsError: If the first line is not a header of complaints.
         UnreadableFileError: If the file is empty, or the first line is not valid CSV.
     """
-    first, number, delimiters = next(lines, None), 1, _DELIMITERS
+    delimiters: Sequence[str] = _DELIMITERS
+    first, number = next(lines, None), 1
     if first is not None and (separator := _SEPARATOR_LINE.fullmatch(first)):
         first, number, delimiters = next(lines, None), 2, (separator[1],)
     if first is None:
@@ -180,10 +182,8 @@ def _peek(lines: Iterator[str], delimiter: str) -> tuple[list[str], Iterator[str
                 return
 
     row: list[str] = []
-    try:
+    with suppress(csv.Error):  # this error is found again when the rows are read
         row = next(filter(any, csv.reader(start(), delimiter=delimiter, strict=True)), [])
-    except csv.Error:
-        pass  # whoever reads the rows finds this error again, and reports it
     return row, chain(taken, lines)
 
 

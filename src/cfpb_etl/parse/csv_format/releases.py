@@ -53,7 +53,7 @@ class OtherRelease:
             self.check(_MAX_ROWS)
 
     def check(self, most: float) -> None:
-        """Raise MixedReleasesError if more than so many rows have the columns of another release."""
+        """Raise an error if more rows than `most` have the columns of another release."""
         if self._rows > most:
             line, fields = self._first
             raise MixedReleasesError(

@@ -18,6 +18,7 @@ from cfpb_etl.model.wording import counted
 from cfpb_etl.parse.errors import UnclosedQuoteError
 
 if TYPE_CHECKING:
+    from _csv import Reader
     from collections.abc import Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
@@ -257,7 +258,7 @@ class RowReader:
         is_last = not any(map(str.strip, lines[opened + 1 :]))
         return opened, self._header.id_of_broken(lines[: opened + 1]) if is_last else None
 
-    def _csv(self, lines: Iterable[str], *, strict: bool = True) -> Iterator[list[str]]:
+    def _csv(self, lines: Iterable[str], *, strict: bool = True) -> Reader:
         if self.has_backslashes:
             lines = (line.replace(_ESCAPED_QUOTE, '""') for line in lines)
         return csv.reader(lines, delimiter=self._header.delimiter, strict=strict)

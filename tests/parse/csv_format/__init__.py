@@ -1,0 +1,1 @@
+"""How CSV files are written: headers, days, values, quotes, and the releases of CFPB."""
