@@ -303,18 +303,6 @@ def test_a_file_that_is_removed(path: Path) -> None:
         next(iter(content.batches))
 
 
-@pytest.mark.parametrize(("good", "bad"), [(1_998, 2), (999, 1), (5_000, 0)])
-def test_one_rejected_row_in_a_thousand_is_accepted(path: Path, good: int, bad: int) -> None:
-    """Up to one in a thousand of all rows, rejected rows are only counted and reported."""
-    write(path, content_of(*range(good), *["x"] * bad))
-
-    complaints, content = read(path)
-
-    assert len(complaints) == content.read_stats.rows == good
-    assert content.read_stats.rejected == content.read_stats.without_id == bad
-    assert len(content.read_stats.warnings) == bad
-
-
 @pytest.mark.parametrize(("good", "bad"), [(1_997, 2), (998, 1), (0, 1), (500, 50)])
 def test_a_file_with_more_rejected_rows_is_rejected(path: Path, good: int, bad: int) -> None:
     """Above one in a thousand the file is implausible; the error has the first rejected rows."""

@@ -1,46 +1,23 @@
-"""Unchanged lines are skipped, and the result is the same as without comparing lines."""
+"""Unchanged lines are skipped, and all other lines are parsed."""
 
 from __future__ import annotations
 
 import csv
-import io
-import sqlite3
-import tempfile
-from array import array
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from cfpb_etl.fetch.bulk_file import BulkFile
-from cfpb_etl.model.complaint import CSV_COLUMNS
-from cfpb_etl.model.part import ReadOptions
-from cfpb_etl.parse import csv_process, csv_rows, line_hashes
-from cfpb_etl.parse.csv_format import rows as csv_format_rows
-from cfpb_etl.parse.csv_rows import ComplaintRows
-from cfpb_etl.parse.dispatch import parse_part
+from cfpb_etl.parse import line_hashes
 from cfpb_etl.parse.errors import UnclosedQuoteError
-from cfpb_etl.parse.line_hashes import StoredLines
 from cfpb_etl.store.line_hashes import LineHashWriter
-from cfpb_etl.store.loads import open_load
-from cfpb_etl.store.part_writer import store_part
 from cfpb_etl.store.sqlite_file import connect, ensure_schema
-from support.loads import load, query
-from support.parts import complaint, part
-from support.soak import soak
+from support.stored_lines import OPTIONS, TITLES, Read, csv_of, row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from cfpb_etl.model.load_stats import LoadStats
-    from cfpb_etl.model.part import CsvFile, ReadStats
-
-TITLES = [title for title in CSV_COLUMNS if title != "Consumer complaint narrative"]
-PATH = Path("complaints.csv")
-OPTIONS = ReadOptions(today="2026-11-27")
+    import sqlite3
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -49,48 +26,6 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(connect(path, make=True)) as connection:
         ensure_schema(connection, path)
         yield connection
-
-
-def row(number: object, day: str = "2026-08-14", **changed: str) -> list[str]:
-    """Return the fields of a row."""
-    fields = {"date_received": day, "date_sent_to_company": day, "timely": "Yes"} | changed
-    fields["complaint_id"] = str(number)
-    return [fields.get(CSV_COLUMNS[title], "") for title in TITLES]
-
-
-def csv_of(rows: Sequence[Sequence[str]], titles: Sequence[str] = TITLES, **style: Any) -> str:
-    """Return a CSV file."""
-    text = io.StringIO(newline="")
-    csv.writer(text, **style).writerows([titles, *rows])
-    return text.getvalue()
-
-
-class Read:
-    """A file that was read, and the hashes of its lines stored."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        content: str,
-        path: Path = PATH,
-        options: ReadOptions = OPTIONS,
-    ) -> None:
-        (_, _, database), *_ = connection.execute("PRAGMA database_list")
-        writer = LineHashWriter(connection)
-        self.ids: list[int] = []
-        self.hashes: list[int] = []
-        blocks: list[bytes] = []
-        with closing(StoredLines(Path(database))) as stored:
-            rows = ComplaintRows(io.StringIO(content, newline=""), path, options, stored)
-            for batch in rows:
-                self.ids += [each.complaint_id for each in batch.complaints]
-                self.hashes += array("Q", batch.line_hashes)
-                blocks.append(batch.line_hashes)
-        self.read_stats: ReadStats = rows.read_stats
-        self.all_ids = {*rows.ids}
-        for block in filter(None, blocks):
-            writer.write(block)
-        writer.finish(rows.read_stats.duplicate_ids)
 
 
 # --- unchanged lines -----------------------------------------------------------------------
@@ -189,6 +124,36 @@ def test_quoted_lines_are_parsed(database: sqlite3.Connection) -> None:
     for _ in range(2):
         read = Read(database, content)
         assert (len(read.ids), read.hashes) == (599, [])
+
+
+@pytest.mark.parametrize("name", ["date_received", "date_sent_to_company"])
+@pytest.mark.parametrize(
+    "day", ["03/04/2020", "2020-03-04 00:00:00", "2020/3/4", "04-Mar-20", "2020-03-04T00:00Z"]
+)
+def test_lines_with_other_dates_are_parsed(
+    database: sqlite3.Connection, name: str, day: str
+) -> None:
+    """What they mean can depend on an option, so they are never skipped."""
+    content = csv_of([row(number, **{name: day}) for number in range(1, 600)])
+    for order, month in (("month-first", "03"), ("day-first", "04"), ("month-first", "03")):
+        read = Read(database, content, options=OPTIONS._replace(date_order=order))  # type: ignore[arg-type]
+        assert (len(read.ids), read.hashes) == (599, [])
+        months = {getattr(each, name)[5:7] for each in read.complaints}
+        assert months == {month if day == "03/04/2020" else "03"}
+
+
+def test_unchanged_complaints_after_today(database: sqlite3.Connection) -> None:
+    """They are counted, and they are never the newest."""
+    days = ["2026-11-27", "2026-11-28", "2062-01-01", "2026-08-14"] * 200
+    content = csv_of([row(number, day) for number, day in enumerate(days, 1)])
+    assert len(Read(database, content).ids) == 800
+
+    again = Read(database, content)
+
+    assert (again.read_stats.unchanged, again.read_stats.after_today) == (800, 400)
+    assert again.read_stats.days == ["2026-08-14", "2026-11-27"]
+    future = Read(database, content, options=OPTIONS._replace(today="2026-08-13"))
+    assert (future.read_stats.days, future.read_stats.after_today) == ([], 800)
 
 
 def test_lines_within_a_field_are_not_stored(database: sqlite3.Connection) -> None:
@@ -342,137 +307,3 @@ def test_a_load_without_lines_keeps_the_stored_ones(database: sqlite3.Connection
     LineHashWriter(database).finish(())
 
     assert Read(database, content).ids == [1_500]
-
-
-# --- whole loads ----------------------------------------------------------------------------
-
-
-class InThisProcess:
-    """Parses in this process, with the same frames, and from the same moment on."""
-
-    def __init__(self, file: CsvFile, _stderr: object) -> None:
-        self.stdout = io.BytesIO()
-        csv_process._write_frames(file, self.stdout)
-        self.stdout.seek(0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End, as a process does."""
-
-    def wait(self) -> int:
-        """Return the exit code of success."""
-        return 0
-
-    def kill(self) -> None:
-        """Do nothing: it has ended."""
-
-
-FIELDS = st.fixed_dictionaries(
-    {
-        "timely": st.sampled_from(["Yes", "No", ""]),
-        "issue": st.sampled_from(["a", "a", "a", '5" b', "c\r\nd", "e\n1,2", '"f"']),
-    }
-)
-DAYS = st.sampled_from(["2026-08-13", "2026-08-14", "2026-08-14", "", "2026-02-30"])
-LINES = st.builds(
-    lambda number, day, fields: row(number, day, **fields),
-    st.integers(0, 12) | st.sampled_from(["None", "", "x", 2**64]),
-    DAYS,
-    FIELDS,
-)
-CHANGES = st.lists(st.tuples(st.integers(0, 30), LINES | st.none()), max_size=4)
-BETWEEN = st.sampled_from(["nothing", "an edit", "a deletion", "the API"])
-AS_OF = st.sampled_from(["2026-08-15", "2026-08-18", "2026-08-25"])
-DAYS_OF_CHANGES = st.lists(
-    st.tuples(CHANGES, BETWEEN, AS_OF, st.booleans()), min_size=1, max_size=5
-)
-RESULTS = (
-    "SELECT * FROM complaint ORDER BY 1",
-    "SELECT * FROM complaint_change ORDER BY 1, 2, 3",
-    "SELECT outcome, rows, new, changed, unchanged, withdrawn, duplicates, rejected, not_applied,"
-    " warnings, oldest, newest, covers_until, columns_sent FROM load ORDER BY load_id",
-    "SELECT expected, received FROM load_part ORDER BY part_id",
-)
-
-
-def load_bulk(file: Path, database: Path) -> LoadStats:
-    """Load a file as the flow does."""
-    source = BulkFile(str(file), database, allow_withdrawals=True)
-    with open_load(database, source) as current:
-        (file_part,) = current.parts_left()
-        return store_part(parse_part(current.source.fetch(file_part)), current.id, database)
-
-
-def change(database: Path, what: str) -> None:
-    """Change something between two files."""
-    if what == "the API":
-        load(database, part(complaint(3, timely="No"), as_of="2026-08-20"), query="{}")
-        return
-    statement = {
-        "nothing": "SELECT 1",
-        "an edit": "UPDATE complaint SET issue = 'g' WHERE complaint_id % 5 = 2",
-        "a deletion": "DELETE FROM complaint WHERE complaint_id = 4",
-    }[what]
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(statement)
-
-
-@pytest.fixture
-def parse_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parse files in this process."""
-    monkeypatch.setattr(csv_process, "_reader", InThisProcess)
-
-
-@pytest.mark.usefixtures("parse_here")
-def test_the_lines_of_an_older_file_are_not_stored(path: Path, tmp_path: Path) -> None:
-    """The values of a newer file count, so a complaint may differ from the older file's line."""
-    file = tmp_path / "complaints.csv"
-    files = {"2026-08-20": "No", "2026-08-15": "Yes", "2026-08-22": "Yes"}
-    for as_of, timely in files.items():
-        file.write_text(csv_of([row(99, as_of), row(1, timely=timely)]), newline="")
-        load_bulk(file, path)
-
-    stored = "SELECT timely FROM complaint WHERE complaint_id = 1"
-    assert query(path, stored) == [("Yes",)]
-    changes = "SELECT load_id, old, new FROM complaint_change WHERE complaint_id = 1"
-    assert query(path, changes) == [(3, "No", "Yes")]
-
-
-@given(
-    rows=st.lists(LINES, max_size=20),
-    days=DAYS_OF_CHANGES,
-    sizes=st.tuples(*[st.integers(1, 5)] * 2),
-)
-@settings(deadline=None, derandomize=True, max_examples=soak(80))
-def test_comparing_lines_does_not_change_the_result(
-    rows: list[list[str]],
-    days: list[tuple[list[tuple[int, list[str] | None]], str, str, bool]],
-    sizes: tuple[int, int],
-) -> None:
-    """Whatever is in the files, the database is the same as when every line is parsed."""
-    with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_process, "_reader", InThisProcess)
-        patch.setattr(csv_rows, "MAX_REJECTED", 0.999)
-        patch.setattr(line_hashes, "_CHUNK", sizes[0])
-        patch.setattr(csv_format_rows, "_BATCH", sizes[1])
-        comparing, parsing = Path(temporary, "comparing.db"), Path(temporary, "parsing.db")
-        file = Path(temporary, "complaints.csv")
-        for changes, between, as_of, backwards in [([], "nothing", "2026-08-15", False), *days]:
-            for place, changed in changes:
-                if changed is None:
-                    del rows[place : place + 1]
-                else:
-                    rows[place : place + place % 2] = [changed]
-            day = [row(99, as_of), *(reversed(rows) if backwards else rows)]
-            file.write_text(csv_of(day), newline="")
-            for database in (comparing, parsing):
-                if database.exists():
-                    change(database, between)
-                load_bulk(file, database)
-                if database is parsing:
-                    with closing(sqlite3.connect(database)) as connection, connection:
-                        connection.execute("DELETE FROM line_block")
-            for sql in RESULTS:
-                assert query(comparing, sql) == query(parsing, sql)

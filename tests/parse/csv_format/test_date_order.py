@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import date, timedelta
 from itertools import repeat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cfpb_etl.parse.csv_format.date_order import decide_order
-from cfpb_etl.parse.csv_format.days import Order
 from cfpb_etl.parse.errors import UncertainDatesError
+
+if TYPE_CHECKING:
+    from cfpb_etl.parse.csv_format.days import Order
 
 PATH = Path("complaints.csv")
 TODAY = "2026-11-27"
@@ -25,9 +28,7 @@ def decide(*rows: tuple[str, ...]) -> Order | None:
 def days(spelling: str, number: int = 60, step: int = 1, lag: int = 1) -> list[tuple[str, str]]:
     """Return the dates of rows: each is sent `lag` days after it is received."""
     received = [date(2020, 1, 1) + timedelta(step * n) for n in range(number)]
-    return [
-        (day.strftime(spelling), (day + timedelta(lag)).strftime(spelling)) for day in received
-    ]
+    return [(day.strftime(spelling), (day + timedelta(lag)).strftime(spelling)) for day in received]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_both_orders_fit() -> None:
 
 def test_a_year_of_two_digits_can_come_first() -> None:
     """Such a date has three readings, and no row excludes one of them."""
-    with pytest.raises(UncertainDatesError, match="2012-11-13 .year-first."):
+    with pytest.raises(UncertainDatesError, match=r"2012-11-13 \(year-first"):
         decide(("12/11/13",))
 
 

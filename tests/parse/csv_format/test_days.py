@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfpb_etl.parse.csv_format.days import LONGEST, ORDERS, Days, readings
+from cfpb_etl.parse.csv_format.days import LONGEST, ORDERS, Days, Order, readings
 from support.soak import soak
 
 CERTAIN = [
@@ -78,13 +78,13 @@ def test_only_possible_readings_count(text: str, days: dict[str, str]) -> None:
     assert readings(text) == days
 
 
-@given(st.dates(date(1, 1, 1)), st.sampled_from(["%m/%d/%Y", "%d.%m.%Y", "%d-%b-%Y", "%Y/%m/%d"]))
+@given(
+    st.dates(date(1000, 1, 1)), st.sampled_from(["%m/%d/%Y", "%d.%m.%Y", "%d-%b-%Y", "%Y/%m/%d"])
+)
 @settings(deadline=None, derandomize=True, max_examples=soak(200))
 def test_any_day_is_among_its_readings(day: date, spelling: str) -> None:
     """No day is lost, in any of these spellings."""
-    text = day.strftime(spelling).replace(day.strftime("%Y"), f"{day.year:04}")
-
-    assert day.isoformat() in readings(text).values()
+    assert day.isoformat() in readings(day.strftime(spelling)).values()
 
 
 @given(st.text(max_size=30) | st.from_regex(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.{0,9}"))
@@ -100,8 +100,13 @@ def test_readings_are_days_of_the_calendar(text: str) -> None:
 
 def test_the_order_is_found_once_and_only_if_needed() -> None:
     """Certain dates need no order, and the first uncertain one finds it."""
-    calls: list[None] = []
-    days = Days(lambda: calls.append(None) or "day-first")
+    calls: list[Order] = []
+
+    def find_order() -> Order:
+        calls.append("day-first")
+        return calls[-1]
+
+    days = Days(find_order)
 
     assert [days["2020-01-10"], days["12/31/2020"], days["5/5/2020"]] == [
         *("2020-01-10", "2020-12-31", "2020-05-05")
@@ -109,7 +114,7 @@ def test_the_order_is_found_once_and_only_if_needed() -> None:
     assert calls == []
 
     assert [days["03/04/2020"], days["04/03/2020"]] == ["2020-04-03", "2020-03-04"]
-    assert calls == [None]
+    assert calls == ["day-first"]
 
 
 def test_other_orders_are_not_days_once_the_order_is_known() -> None:
