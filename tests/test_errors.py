@@ -27,6 +27,7 @@ VALUES: dict[str, Any] = {
     "int | None": 404,
     "Path": Path("complaints.db"),
     "Sequence[str]": ["first", "second"],
+    "Mapping[Order, str]": {"month-first": "2020-03-04", "day-first": "2020-04-03"},
     "Server": FILE_SERVER,
 }
 

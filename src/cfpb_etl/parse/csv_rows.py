@@ -23,7 +23,12 @@ from cfpb_etl.parse.csv_format.days import Days
 from cfpb_etl.parse.csv_format.header import read_header
 from cfpb_etl.parse.csv_format.releases import OtherRelease
 from cfpb_etl.parse.csv_format.rows import RowReader, rows_in
-from cfpb_etl.parse.errors import InvalidFieldError, NotUtf8Error, TooManyRejectedError
+from cfpb_etl.parse.errors import (
+    InvalidFieldError,
+    InvalidTextError,
+    NotUtf8Error,
+    TooManyRejectedError,
+)
 from cfpb_etl.parse.fast_columns import parse_columns
 from cfpb_etl.parse.line_hashes import DAY, UNSIGNED_64, compare_lines
 from cfpb_etl.parse.values import DATE_FIELDS, EMPTY, parse_fields, parse_id
@@ -139,7 +144,12 @@ class ComplaintRows:
             are_changed = [not is_unchanged for is_unchanged in are_unchanged]
             changed = [*compress(lines, are_changed)]
             rows = rows_in(changed)
-            if len(rows) != len(changed):  # a line within a field may look like an unchanged line
+            is_regular = {*map(len, rows)} == {width}
+            # A line within a field may look like an unchanged line. `RowReader` also knows what a
+            # backslash before a quote means.
+            if len(rows) != len(changed) or (
+                not is_regular and any("\\" in each for each in changed)
+            ):
                 self._lines = chain(lines, self._lines)
                 return
             if len(changed) < len(lines):
@@ -147,7 +157,6 @@ class ComplaintRows:
                 yield Batch([], array(UNSIGNED_64, compress(hashes, are_unchanged)).tobytes())
             if rows:
                 numbers = compress(count(self._lines_read + 1), are_changed)
-                is_regular = {*map(len, rows)} == {width}
                 yield self._parsed(rows, numbers, changed, is_regular=is_regular)
             self._lines_read += len(lines)
 
@@ -215,7 +224,7 @@ class ComplaintRows:
                 try:
                     complaint = parse_fields(fields)
                 except InvalidFieldError as error:
-                    self._not_utf8 += error.is_encoding
+                    self._not_utf8 += isinstance(error, InvalidTextError)
                     self._reject(number, str(error), fields["complaint_id"])
                 else:
                     self._note_id(complaint.complaint_id, number)

@@ -96,7 +96,7 @@ class MixedReleasesError(FileError):
         " row in line {line:,} has the {fields} columns of another release"
     )
     remedy = (
-        "Nothing of it was stored. This is a known fault of CFPB's file on the day of a release;"
+        "Nothing of it was stored. CFPB's file has this fault on the day of a release;"
         " download the file again tomorrow."
     )
 
@@ -205,10 +205,17 @@ class InvalidFieldError(CfpbEtlError):
     Attributes:
         field: The name of the field.
         detail: What is wrong with the field.
-        is_encoding: Whether the field is not valid UTF-8.
     """
 
     field: str
     detail: str
-    is_encoding: bool = False
     problem = "{field} {detail}"
+
+
+class InvalidTextError(InvalidFieldError):
+    """Raised when a field of a complaint is not valid UTF-8."""
+
+    problem = "{field} is not valid UTF-8"
+
+    def __init__(self, field: str, detail: str = "is not valid UTF-8") -> None:
+        super().__init__(field=field, detail=detail)

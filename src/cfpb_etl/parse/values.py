@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.dates import parse_date
-from cfpb_etl.parse.errors import InvalidFieldError
+from cfpb_etl.parse.errors import InvalidFieldError, InvalidTextError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +48,7 @@ def _parse_text(name: str, value: object) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        detail = "is not valid UTF-8"
-        raise InvalidFieldError(field=name, detail=detail, is_encoding=True) from None
+        raise InvalidTextError(name) from None
     return value
 
 

@@ -97,7 +97,8 @@ def plain_id(text: str) -> str | None:
     """Return an id in plain digits; None if the text is not exactly one id.
 
     pandas writes `3000000.0`, Excel `3,000,000`, R `3e+06` and Java `1.23E7`. Excel also writes
-    `3.38E+06`, in which digits are missing: such a text is not an id.
+    `3.38E+06`, in which digits are missing, so such a text is not an id (docs/facts.md, "Files
+    saved by other programs").
     """
     text = text.strip()
     if _PLAIN_ID.fullmatch(text):

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _REQUIRED = ("date_received", "complaint_id")
-# A comma comes first. No known title contains one of the other two.
+# A comma comes first. No known title contains one of the other two (docs/facts.md, "Files saved by
+# other programs").
 _DELIMITERS = (",", ";", "\t")
 _MAX_TITLE = 60  # characters of a column's title in a message
 _MAX_PEEKED = 2**20  # characters of the first row

@@ -15,6 +15,7 @@ from itertools import islice, tee
 from typing import TYPE_CHECKING, NamedTuple
 
 from cfpb_etl.model.wording import counted
+from cfpb_etl.parse.csv_format.quotes import line_of_open_quote
 from cfpb_etl.parse.errors import UnclosedQuoteError
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 MAX_FIELD = 2**24
 _BATCH = 500  # rows; these fit into a processor's cache: with 4,000, a row took 1.7 times as long
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_ESCAPED_QUOTE = r"\""  # Spark and R's `write.table` write this for a quote within a field
+# Spark and R's `write.table` write this for a quote within a field (docs/facts.md, "Files saved by
+# other programs").
+_ESCAPED_QUOTE = r"\""
 
 
 class Broken(NamedTuple):
@@ -54,7 +57,7 @@ class RowBatch(NamedTuple):
         start: The line number of the first row.
         lines: The lines of the rows.
         is_regular: Whether each row has as many fields as the header.
-        broken: A record after these rows that is not a row; None if there is none.
+        broken: The record after these rows if it is not a row; otherwise None.
     """
 
     rows: list[list[str]]
@@ -95,7 +98,7 @@ class RowReader:
         self._line = line
         self._header = header
         self._path = path
-        self._again: deque[str] = deque()  # lines to be read again
+        self._again: deque[str] = deque()  # lines that must be read again
 
     def __iter__(self) -> Iterator[RowBatch]:
         """Yield the rows in the order of the file."""
@@ -235,28 +238,12 @@ class RowReader:
             return False
 
     def _open_quote(self, lines: list[str]) -> tuple[int, str | None]:
-        """Return the line of an open quote, and the id in this line if it is the only one."""
-        delimiter = self._header.delimiter
-        opened = None
-        for number, text in enumerate(lines):
-            line = text.replace(_ESCAPED_QUOTE, '""') if self.has_backslashes else text
-            place = 0
-            while 0 <= place < len(line):
-                if opened is None and line[place] == '"':
-                    opened = number
-                    place += 1
-                elif opened is None:
-                    place = line.find(delimiter, place) + 1 or -1
-                else:
-                    place = line.find('"', place)
-                    if place >= 0 and line[place + 1 : place + 2] == '"':
-                        place += 2
-                    elif place >= 0:
-                        opened = None
-                        place = line.find(delimiter, place) + 1 or -1
-        opened = opened or 0
-        is_last = not any(map(str.strip, lines[opened + 1 :]))
-        return opened, self._header.id_of_broken(lines[: opened + 1]) if is_last else None
+        """Return the line of an open quote, and the id in this line if no text follows it."""
+        if self.has_backslashes:
+            lines = [line.replace(_ESCAPED_QUOTE, '""') for line in lines]
+        place = line_of_open_quote(lines, self._header.delimiter)
+        has_text_after = any(map(str.strip, lines[place + 1 :]))
+        return place, None if has_text_after else self._header.id_of_broken(lines[: place + 1])
 
     def _csv(self, lines: Iterable[str], *, strict: bool = True) -> Reader:
         if self.has_backslashes:
@@ -272,7 +259,7 @@ class _Lines:
         self._others = others
 
     def starting(self, place: int) -> Iterator[str]:
-        """Yield the lines from a place on, as many as one field may have."""
+        """Yield the lines from a place on, up to the size of one field."""
         size = 0
         while size <= MAX_FIELD:
             if place == len(self.known):
