@@ -101,6 +101,7 @@ def test_more_rows_than_one_field_can_have(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert ids == [n for n in range(1, 3_001) if n != 10]
     assert problem.startswith("line 11: a quote is not closed; reading went on in line 12, and")
+    assert " found at least " in problem
 
 
 def test_a_quote_that_a_later_row_closes() -> None:
@@ -247,6 +248,21 @@ def test_rows_that_cannot_be_found_refuse_the_file() -> None:
         ids_of(content_of(*rows))
 
     assert "Download the file again" in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["", "x\r\n"])
+def test_each_row_with_an_open_quote_is_reported(end: str) -> None:
+    """The quote of the next row closes the open one, and both rows are rejected by themselves."""
+    rows = [opened(number) for number in range(1, 8)]
+
+    complaints, read_rows = read(content_of(*rows, line_of(8), end))
+
+    assert [each.complaint_id for each in complaints] == [8]
+    assert {*read_rows.ids} == {*range(1, 9)}
+    assert read_rows.read_stats.rejected == 7 + bool(end)
+    assert [each.split(";")[0] for each in read_rows.read_stats.warnings[:7]] == [
+        f"line {line}: a quote is not closed" for line in range(2, 9)
+    ]
 
 
 # --- backslashes ------------------------------------------------------------------------------

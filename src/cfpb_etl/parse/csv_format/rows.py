@@ -189,37 +189,43 @@ class RowReader:
         return start
 
     def _is_start(self, lines: _Lines, place: int) -> bool:
-        """Say whether a row starts in a line."""
+        """Say whether a row starts in a line. The row may itself have an open quote."""
         line = lines.known[place]
         is_open = line.replace(_ESCAPED_QUOTE, "").count('"') % 2  # the row may go on
         if not is_open and line.count(self._header.delimiter) < self._header.width - 1:
             return False
-        whole_fields = next(self._csv([line], strict=False), [])[:-1]
+        whole_fields: list[str] = next(self._csv([line], strict=False), [])[:-1]
         if not self._header.may_start(whole_fields):
             return False
         try:
-            return self._header.is_row(next(self._csv(lines.starting(place)), []))
+            if self._header.is_row(next(self._csv(lines.starting(place)), [])):
+                return True
         except csv.Error:
-            return False
+            pass
+        return bool(is_open) and self._header.id_of_broken([line]) is not None
 
     def _swallowing(self, lines: list[str], place: int, again: int, end: int) -> Broken | None:
         """Return the record whose quote had swallowed rows; None if the record is read again."""
         if again == place:
             return None
         quote, complaint_id = self._open_quote(lines[place:again])
+        problem = f"a quote is not closed; reading went on in line {self._line + again:,}"
+        if rows := self._count_rows(lines[again:end]):
+            at_least = "at least " if sum(map(len, lines[place:end])) > MAX_FIELD else ""
+            found = f"{at_least}{counted(rows, 'row')}"
+            problem = f"{problem}, and found {found} that the quote had swallowed"
+        return Broken(self._line + place + quote, problem, complaint_id)
+
+    def _count_rows(self, lines: list[str]) -> int:
         rows = 0
-        reader = self._csv(lines[again:end])
+        reader = self._csv(lines)
         while True:
             try:
-                rows += sum(map(self._header.is_row, reader))
-                break
+                for row in reader:
+                    rows += self._header.is_row(row)
             except csv.Error:
-                pass
-        problem = (
-            f"a quote is not closed; reading went on in line {self._line + again:,}, and found"
-            f" {counted(rows, 'row')} that the quote had swallowed"
-        )
-        return Broken(self._line + place + quote, problem, complaint_id)
+                continue
+            return rows
 
     def _fault(self, lines: list[str], line: int, error: csv.Error) -> Broken:
         """Return a record that is not valid CSV; raise an error if it may contain other rows."""
