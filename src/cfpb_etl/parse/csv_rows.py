@@ -153,25 +153,26 @@ class ComplaintRows:
                 self._lines = chain(lines, self._lines)
                 return
             if len(changed) < len(lines):
-                self._note_unchanged(compress(lines, are_unchanged), compress(ids, are_unchanged))
+                unchanged = [*compress(lines, are_unchanged)]
+                self._note_unchanged(unchanged, compress(ids, are_unchanged))
                 yield Batch([], array(UNSIGNED_64, compress(hashes, are_unchanged)).tobytes())
             if rows:
                 numbers = compress(count(self._lines_read + 1), are_changed)
                 yield self._parsed(rows, numbers, changed, is_regular=is_regular)
             self._lines_read += len(lines)
 
-    def _note_unchanged(self, lines: Iterable[str], ids: Iterable[int]) -> None:
+    def _note_unchanged(self, lines: Sequence[str], ids: Iterable[int]) -> None:
         stats, distinct_ids = self.read_stats, BitMap64(ids)
         self._ids |= distinct_ids
         stats.rows += len(distinct_ids)
         stats.unchanged += len(distinct_ids)
-        days = [line[:DAY] for line in lines]
-        if max(days) > self._options.today:
-            plausible = [day for day in days if day <= self._options.today]
-            stats.after_today += len(days) - len(plausible)
-            days = plausible
+        days, today = {line[:DAY] for line in lines}, self._options.today
+        if max(days) > today:
+            stats.after_today += sum(line[:DAY] > today for line in lines)
+            days = {day for day in days if day <= today}
         if days:
-            stats.days = [min([*stats.days, *days]), max([*stats.days, *days])]
+            days.update(stats.days)
+            stats.days = [min(days), max(days)]
 
     def _parsed(
         self,

@@ -69,16 +69,17 @@ def _text_or_null(column: Sequence[Any]) -> Sequence[str | None]:
 def _code_or_null(column: Sequence[Any], refused: frozenset[str]) -> Sequence[str | None]:
     """Return the same as `_text_or_null`, faster for a column with few different texts."""
     distinct = {*column}
-    texts = "".join(filter(None, distinct))  # raises TypeError for a number
-    if not {*filterfalse(None, distinct)} <= {None, ""}:
-        raise TypeError
+    values = distinct - EMPTY
+    texts = "".join(values)  # raises TypeError for a number
     if not texts.isascii():
         texts.encode()
-    if not refused.isdisjoint(distinct):
+    if not refused.isdisjoint(values):
         raise ValueError
+    if len(values) == len(distinct):
+        return column
     if "None" in distinct:
         return [None if value in EMPTY else value for value in column]
-    return [value or None for value in column] if "" in distinct else column
+    return [value or None for value in column]
 
 
 def _days(column: Sequence[str | None]) -> Sequence[str | None]:
