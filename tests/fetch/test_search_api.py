@@ -19,9 +19,8 @@ from cfpb_etl.fetch.http import errors
 from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.fetch.search_api import SEARCH_URL, SearchApi
-from cfpb_etl.model.errors import InvalidQueryError
 from cfpb_etl.model.part import Age, RawPart
-from cfpb_etl.model.query import Query
+from cfpb_etl.model.query import InvalidQueryError, Query
 from cfpb_etl.model.source import Watermark
 from cfpb_etl.parse.dispatch import parse_part
 from support import faults

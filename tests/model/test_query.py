@@ -8,8 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cfpb_etl.model.errors import InvalidQueryError
-from cfpb_etl.model.query import STATES, Query
+from cfpb_etl.model.query import STATES, InvalidQueryError, Query
 
 
 def test_an_empty_query_is_falsy() -> None:

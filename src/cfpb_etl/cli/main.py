@@ -27,7 +27,7 @@ from cfpb_etl.cli.options import (
 )
 from cfpb_etl.cli.signals import exit_when_interrupted
 from cfpb_etl.errors import CfpbEtlError, ExitCode
-from cfpb_etl.model.errors import InvalidQueryError
+from cfpb_etl.model.query import InvalidQueryError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

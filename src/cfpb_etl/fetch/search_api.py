@@ -25,9 +25,8 @@ from cfpb_etl.fetch.http.errors import (
 from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, RateLimit, rate_limiter_for
 from cfpb_etl.fetch.pages import Page, next_page
 from cfpb_etl.model.dates import parse_date
-from cfpb_etl.model.errors import InvalidQueryError
 from cfpb_etl.model.part import Age, PartInfo, RawPart
-from cfpb_etl.model.query import Query
+from cfpb_etl.model.query import InvalidQueryError, Query
 from cfpb_etl.model.source import SourceKind  # noqa: TC001 - Prefect reads the annotations
 
 if TYPE_CHECKING:

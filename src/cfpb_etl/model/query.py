@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from cfpb_etl.model.errors import InvalidQueryError
+from cfpb_etl.errors import CfpbEtlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,21 @@ STATES = tuple(
 )
 _DAYS = ("since", "until")
 _MAX_TEXT = 200  # characters of a filter value
+
+
+class InvalidQueryError(CfpbEtlError):
+    """Raised when a query asks for something that the search API does not allow.
+
+    Attributes:
+        field: The field of the query, such as `state`.
+        value: The value that the user gave.
+        allowed: The values that are allowed, in words.
+    """
+
+    field: str
+    value: object
+    allowed: str
+    problem = "{field}: {value!r} is not valid; {allowed}"
 
 
 @dataclass(frozen=True)
