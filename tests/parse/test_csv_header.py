@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import ALWAYS_SENT, CSV_COLUMNS
-from cfpb_etl.parse import csv_process
-from cfpb_etl.parse.csv_process import newest_day
 from cfpb_etl.parse.errors import UnexpectedColumnsError
 from support.csv_files import (
     FIELDS,
@@ -19,7 +16,6 @@ from support.csv_files import (
     TITLES_19,
     csv_of,
     fields_of,
-    lines_of,
     read,
     read_one,
 )
@@ -116,40 +112,29 @@ def test_a_byte_order_mark(*, quoted: bool) -> None:
     assert read(text.encode("utf-8-sig"))[0] == [read_one()]
 
 
-# --- the newest day -------------------------------------------------------------------------
+def row_names(*texts: str, named: int) -> str:
+    """Return the lines of rows with these narratives; the first rows start with a row name."""
+    lines = [
+        csv_of(fields_of(n, complaint_what_happened="~")).partition("\r\n")[2].replace("~", text)
+        for n, text in enumerate(texts, 1)
+    ]
+    return "".join([*(f'"{n}",{line}' for n, line in enumerate(lines[:named])), *lines[named:]])
 
 
-def test_the_newest_day() -> None:
-    """It is the latest of all rows, in any order; invalid days are ignored."""
-    days = ["2019-09-24", "2023-03-11", "9/24/99", "", "2022-01-01"]
-    rows = [fields_of(number, date_received=day) for number, day in enumerate(days)]
-    content = csv_of(*rows, "\n", "x\n", csv_of(), '"a"b\n', titles=TITLES_18[::-1])
+@pytest.mark.parametrize("text", ["x", r'"say \"no\", I said"', '"a\r\nb"', r'"a \"\r\nb\", c"'])
+@pytest.mark.parametrize("rows", [2, 3, 40])
+def test_row_names_without_a_title(rows: int, text: str) -> None:
+    """R's `write.table` writes them."""
+    complaints, reader = read(csv_of() + row_names(*[text] * rows, named=rows))
 
-    assert newest_day(lines_of(content), PATH) == "2023-03-11"
-
-
-@pytest.mark.parametrize("odd", ["2025-13-45", "2025-02-29", "2025-01-0", "soon"])
-def test_the_newest_day_is_a_day_of_the_calendar(odd: str) -> None:
-    """A moment has the day as it is written; an impossible day is ignored."""
-    days = ["2024-11-04", "2024-11-05T23:00:00-05:00", "2023-03-11T14:26:56.000Z", odd]
-    rows = [fields_of(number, date_received=day) for number, day in enumerate(days)]
-
-    assert newest_day(lines_of(csv_of(*rows)), PATH) == "2024-11-05"
+    assert [each.complaint_id for each in complaints] == [*range(1, rows + 1)]
+    assert reader.read_stats.warnings == []
 
 
-def test_no_newest_day() -> None:
-    """A file without a valid day has none."""
-    assert newest_day(lines_of(csv_of(fields_of(date_received="None"))), PATH) is None
+@pytest.mark.parametrize(("rows", "named"), [(2, 1), (3, 1), (10, 5), (40, 5), (1, 1)])
+def test_a_few_rows_with_a_field_too_many(rows: int, named: int) -> None:
+    """Each of them is rejected, and the other rows are read."""
+    complaints, reader = read(csv_of() + row_names(*["x"] * rows, named=named))
 
-
-def test_the_newest_day_of_a_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The errors are the same as when it is read."""
-    monkeypatch.setattr(csv_process, "MAX_FIELD", 1_000)
-    endless = csv_of(fields_of(1), '"' + "x\n" * 1_000)
-
-    with pytest.raises(UnreadableFileError, match="it is empty"):
-        newest_day(lines_of(""), PATH)
-    with pytest.raises(UnexpectedColumnsError):
-        newest_day(lines_of("x"), PATH)
-    with pytest.raises(UnreadableFileError, match=r"is not valid CSV: field larger than"):
-        newest_day(lines_of(endless), PATH)
+    assert [each.complaint_id for each in complaints] == [*range(named + 1, rows + 1)]
+    assert reader.read_stats.rejected == named

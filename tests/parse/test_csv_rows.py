@@ -315,7 +315,7 @@ def test_a_quote_that_is_never_closed() -> None:
     )
     rows = iter(ComplaintRows(endless, PATH, OPTIONS))
 
-    with pytest.raises(UnclosedQuoteError, match=r"a quote in line 3 is never closed"):
+    with pytest.raises(UnclosedQuoteError, match=r"line 3 is not closed within 16,777,216"):
         next(rows)
 
 

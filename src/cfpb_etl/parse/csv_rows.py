@@ -17,17 +17,24 @@ from pyroaring import BitMap64
 from cfpb_etl.fetch.csv_file import open_csv
 from cfpb_etl.model.load_stats import MAX_WARNINGS
 from cfpb_etl.model.part import Batch, ReadStats
-from cfpb_etl.parse.csv_format.cells import FOREIGN, is_empty, plain_columns, plain_fields
+from cfpb_etl.parse.csv_format.cells import (
+    FOREIGN,
+    NEVER_WRITTEN,
+    is_empty,
+    plain_columns,
+    plain_fields,
+)
 from cfpb_etl.parse.csv_format.date_order import decide_order
 from cfpb_etl.parse.csv_format.days import Days
 from cfpb_etl.parse.csv_format.header import read_header
 from cfpb_etl.parse.csv_format.releases import OtherRelease
-from cfpb_etl.parse.csv_format.rows import RowReader, rows_in
+from cfpb_etl.parse.csv_format.rows import RowReader, has_hole, rows_in
 from cfpb_etl.parse.errors import (
     InvalidFieldError,
     InvalidTextError,
     NotUtf8Error,
     TooManyRejectedError,
+    UnwrittenError,
 )
 from cfpb_etl.parse.fast_columns import parse_columns
 from cfpb_etl.parse.line_hashes import DAY, UNSIGNED_64, compare_lines
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cfpb_etl.model.complaint import Complaint
-    from cfpb_etl.model.part import ReadOptions
+    from cfpb_etl.model.file import ReadOptions
     from cfpb_etl.parse.csv_format.days import Order
     from cfpb_etl.parse.line_hashes import StoredLines
 
@@ -204,7 +211,7 @@ class ComplaintRows:
 
     def _parse_columns(self, columns: dict[str, tuple[str, ...]], rows: int) -> list[Complaint]:
         try:
-            return parse_columns(columns, rows, refused=FOREIGN)
+            return parse_columns(columns, rows, FOREIGN, NEVER_WRITTEN)
         except (TypeError, ValueError):
             return parse_columns(plain_columns(columns, self._days), rows)
 
@@ -213,6 +220,8 @@ class ComplaintRows:
         for row, number in zip(rows, numbers, strict=True):
             if is_empty(row):
                 continue
+            if has_hole("".join(row)):
+                raise UnwrittenError(path=self._path, line=number)
             if self.header.is_repeated_by(row):
                 self.read_stats.repeated_headers += 1
                 self._warn(number, "the header is repeated")

@@ -72,11 +72,43 @@ class UnclosedQuoteError(FileError):
     """
 
     line: int
-    problem = "{path} cannot be read: a quote in line {line:,} is never closed"
+    problem = "{path} cannot be read: a quote in line {line:,} is {how}"
     remedy = (
         "Nothing of it was stored. Download the file again, because this copy may be cut off, or"
         " correct the line."
     )
+
+    def __init__(self, path: Path, line: int, how: str = "never closed") -> None:
+        super().__init__(path=path, line=line, how=how)
+
+
+class FieldTooLongError(FileError):
+    """Raised when a field is too long, although no quote is open.
+
+    Attributes:
+        line: The line of the row.
+        most: How many characters a field can have.
+    """
+
+    line: int
+    most: int
+    problem = "{path} cannot be read: a field in line {line:,} has more than {most:,} characters"
+    remedy = "Nothing of it was stored. Download the file again, or correct the line."
+
+
+class UnwrittenError(FileError):
+    """Raised when a part of a file consists of zero bytes, as after a copy that was not finished.
+
+    Attributes:
+        line: The line with the zero bytes.
+    """
+
+    line: int
+    problem = (
+        "{path} cannot be read: line {line:,} has zero bytes where there were rows, so the file was"
+        " never written in full"
+    )
+    remedy = "Nothing of it was stored. Copy or download the file again."
 
 
 class MixedReleasesError(FileError):

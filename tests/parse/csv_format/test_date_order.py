@@ -137,11 +137,32 @@ def test_rows_that_contradict_each_other() -> None:
 
 def test_a_few_uncertain_rows_in_a_large_file() -> None:
     """Up to one in a thousand, they are rejected as rows and do not refuse the file."""
-    certain = [("2020-01-02", "2020-01-03")] * 2_998
+    certain = [("2020-01-02", "2020-01-03")] * 11_988
+    uncertain = [("03/04/2020", "")] * 12
 
-    assert decide(*certain, ("03/04/2020", ""), ("04/05/2020", "")) is None
+    assert decide(*certain, *uncertain) is None
     with pytest.raises(UncertainDatesError):
-        decide(*certain[1_001:], ("03/04/2020", ""), ("04/05/2020", ""))
+        decide(*certain[1:], *uncertain)
+
+
+@pytest.mark.parametrize("odd", ["2-03-20", "20-10-31", "20-10-05", "01/13/2020", "03/04/2020"])
+def test_a_few_odd_dates_among_certain_ones(odd: str) -> None:
+    """They can be damaged, so they neither refuse the file nor show an order."""
+    certain = [("2020-01-02", "2020-01-03")] * 10
+
+    assert decide((odd, ""), *certain[:2]) is None
+    assert decide(*[(odd, "")] * 9, *certain) is None
+
+
+def test_many_odd_dates_among_certain_ones() -> None:
+    """A file may have been put together from two, but no program writes `20-10-31`."""
+    certain = [("2020-01-02", "2020-01-03")] * 100
+
+    assert decide(*certain, *days(EUROPE, 40)) == "day-first"
+    assert decide(*certain, *days("%y-%m-%d", 40)) is None
+    assert decide(*certain[:1], *days("%y-%m-%d", 40)) is None
+    with pytest.raises(UncertainDatesError):
+        decide(*certain, *[("03/04/2020", "")] * 10)
 
 
 def test_a_file_is_read_only_as_far_as_needed() -> None:

@@ -199,7 +199,7 @@ def test_other_delimiters_and_dates() -> None:
     """A row is what is a row by the header, delimiter and dates of the file."""
     rows = [line_of(1), opened(2), line_of(3), line_of(4)]
     content = content_of(*rows).replace("They kept it.", "kept, not paid").replace(",", ";")
-    content = re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\2/\3/\1", content)
+    content = re.sub(r"(\d{4})-(\d\d)-(\d\d)", r"\1/\2/\3", content)
 
     ids, warnings = ids_of(content)
 

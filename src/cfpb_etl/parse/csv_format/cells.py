@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 # What R, pandas, Spark and database exports write for a missing value. CFPB writes none of these
 # (docs/facts.md, "Missing values"). "N/A" is a value of CFPB.
-MISSING = frozenset({"NA", "<NA>", "NaN", "nan", "NaT", "NULL", "null", r"\N"})
+NEVER_WRITTEN = frozenset({"NA"})  # in any column
+MISSING = NEVER_WRITTEN | {"<NA>", "NaN", "nan", "NaT", "NULL", "null", r"\N"}
 _EMPTY_OR_MISSING = EMPTY | MISSING
 
-# A company or a narrative may be called "NULL". These texts count as missing only in a row that has
-# the same text for a missing value in another column.
+# A company or a narrative may be called "NULL". Except for "NA", these texts count as missing only
+# in a row that has the same text for a missing value in another column.
 CODED = tuple(name for name in Complaint._fields if name not in FREE_TEXT)
 
 YES_OR_NO = ("timely", "consumer_disputed")
@@ -49,7 +50,7 @@ def plain_fields(fields: Mapping[str, str], days: Days) -> dict[str, str]:
         fields: The texts by column name.
         days: The days of the file.
     """
-    missing = MISSING.intersection(fields[name] for name in CODED if name in fields)
+    missing = NEVER_WRITTEN | MISSING.intersection(fields[n] for n in CODED if n in fields)
     plain = {
         name: "" if text in (missing if name in FREE_TEXT else _EMPTY_OR_MISSING) else text
         for name, text in fields.items()
@@ -73,9 +74,10 @@ def plain_columns(columns: Mapping[str, Sequence[str]], days: Days) -> dict[str,
     plain: dict[str, Sequence[str]] = {}
     for name, column in columns.items():
         if name in FREE_TEXT:
-            if not MISSING.isdisjoint(column):
+            missing = MISSING.intersection(column)
+            if missing - NEVER_WRITTEN:
                 raise ValueError
-            plain[name] = column
+            plain[name] = ["" if t in NEVER_WRITTEN else t for t in column] if missing else column
         elif name == "complaint_id":
             plain[name] = [plain_id(text) or "" for text in column]
         else:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 # The program finds out by itself if a file has year-first dates such as `20/03/04`. Users cannot
 # choose this order, because Excel, R and the others write it only with four digits of the year.
@@ -78,15 +78,19 @@ class Days(dict[str, str]):
 
     def _read(self, text: str) -> str:
         days = readings(text)
-        distinct = {*days.values()}
-        if len(distinct) > 1 and not self._is_decided:
+        if is_certain(days):
+            return days[ORDERS[0]]
+        if days and not self._is_decided:
             self._order, self._is_decided = self._find_order(), True
             self.clear()
         if self._order is not None and self._order in days:
             return days[self._order]
-        if self._order is None and len(distinct) == 1:
-            return distinct.pop()
         raise ValueError(f"not a date: {text[:40]!r}")
+
+
+def is_certain(days: Mapping[Order, str]) -> bool:
+    """Say whether a spelling with these readings means the same day in each order."""
+    return len(days) == len(ORDERS) and len({*days.values()}) == 1
 
 
 def readings(text: str) -> dict[Order, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from cfpb_etl.fetch.errors import UnreadableFileError
@@ -22,6 +22,7 @@ from cfpb_etl.model.complaint import (
 )
 from cfpb_etl.parse.csv_format.cells import plain_id
 from cfpb_etl.parse.csv_format.days import readings
+from cfpb_etl.parse.csv_format.quotes import split_at_open_quote
 from cfpb_etl.parse.errors import UnexpectedColumnsError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _REQUIRED = ("date_received", "complaint_id")
 # other programs").
 _DELIMITERS = (",", ";", "\t")
 _MAX_TITLE = 60  # characters of a column's title in a message
-_MAX_PEEKED = 2**20  # characters of the first row
+_PEEKED = 10  # rows
+_MAX_PEEKED = 2**20  # characters of these rows
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t])"?\s*')  # Excel reads this line as the delimiter
 _STATE = re.compile("(?:[A-Z]{2}|UNITED STATES MINOR OUTLYING ISLANDS|None)?")
 _ROW_NUMBERS = re.compile(r"unnamed\d+")  # pandas' title of a column without a title, folded
@@ -127,14 +129,19 @@ class Header:
         return day_fits and (self._id >= len(fields) or plain_id(fields[self._id]) is not None)
 
     def id_of_broken(self, lines: Sequence[str]) -> str | None:
-        """Return the id in the lines of a row with an open quote; None if the row is not whole."""
-        text = "".join(lines).rstrip("\r\n")
-        fields = next(csv.reader([text], delimiter=self.delimiter), [])[:-1]
-        if not self.may_start(fields) or text.count(self.delimiter) < self.width - 1:
+        """Return the id in the lines of a row with an open quote; None if the row is not whole.
+
+        The text after the quote may have delimiters, so columns are also counted from the end.
+        """
+        whole, text = split_at_open_quote("".join(lines).rstrip("\r\n"), self.delimiter)
+        fields = [*whole, *text.rsplit(self.delimiter, self.width)]
+        if len(fields) < self.width:
             return None
-        if self._id == self.width - 1:
-            return plain_id(text.rpartition(self.delimiter)[2].strip('"'))
-        return plain_id(fields[self._id]) if self._id < len(fields) else None
+        days, ids = (
+            [*whole[place : place + 1], fields[place - self.width].strip('"')]
+            for place in (self._day, self._id)
+        )
+        return next(filter(None, map(plain_id, ids)), None) if any(map(readings, days)) else None
 
 
 def read_header(lines: Iterator[str], path: Path) -> tuple[Header, Iterator[str], int]:
@@ -162,30 +169,34 @@ def read_header(lines: Iterator[str], path: Path) -> tuple[Header, Iterator[str]
         raise UnreadableFileError(path=path, detail=detail)
     delimiter = max(titles, key=lambda each: len({*filter(None, _columns_of(titles[each]))}))
     header = Header(titles[delimiter], path, delimiter)
-    row, lines = _peek(lines, delimiter)
+    rows, lines = _peek(lines, delimiter)
     # R's `write.table` writes no title for the row names, which are the first field of each row.
-    if len(row) == header.width + 1 and header.is_row(row[1:]):
+    # A single such row may be damaged.
+    named = [row for row in rows if len(row) == header.width + 1 and header.is_row(row[1:])]
+    if len(named) > max(1, len(rows) // 2):
         header = Header(("", *header.row), path, delimiter)
     return header, lines, number
 
 
-def _peek(lines: Iterator[str], delimiter: str) -> tuple[list[str], Iterator[str]]:
-    """Return the first row that is not empty, or an empty list, and all lines."""
+def _peek(lines: Iterator[str], delimiter: str) -> tuple[list[list[str]], Iterator[str]]:
+    """Return the first rows that are not empty, and all lines."""
     taken: list[str] = []
 
     def start() -> Iterator[str]:
         size = 0
         for line in lines:
             taken.append(line)
-            yield line
+            yield line.replace(r"\"", '""')  # as `write.table` writes a quote within a field
             size += len(line)
             if size > _MAX_PEEKED:
                 return
 
-    row: list[str] = []
+    rows: list[list[str]] = []
     with suppress(csv.Error):  # this error is found again when the rows are read
-        row = next(filter(any, csv.reader(start(), delimiter=delimiter, strict=True)), [])
-    return row, chain(taken, lines)
+        rows.extend(
+            islice(filter(any, csv.reader(start(), delimiter=delimiter, strict=True)), _PEEKED)
+        )
+    return rows, chain(taken, lines)
 
 
 def _columns_of(titles: Sequence[str]) -> list[str | None]:

@@ -15,24 +15,21 @@ from itertools import islice, tee
 from typing import TYPE_CHECKING, NamedTuple
 
 from cfpb_etl.model.wording import counted
-from cfpb_etl.parse.csv_format.quotes import line_of_open_quote
-from cfpb_etl.parse.errors import UnclosedQuoteError
+from cfpb_etl.parse.csv_format.quotes import quotes_of
+from cfpb_etl.parse.csv_format.starts import MAX_FIELD, Lines, Starts
+from cfpb_etl.parse.errors import FieldTooLongError, UnclosedQuoteError, UnwrittenError
 
 if TYPE_CHECKING:
-    from _csv import Reader
     from collections.abc import Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cfpb_etl.parse.csv_format.header import Header
 
-# Characters. After a quote that is never closed, the rest of the file is one field. Narratives are
-# far shorter than this, but longer than the default limit of Python's reader, which is 131,072.
-MAX_FIELD = 2**24
+# Where a part of a file was not written, most systems show at least 4,096 zero bytes. No text has
+# even some of them; in UTF-16, two are one character.
+_HOLE = "\0" * 1_024
 _BATCH = 500  # rows; these fit into a processor's cache: with 4,000, a row took 1.7 times as long
 _LINE_END = re.compile(r"\r\n|\r|\n")
-# Spark and R's `write.table` write this for a quote within a field (docs/facts.md, "Files saved by
-# other programs").
-_ESCAPED_QUOTE = r"\""
 
 
 class Broken(NamedTuple):
@@ -83,22 +80,23 @@ class RowReader:
         header: The header.
         path: The file, for errors.
 
-    Attributes:
-        has_backslashes: Whether the file has a backslash before each quote within a field.
-
     Raises:
-        UnclosedQuoteError: If a quote is never closed, and the rows after it cannot be found.
-            Iterating raises this error.
+        FileError: If rows may be lost; each subclass is one reason. Iterating raises this error.
     """
 
     def __init__(self, lines: Iterator[str], line: int, header: Header, path: Path) -> None:
         csv.field_size_limit(MAX_FIELD)
-        self.has_backslashes = False
+        self._starts = Starts(header)
         self._lines = lines
         self._line = line
         self._header = header
         self._path = path
         self._again: deque[str] = deque()  # lines that must be read again
+
+    @property
+    def has_backslashes(self) -> bool:
+        """Say whether the file has a backslash before each quote within a field."""
+        return self._starts.has_backslashes
 
     def __iter__(self) -> Iterator[RowBatch]:
         """Yield the rows in the order of the file."""
@@ -117,7 +115,7 @@ class RowReader:
     def _batches(self, all_lines: Iterator[str]) -> Generator[RowBatch, None, bool]:
         """Yield batches. Return whether reading must start again with `_lines_left`."""
         lines, copies = tee(all_lines)
-        reader = self._csv(lines)
+        reader = self._starts.csv(lines)
         while True:
             before = reader.line_num
             rows: list[list[str]] = []
@@ -132,7 +130,7 @@ class RowReader:
                 yield RowBatch(rows, self._line, batch_lines, is_regular)
                 self._line += len(batch_lines)
                 continue
-            batch, used = self._checked(rows, _Lines(batch_lines, copies), error)
+            batch, used = self._checked(rows, Lines(batch_lines, copies), error)
             yield batch
             self._line += used
             self._again.extendleft(reversed(batch_lines[used:]))
@@ -142,7 +140,7 @@ class RowReader:
                 return False
 
     def _checked(
-        self, rows: list[list[str]], lines: _Lines, error: csv.Error | None
+        self, rows: list[list[str]], lines: Lines, error: csv.Error | None
     ) -> tuple[RowBatch, int]:
         """Return the batch up to the first fault, and how many lines need not be read again."""
         size = len(lines.known)
@@ -150,13 +148,13 @@ class RowReader:
         for count, row in enumerate(rows):
             place, end = end, end + 1 + _line_ends(row)
             if end - place > 1 or len(row) != self._header.width:
-                again = self._find_start(lines, place, end, is_row=self._header.is_row(row))
+                again = self._starts.find(lines, place, end, is_row=self._header.is_row(row))
                 if again is not None:
                     broken = self._swallowing(lines.known, place, again, end)
                     return self._batch(rows[:count], lines.known[:place], broken), again
         if error is None:
             return self._batch(rows, lines.known[:size]), size
-        again = self._find_start(lines, end, size, is_row=False)
+        again = self._starts.find(lines, end, size, is_row=False)
         if again is None:
             broken, again = self._fault(lines.known[end:size], self._line + end, error), size
         else:
@@ -169,45 +167,11 @@ class RowReader:
         is_regular = {*map(len, rows)} == {self._header.width}
         return RowBatch(rows, self._line, lines, is_regular, broken)
 
-    def _find_start(self, lines: _Lines, place: int, end: int, *, is_row: bool) -> int | None:
-        """Return the line of a record from which reading must start again; None if it is right.
-
-        Args:
-            lines: The lines from which the record was read.
-            place: The first line of the record.
-            end: The line after the record.
-            is_row: Whether the record is a row.
-        """
-        start = next((at for at in range(place + 1, end) if self._is_start(lines, at)), None)
-        if self.has_backslashes or (is_row and start is None):
-            return start
-        if any(_ESCAPED_QUOTE in lines.known[at] for at in range(place, end)):
-            self.has_backslashes = True
-            if self._is_start(lines, place):
-                return place
-            self.has_backslashes = False
-        return start
-
-    def _is_start(self, lines: _Lines, place: int) -> bool:
-        """Say whether a row starts in a line. The row may itself have an open quote."""
-        line = lines.known[place]
-        is_open = line.replace(_ESCAPED_QUOTE, "").count('"') % 2  # the row may go on
-        if not is_open and line.count(self._header.delimiter) < self._header.width - 1:
-            return False
-        whole_fields: list[str] = next(self._csv([line], strict=False), [])[:-1]
-        if not self._header.may_start(whole_fields):
-            return False
-        try:
-            if self._header.is_row(next(self._csv(lines.starting(place)), [])):
-                return True
-        except csv.Error:
-            pass
-        return bool(is_open) and self._header.id_of_broken([line]) is not None
-
     def _swallowing(self, lines: list[str], place: int, again: int, end: int) -> Broken | None:
         """Return the record whose quote had swallowed rows; None if the record is read again."""
         if again == place:
             return None
+        self._check_written(lines[place:again], self._line + place)
         quote, complaint_id = self._open_quote(lines[place:again])
         problem = f"a quote is not closed; reading went on in line {self._line + again:,}"
         if rows := self._count_rows(lines[again:end]):
@@ -218,7 +182,7 @@ class RowReader:
 
     def _count_rows(self, lines: list[str]) -> int:
         rows = 0
-        reader = self._csv(lines)
+        reader = self._starts.csv(lines)
         while True:
             try:
                 for row in reader:
@@ -229,53 +193,42 @@ class RowReader:
 
     def _fault(self, lines: list[str], line: int, error: csv.Error) -> Broken:
         """Return a record that is not valid CSV; raise an error if it may contain other rows."""
-        is_open = sum(map(len, lines)) > MAX_FIELD or self._is_valid([*lines, '"'])
-        if not is_open:
+        self._check_written(lines, line)
+        if sum(map(len, lines)) > MAX_FIELD:
+            quote = quotes_of([*self._starts.doubled(lines)], self._header.delimiter).opened
+            if quote is None:
+                raise FieldTooLongError(path=self._path, line=line, most=MAX_FIELD)
+            how = f"not closed within {MAX_FIELD:,} characters"
+            raise UnclosedQuoteError(self._path, line + quote, how)
+        if not self._is_valid([*lines, '"']):
             return Broken(line, str(error))
         quote, complaint_id = self._open_quote(lines)
         if complaint_id is None:
-            raise UnclosedQuoteError(path=self._path, line=line + quote)
+            raise UnclosedQuoteError(self._path, line + quote)
         return Broken(line + quote, "a quote is not closed", complaint_id)
 
     def _is_valid(self, lines: list[str]) -> bool:
         try:
-            return bool([*self._csv(lines)])
+            return bool([*self._starts.csv(lines)])
         except csv.Error:
             return False
 
     def _open_quote(self, lines: list[str]) -> tuple[int, str | None]:
         """Return the line of an open quote, and the id in this line if no text follows it."""
-        if self.has_backslashes:
-            lines = [line.replace(_ESCAPED_QUOTE, '""') for line in lines]
-        place = line_of_open_quote(lines, self._header.delimiter)
+        lines = [*self._starts.doubled(lines)]
+        place = quotes_of(lines, self._header.delimiter).opened or 0
         has_text_after = any(map(str.strip, lines[place + 1 :]))
         return place, None if has_text_after else self._header.id_of_broken(lines[: place + 1])
 
-    def _csv(self, lines: Iterable[str], *, strict: bool = True) -> Reader:
-        if self.has_backslashes:
-            lines = (line.replace(_ESCAPED_QUOTE, '""') for line in lines)
-        return csv.reader(lines, delimiter=self._header.delimiter, strict=strict)
+    def _check_written(self, lines: Iterable[str], line: int) -> None:
+        for number, text in enumerate(lines, line):
+            if has_hole(text):
+                raise UnwrittenError(path=self._path, line=number)
 
 
-class _Lines:
-    """The lines of a batch, and the lines after them, which are read only if they are needed."""
-
-    def __init__(self, known: list[str], others: Iterator[str]) -> None:
-        self.known = known
-        self._others = others
-
-    def starting(self, place: int) -> Iterator[str]:
-        """Yield the lines from a place on, up to the size of one field."""
-        size = 0
-        while size <= MAX_FIELD:
-            if place == len(self.known):
-                line = next(self._others, None)
-                if line is None:
-                    return
-                self.known.append(line)
-            yield self.known[place]
-            size += len(self.known[place])
-            place += 1
+def has_hole(text: str) -> bool:
+    """Say whether a text has the zero bytes of a copy or download that was not finished."""
+    return _HOLE in text
 
 
 def rows_in(lines: list[str]) -> list[list[str]]:
