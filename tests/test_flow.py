@@ -171,7 +171,7 @@ def test_a_missing_column_causes_one_warning(
 
     assert rows(tmp_path) == before
     assert [r.getMessage() for r in caplog.records if "zip_code" in r.getMessage()] == [
-        "CFPB no longer sends these columns, so new complaints lack them: zip_code"
+        "These columns are missing, so new complaints have no values in them: zip_code"
     ]
 
 

@@ -11,6 +11,7 @@ from cfpb_etl.cli.summary import saved_line, summary_of
 from cfpb_etl.fetch.archive import Archive
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.search_api import SearchApi
+from cfpb_etl.model.age import Age
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.query import Query
 from support.loads import load
@@ -101,7 +102,7 @@ def test_an_update(database: Path, *, proves_absence: bool) -> None:
         "1,000 complaints in 1 page: 1 new, 0 changed, 999 unchanged, 2 withdrawn",
         "received   2024-10-18 to 2024-11-05",
         "verified   1,000 of 1,000",
-        *([] if proves_absence else [not_checked]),
+        "withdrawn  2 marked, 0 added as withdrawn" if proves_absence else not_checked,
     ]
 
 
@@ -121,6 +122,31 @@ def test_a_file(database: Path) -> None:
         "1,000 complaints in 1 file: 1,000 new, 0 changed, 0 unchanged, 2 rejected",
         "received   2024-10-18 to 2024-11-05",
         "rows       1,002 read (1 duplicate, 2 rejected rows)",
+        "withdrawn  0 marked, 0 added as withdrawn",
+    ]
+
+
+def test_a_part(database: Path) -> None:
+    """A file that has not all complaints has a line that says why, and its day can be a range."""
+    stats = LoadStats(
+        parts=1,
+        rows=3,
+        new=2,
+        not_applied=1,
+        age=Age("2020-03-12", "2026-11-26", "newest day in its dates, time of the file"),
+        part_reason="its days start on 2020-01-10",
+        born_withdrawn=1,
+        **DAYS,
+    )
+
+    assert lines_about_complaints(stats, BULK, database) == [
+        "3 complaints in 1 file: 2 new, 0 changed, 0 unchanged, 1 not applied",
+        "received   2024-10-18 to 2024-11-05",
+        "data of    a day between 2020-03-12 and 2026-11-26"
+        " (newest day in its dates, time of the file)",
+        "rows       3 read",
+        "scope      a part: its days start on 2020-01-10 (use --whole if it has all)",
+        "withdrawn  0 marked, 1 added as withdrawn",
     ]
 
 
@@ -141,6 +167,7 @@ def test_some_unchanged_files(database: Path) -> None:
         "already up to date: 2 files not changed since the last load",
         "1,000 complaints in 1 file: 1,000 new, 0 changed, 0 unchanged",
         "rows       1,000 read",
+        "withdrawn  0 marked, 0 added as withdrawn",
     ]
 
 

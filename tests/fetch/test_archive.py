@@ -13,11 +13,11 @@ from starlette.responses import HTMLResponse
 
 from cfpb_etl.emulator import ARCHIVE_PATH, Emulator, serve
 from cfpb_etl.fetch import errors as fetch_errors
-from cfpb_etl.fetch.archive import ARCHIVE_URL, Archive, ArchivePage
+from cfpb_etl.fetch.archive import ARCHIVE_URL, ARCHIVED_UNTIL, Archive, ArchivePage
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.http import errors as http_errors
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.file import FileVersion
 from cfpb_etl.model.source import Watermark
 from support import faults
 from support.faults import Faulty
@@ -136,15 +136,31 @@ NAMES = {
         "2026-05-31",
     ),
     "no month": (["CCDB_Export_1.zip", "Mayor_2026.zip", "2026.zip"], None),
+    "later than expected": (["Export_1.zip", "Export_22_September_2026.zip"], "2026-09-30"),
 }
 
 
 @pytest.mark.parametrize(("names", "day"), NAMES.values(), ids=NAMES)
-def test_all_files_are_as_of_the_last_month_in_a_name(names: list[str], day: str | None) -> None:
+def test_all_files_of_the_page_are_as_of_the_last_month(names: list[str], day: str | None) -> None:
     """All files were made then, also those of older years."""
+    files = [f"https://cfpb.example/f/{name}" for name in names]
+    page = "".join(f'<a href="{file}">' for file in files)
+
+    with serve(HTMLResponse(page)) as url:
+        raw = Archive(page=url).fetch(ArchivePage(url))
+    assert raw.next_parts == [FilePart(file, day) for file in files]
+
+
+@pytest.mark.parametrize(("names", "day"), NAMES.values(), ids=NAMES)
+def test_given_files_are_as_old_as_their_names_show(names: list[str], day: str | None) -> None:
+    """Only the archive's last file shows that all files were made in its last month."""
     files = tuple(f"https://cfpb.example/f/{name}" for name in names)
 
-    assert Archive(files).parts() == [FilePart(file, day) for file in files]
+    has_last = day is not None and day >= ARCHIVED_UNTIL
+    archived_by = ARCHIVED_UNTIL if day and not has_last else None
+    assert Archive(files).parts() == [
+        FilePart(file, day if has_last else None, archived_by) for file in files
+    ]
 
 
 def test_the_first_parts() -> None:

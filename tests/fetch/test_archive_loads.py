@@ -140,7 +140,7 @@ def test_the_archive_is_loaded_file_by_file(site: Site) -> None:
     assert site.requested() == [("page", 200), *((number, 200) for number in "45678"), ("3", 200)]
     assert narratives(site.folder) == ARCHIVED
     load = last_load(site.folder)
-    columns = "source", "address", "query", "outcome", "as_of", "parts", "new"
+    columns = "source", "address", "query", "outcome", "as_of_latest", "parts", "new"
     assert tuple(load[name] for name in columns) == (
         *("archive", site.page, "{}", "complete", LAST_MONTH, 6, 3_000),
     )
@@ -219,7 +219,7 @@ def test_an_interrupted_load_is_resumed(site: Site) -> None:
     assert (stats.parts, stats.rows, stats.new) == (6, 3_000, 3_000)
     assert narratives(site.folder) == ARCHIVED
     load = last_load(site.folder)
-    assert (load["load_id"], load["outcome"], load["as_of"]) == (1, "complete", LAST_MONTH)
+    assert (load["load_id"], load["outcome"], load["as_of_latest"]) == (1, "complete", LAST_MONTH)
 
 
 @pytest.mark.slow
@@ -256,7 +256,8 @@ def test_the_daily_file_and_the_archive_in_any_order(site: Site, tmp_path: Path)
     assert {
         number: row[NARRATIVE] for number, row in stored.items() if number in ARCHIVED
     } == ARCHIVED
-    assert {number for number, row in stored.items() if row["withdrawn_on"] == "2025-01-15"} == {
+    newest = max(row["date_received"] for row in stored.values())
+    assert {number for number, row in stored.items() if row["withdrawn_on"] == newest} == {
         c["complaint_id"] for c in gone
     }
     for each in changed:
@@ -330,17 +331,21 @@ def test_gaps_of_later_loads_are_filled_too(site: Site) -> None:
 @pytest.mark.slow
 def test_narratives_only_fill_gaps(site: Site) -> None:
     """A stored narrative stays, even if the archive has another one."""
+    late = {**COMPLAINTS[0], "complaint_id": "1", "date_received": f"{LATER}T12:00:00-05:00"}
+    late |= {"state": "NY", NARRATIVE: ""}
+    site.emulator.put(late)
     site.emulator.publish(LATER, columns=15)
     site.load_bulk()
     other: list[RawComplaint] = [
         {**c, NARRATIVE: "Another story."} for c in COMPLAINTS if c["state"] == "CA"
     ]
-    with serve(Emulator(other, today=LATER)) as url:
+    with serve(Emulator([*other, late], today=LATER)) as url:
         assert site.load_api(url, state=("CA",)).changed == len(other)
 
     site.load_archive()
 
-    assert narratives(site.folder) == ARCHIVED | {c["complaint_id"]: c[NARRATIVE] for c in other}
+    changed = {c["complaint_id"]: c[NARRATIVE] for c in other}
+    assert narratives(site.folder) == ARCHIVED | changed | {"1": None}
 
 
 # --- local files ----------------------------------------------------------------------------
@@ -348,39 +353,39 @@ def test_narratives_only_fill_gaps(site: Site) -> None:
 
 @pytest.mark.slow
 def test_local_files(site: Site) -> None:
-    """They are read each time, and stay in place."""
+    """They are read each time, and stay in place. They are not newer than the archive."""
     stats = site.load_archive(*site.zips)
 
     assert (stats.parts, stats.new) == (6, 3_000)
     assert narratives(site.folder) == ARCHIVED
     assert all(path.exists() for path in site.zips)
     load = last_load(site.folder)
-    assert (load["address"], load["as_of"]) == ("local files", LAST_MONTH)
+    assert (load["address"], load["as_of_latest"]) == ("local files", "2026-08-31")
     assert site.load_archive(*site.zips).unchanged == 3_000
     assert site.faulty.requests == []
 
 
 @pytest.mark.slow
 def test_local_files_without_a_month_in_their_names(site: Site) -> None:
-    """The age is the date in the zip."""
+    """They are not newer than the date in the zip."""
     names = [site.folder / f"{number}.zip" for number in range(6)]
     for path, name in zip(site.zips, names, strict=True):
         shutil.copy(path, name)
 
     assert site.load_archive(*names).new == 3_000
 
-    assert last_load(site.folder)["as_of"] == "2026-09-01"
+    assert last_load(site.folder)["as_of_latest"] == "2026-09-01"
 
 
 @pytest.mark.slow
 def test_a_page_without_a_month_in_its_names(site: Site) -> None:
-    """The age is the Last-Modified of the server."""
+    """The files are not newer than the Last-Modified of the server."""
     for number, path in enumerate(site.zips):
         path.rename(path.with_name(f"{number}.zip"))
 
     assert site.load_archive().new == 3_000
 
-    assert last_load(site.folder)["as_of"] == "2026-09-01"
+    assert last_load(site.folder)["as_of_latest"] == "2026-09-01"
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from support.daily_file import (
     COMPLAINTS,
     TODAY,
     TOMORROW,
+    YESTERDAY,
     by_id,
     id_of,
     load,
@@ -89,7 +90,7 @@ def test_a_file_that_changes_during_the_download(tmp_path: Path) -> None:
 
     assert stats.new == 3_000
     assert by_id(tmp_path)[id_of(COMPLAINTS[0])]["timely"] == "Perhaps"
-    assert last_load(tmp_path)["as_of"] == TOMORROW.isoformat()
+    assert last_load(tmp_path)["as_of_latest"] == YESTERDAY.isoformat()
     assert "if-range" in emulator.file_requests[-1].headers
     assert [request.status for request in emulator.file_requests] == [200, 200]
 
@@ -179,5 +180,5 @@ def test_a_newer_version_replaces_a_kept_file(loaded: DailyFile) -> None:
     stats = loaded.load().result()
 
     assert (stats.unchanged, stats.withdrawn) == (3_000, 0)
-    assert last_load(loaded.folder)["as_of"] == "2026-10-10"
+    assert last_load(loaded.folder)["as_of_latest"] == YESTERDAY.isoformat()
     assert loaded.downloads == []

@@ -43,9 +43,9 @@ def test_the_first_load_stores_all_complaints(published: DailyFile) -> None:
     assert (stats.rows, stats.new, stats.received) == (3_000, 3_000, 3_000)
     assert by_id(published.folder).keys() == set(map(id_of, COMPLAINTS))
     record = last_load(published.folder)
-    columns = ("source", "address", "query", "outcome", "as_of", "parts", "new", "matching")
+    columns = ("source", "address", "query", "outcome", "as_of_latest", "parts", "new", "matching")
     assert [record[name] for name in columns] == [
-        *("bulk", published.url, "{}", "complete", TODAY.isoformat(), 1, 3_000, None)
+        *("bulk", published.url, "{}", "complete", YESTERDAY.isoformat(), 1, 3_000, None)
     ]
     assert published.statuses == [200]
 
@@ -96,19 +96,19 @@ def test_only_changes_are_written(loaded: DailyFile) -> None:
 
     after = by_id(loaded.folder)
     written = {*map(id_of, changed), *map(id_of, new), *map(id_of, gone)}
-    assert {number for number, row in after.items() if row["load_id"] == 2} == written
+    assert {number for number, row in after.items() if row["changed_load_id"] == 2} == written
     assert {number: row for number, row in after.items() if number not in written} == {
         number: row for number, row in before.items() if number not in written
     }
     marked = {number: row["withdrawn_on"] for number, row in after.items() if row["withdrawn_on"]}
-    assert marked == dict.fromkeys(map(id_of, gone), TOMORROW.isoformat())
+    assert marked == dict.fromkeys(map(id_of, gone), YESTERDAY.isoformat())
     changes = {tuple(change.values()) for change in rows(loaded.folder, CHANGES)}
     assert changes == {
         (id_of(each), 2, column, before[id_of(each)][column], value)
         for each in changed
         for column, value in answer.items()
         if before[id_of(each)][column] != value
-    } | {(id_of(each), 2, "withdrawn_on", None, TOMORROW.isoformat()) for each in gone}
+    } | {(id_of(each), 2, "withdrawn_on", None, YESTERDAY.isoformat()) for each in gone}
     counts = ("rows", "new", "changed", "unchanged", "withdrawn")
     assert [last_load(loaded.folder)[name] for name in counts] == [3_020, 40, 60, 2_920, 20]
     assert (stats.new, stats.changed, stats.withdrawn) == (40, 60, 20)
@@ -189,7 +189,7 @@ def test_allowed_withdrawals_need_no_second_download(loaded: DailyFile) -> None:
 
     assert stats.withdrawn == 31
     assert loaded.statuses == [200, 200, 304]
-    assert last_load(loaded.folder)["as_of"] == TOMORROW.isoformat()
+    assert last_load(loaded.folder)["as_of_latest"] == YESTERDAY.isoformat()
     assert loaded.downloads == []
 
 
@@ -237,7 +237,7 @@ def test_a_full_disk_is_found_before_the_download(
 
 
 def test_a_local_zip(published: DailyFile) -> None:
-    """It is read in place and kept; its age is the date in the zip."""
+    """It is read in place and kept; it is not newer than the date in the zip."""
     stats = load(str(published.zip), published.folder).result()
 
     assert stats.new == 3_000
@@ -245,13 +245,16 @@ def test_a_local_zip(published: DailyFile) -> None:
     assert published.requests == []
     record = last_load(published.folder)
     assert record["address"] == str(published.zip)
-    assert record["as_of"] == TODAY.isoformat()
+    assert (record["as_of_earliest"], record["as_of_latest"]) == (
+        YESTERDAY.isoformat(),
+        TODAY.isoformat(),
+    )
 
 
 def test_a_local_plain_csv(
     published: DailyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can be unzipped, with a relative path; its age is the newest day received."""
+    """It can be unzipped, with a relative path; it is not older than the newest day received."""
     with ZipFile(published.zip) as archive:
         archive.extract("complaints.csv", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -261,7 +264,7 @@ def test_a_local_plain_csv(
     assert stats.new == 3_000
     record = last_load(tmp_path)
     assert record["address"] == str(tmp_path / "complaints.csv")
-    assert record["as_of"] == record["newest"] == YESTERDAY.isoformat()
+    assert record["as_of_earliest"] == record["newest"] == YESTERDAY.isoformat()
     assert (tmp_path / "complaints.csv").exists()
 
 
@@ -291,8 +294,8 @@ def test_an_older_file_changes_nothing(loaded: DailyFile) -> None:
         loaded.emulator.put(each | {"company_response": "Closed with relief", "tags": None})
     for each in COMPLAINTS[20:40]:
         loaded.emulator.withdraw(each["complaint_id"])
-    new = COMPLAINTS[40] | {"complaint_id": str(10**9)}
-    loaded.emulator.put(new)
+    day = {"date_received": f"{TOMORROW}T10:00:00.000Z", "date_sent_to_company": None}
+    loaded.emulator.put(COMPLAINTS[40] | day | {"complaint_id": str(10**9)})
     loaded.emulator.publish(TOMORROW)
     assert loaded.load().result().new == 1
     before, changes = by_id(loaded.folder), rows(loaded.folder, CHANGES)
@@ -314,7 +317,7 @@ def test_an_older_file_from_the_server_changes_nothing(loaded: DailyFile) -> Non
 
     stats = loaded.load().result()
 
-    assert (stats.new, stats.changed, stats.withdrawn) == (0, 0, 0)
+    assert (stats.new, stats.changed, stats.withdrawn, stats.uncertain) == (0, 0, 0, 1)
     assert by_id(loaded.folder) == before
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile, ZipInfo
 
 import pytest
@@ -15,17 +15,22 @@ from cfpb_etl.emulator import generate_complaints, write_bulk_file
 from cfpb_etl.fetch import complaint_file
 from cfpb_etl.fetch.complaint_file import (
     FilePart,
+    FileSource,
     downloads_beside,
     fetch_complaint_file,
     is_url,
 )
 from cfpb_etl.fetch.errors import NotEnoughSpaceError, UnreadableFileError
-from cfpb_etl.model.part import Age, FileVersion
+from cfpb_etl.model.age import Age, Evidence
+from cfpb_etl.model.dates import latest_plausible_day
+from cfpb_etl.model.file import CsvFile, FileVersion
 from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.parse.errors import UnexpectedColumnsError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cfpb_etl.model.part import RawPart
 
 ADDRESS = "https://files.example/ccdb/complaints.csv.zip"
 HEADER = (
@@ -42,17 +47,26 @@ def write_csv(path: Path, *days: str) -> Path:
     return path
 
 
-def today() -> date:
-    """Return the current day in UTC."""
-    return datetime.now(UTC).date()
+def fetch(path: Path, part: FilePart | None = None, **options: Any) -> RawPart:
+    """Fetch a local file."""
+    source = FileSource(**options)
+    return fetch_complaint_file(
+        source, part or FilePart(str(path)), path.with_name("c.db"), None, {}
+    )
 
 
-def age_of(path: Path, known_as_of: str | None = None) -> Age:
-    """Return the age of a local file, once it is parsed."""
-    part = FilePart(str(path), known_as_of)
-    age = parse_part(fetch_complaint_file(part, path.with_name("c.db"), None, {})).info.age
-    assert age is not None
-    return age
+def evidence_for(path: Path, part: FilePart | None = None, **options: Any) -> Evidence:
+    """Return what shows the age of a local file."""
+    evidence = fetch(path, part, **options).info.evidence
+    assert evidence is not None
+    return evidence
+
+
+def written(path: Path, day: str) -> str:
+    """Set the time of a file to noon of a day."""
+    noon = datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()
+    os.utime(path, (noon, noon))
+    return day
 
 
 # --- parts ----------------------------------------------------------------------------------
@@ -139,51 +153,21 @@ def test_a_file_has_no_pages() -> None:
     assert part.first() == part
 
 
-# --- the age of a local file ----------------------------------------------------------------
+# --- what shows the age of a local file ------------------------------------------------------
 
 
-def test_the_age_of_a_zip(tmp_path: Path) -> None:
-    """It is the date in the zip; the file's own time may be that of a copy."""
+def test_a_zip_has_two_times(tmp_path: Path) -> None:
+    """The file was not written before the CSV in it."""
     path = write_bulk_file(tmp_path, generate_complaints(3), day=date(2025, 3, 14))
-    os.utime(path)
+    copied = written(path, "2025-04-01")
 
-    assert age_of(path) == Age("2025-03-14", "date in the zip")
-
-
-def test_the_age_of_a_plain_file(tmp_path: Path) -> None:
-    """It is the newest day received, in any row."""
-    path = write_csv(tmp_path / "complaints.csv", "2020-01-02", "2020-05-06", "2020-03-04")
-
-    assert age_of(path) == Age("2020-05-06", "newest day received")
+    assert evidence_for(path).not_after == (
+        ("2025-03-14", "date in the zip"),
+        (copied, "time of the file"),
+    )
 
 
-def test_a_plain_file_is_not_from_the_future(tmp_path: Path) -> None:
-    """A mistyped day must not make the file the newest for ever."""
-    path = write_csv(tmp_path / "complaints.csv", "2020-01-02", "2999-01-01")
-
-    before = today()
-    assert before.isoformat() <= age_of(path).as_of <= today().isoformat()
-
-
-def test_a_zip_is_not_from_the_future(tmp_path: Path) -> None:
-    """A wrong clock must not do so either."""
-    path = write_bulk_file(tmp_path, generate_complaints(3), day=today() + timedelta(3))
-
-    before = today()
-    assert before.isoformat() <= age_of(path).as_of <= today().isoformat()
-
-
-@pytest.mark.parametrize("days", [(), ("",), ("soon",)])
-def test_a_plain_file_without_a_day_is_of_today(days: tuple[str, ...], tmp_path: Path) -> None:
-    """It was made at some time before now."""
-    before = today()
-    found = age_of(write_csv(tmp_path / "complaints.csv", *days))
-
-    assert before.isoformat() <= found.as_of <= today().isoformat()
-    assert found.evidence == "today"
-
-
-def test_a_zip_without_a_valid_day_is_of_today(tmp_path: Path) -> None:
+def test_a_zip_without_a_valid_day(tmp_path: Path) -> None:
     """Some programs write zeros there."""
     path = tmp_path / "complaints.zip"
     info = ZipInfo("complaints.csv", (1980, 1, 1, 0, 0, 0))
@@ -194,31 +178,70 @@ def test_a_zip_without_a_valid_day_is_of_today(tmp_path: Path) -> None:
         at = content.index(signature) + place
         content[at : at + 2] = b"\0\0"
     path.write_bytes(content)
+    copied = written(path, "2025-04-01")
 
-    before = today()
-    assert before.isoformat() <= age_of(path).as_of <= today().isoformat()
+    assert evidence_for(path).not_after == ((copied, "time of the file"),)
 
 
-def test_the_day_of_the_source_counts(tmp_path: Path) -> None:
-    """The files of the archive have the day of its last month."""
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("complaints-2026-10-07_14_05.csv", "2026-10-07"),
+        ("complaints-2026-10-07_14_05 (1).csv", "2026-10-07"),
+        ("complaints-2026-10-07.csv", None),
+        ("my complaints-2026-10-07_14_05.csv", None),
+        ("complaints-2026-10-07_14_055.csv", None),
+        ("complaints.csv", None),
+    ],
+)
+def test_the_name_of_an_export(name: str, day: str | None, tmp_path: Path) -> None:
+    """CFPB names an export with its time; a browser adds a number to a second one."""
+    path = write_csv(tmp_path / name, "2020-01-02")
+
+    assert evidence_for(path).exported_on == day
+
+
+def test_the_day_that_the_user_states(tmp_path: Path) -> None:
+    """It counts before the day of the archive."""
+    path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
+    part = FilePart(str(path), "2019-12-31")
+
+    assert evidence_for(path, part).stated == Age.on("2019-12-31", "the archive's last month")
+    stated = evidence_for(path, part, as_of="2020-02-01").stated
+    assert stated == Age.on("2020-02-01", "--as-of")
+    assert evidence_for(path).stated is None
+
+
+def test_stored_data_do_not_matter_if_the_age_is_stated(tmp_path: Path) -> None:
+    """A file whose age is known need not be read twice."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
 
-    assert age_of(path, "2019-12-31") == Age("2019-12-31", "the archive's last month")
+    for as_of, expected in ((None, "2020-01-01"), ("2020-02-01", None)):
+        content = fetch(path, as_of=as_of, stored_until="2020-01-01").take_content()
+        assert isinstance(content, CsvFile)
+        assert content.stored_until == expected
+
+
+def test_today_is_the_latest_day_that_is_known(tmp_path: Path) -> None:
+    """A clock that is behind the last load does not count."""
+    path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
+
+    assert fetch(path, last_ended="2031-05-06").info.today == "2031-05-07"
+    assert fetch(path, last_ended="2001-05-06").info.today == latest_plausible_day()
 
 
 # --- the fetched part -----------------------------------------------------------------------
 
 
-def test_a_local_file_is_named_with_its_size_and_day(tmp_path: Path) -> None:
-    """The day follows once the file is parsed."""
+def test_a_local_file_is_named_with_its_size(tmp_path: Path) -> None:
+    """The name of the parsed file is the same."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
 
-    raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, {})
+    raw = fetch(path)
 
     assert str(raw) == f"complaints.csv, {path.stat().st_size} Bytes of complaints"
     assert (raw.rows, raw.info.version, raw.next_parts) == (None, FileVersion(), ())
-    parsed = parse_part(raw)
-    assert str(parsed) == f"{raw} as of 2020-01-02"
+    assert str(parse_part(raw)) == str(raw)
 
 
 def test_the_info_of_the_source(tmp_path: Path) -> None:
@@ -226,7 +249,8 @@ def test_the_info_of_the_source(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
     info = {"fills_gaps_only": True, "max_withdrawn": 0.5}
 
-    raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, info)
+    part = FilePart(str(path))
+    raw = fetch_complaint_file(FileSource(), part, tmp_path / "c.db", None, info)
 
     assert (raw.info.fills_gaps_only, raw.info.max_withdrawn) == (True, 0.5)
 
@@ -234,7 +258,7 @@ def test_the_info_of_the_source(tmp_path: Path) -> None:
 def test_a_local_file_is_not_removed(tmp_path: Path) -> None:
     """It belongs to the user."""
     path = write_csv(tmp_path / "complaints.csv", "2020-01-02")
-    raw = fetch_complaint_file(FilePart(str(path)), tmp_path / "c.db", None, {})
+    raw = fetch(path)
 
     assert raw.on_stored is None
 
@@ -258,7 +282,7 @@ def test_a_local_file_that_is_not_valid(
         path.write_text(content, "utf-8")
 
     with pytest.raises(error):
-        age_of(path)
+        parse_part(fetch(path))
 
 
 # --- disk space -----------------------------------------------------------------------------
@@ -287,7 +311,7 @@ def test_the_space_for_a_local_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = write_csv(tmp_path / "complaints.csv", *["2020-01-02"] * 100)
 
     with pytest.raises(NotEnoughSpaceError):
-        age_of(path)
+        fetch(path)
 
 
 # --- downloads beside the database -----------------------------------------------------------

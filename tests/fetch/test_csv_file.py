@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl.fetch import csv_file
-from cfpb_etl.fetch.csv_file import is_zip, open_csv, unzipped_size, verify, zipped_on
+from cfpb_etl.fetch.csv_file import open_csv, unzipped_size, verify
 from cfpb_etl.fetch.errors import FileError, NotACsvError, UnreadableFileError
+from cfpb_etl.fetch.unpack.containers import written_on
 from support.containers import BYTES, NAME, READERS, TEXT, error_of, text_in, zip_of
 from support.soak import soak
 
@@ -47,9 +48,8 @@ def test_a_plain_csv(path: Path) -> None:
     path.write_text(TEXT, "utf-8", newline="")
 
     assert text_in(path) == TEXT
-    assert not is_zip(path)
     assert unzipped_size(path) == path.stat().st_size
-    assert zipped_on(path) is None
+    assert written_on(path) is None
     verify(path)
 
 
@@ -57,8 +57,7 @@ def test_a_zip(path: Path) -> None:
     """It has a day."""
     path.write_bytes(zip_of({NAME: TEXT}))
 
-    assert is_zip(path)
-    assert zipped_on(path) == "2026-10-07"
+    assert written_on(path) == ("date in the zip", "2026-10-07")
 
 
 @pytest.mark.parametrize("content", [b"P", b"PK", b"PKO,Issue\n", b"a\n", b"BZh,a\n", b"MZ,a\n"])
@@ -66,7 +65,6 @@ def test_a_header_of_any_letters(path: Path, content: bytes) -> None:
     """The first letters of a container do not make it one."""
     path.write_bytes(content)
 
-    assert not is_zip(path)
     assert text_in(path) == content.decode()
 
 

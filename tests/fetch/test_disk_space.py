@@ -13,7 +13,7 @@ import pytest
 from cfpb_etl.emulator import generate_complaints
 from cfpb_etl.emulator.data.files import write_csv
 from cfpb_etl.fetch import disk_space
-from cfpb_etl.fetch.complaint_file import FilePart, fetch_complaint_file
+from cfpb_etl.fetch.complaint_file import FilePart, FileSource, fetch_complaint_file
 from cfpb_etl.fetch.disk_space import ensure_space, temporary_folder
 from cfpb_etl.fetch.errors import NotEnoughSpaceError, NotEnoughTemporarySpaceError
 from cfpb_etl.parse.dispatch import parse_part
@@ -186,11 +186,14 @@ def write(file: Path, rows: list[RawComplaint], columns: Columns) -> int:
     return file.stat().st_size
 
 
+INFO = {"proves_absence": True, "is_whole": True}
+
+
 def load(file: Path, database: Path) -> int:
     """Load a file, and return the size of the log at the commit."""
     part = FilePart.at(str(file))
     source = FakeSource(kind="bulk", query="{}", windows=(part,), is_partial=False)
     with open_load(database, source) as running:
-        raw = fetch_complaint_file(part, database, None, {"proves_absence": True})
+        raw = fetch_complaint_file(FileSource(), part, database, None, INFO)
         store_part(parse_part(raw), running.id, database)
         return Path(f"{database}-wal").stat().st_size

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.file import FileVersion
 
 HTTP_DATE = "Wed, 07 Oct 2026 09:16:00 GMT"
 

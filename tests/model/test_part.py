@@ -7,8 +7,9 @@ import weakref
 
 import pytest
 
+from cfpb_etl.model.age import Age
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import Age, Batch, ParsedContent, ParsedPart, PartInfo, RawPart, ReadStats
+from cfpb_etl.model.part import Batch, ParsedContent, ParsedPart, PartInfo, RawPart, ReadStats
 
 
 class Place:
@@ -31,7 +32,7 @@ INFO = PartInfo(
     rows=1,
     matching=70,
     expected=60,
-    age=Age("2026-10-07", "_meta.last_indexed"),
+    age=Age.on("2026-10-07", "_meta.last_updated"),
     days=("2026-10-01", "2026-10-06"),
     proves_absence=True,
     seconds=1.5,

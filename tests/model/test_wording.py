@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from cfpb_etl.model import dates, wording
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.wording import (
     counts,
+    days_received,
+    part_reason,
     request_in_words,
     rows_of_files,
     verified,
@@ -33,6 +36,49 @@ def test_a_request_in_words(source: str, query: str, limit: int | None, text: st
     assert request_in_words(source, query, limit) == text
 
 
+def test_a_request_for_parts() -> None:
+    """A file with a part of all complaints is never called CFPB's daily file."""
+    assert request_in_words("bulk", "{}", None, is_part=True) == (
+        "files with a part of all complaints"
+    )
+    assert request_in_words("api", "{}", None, is_part=True) == "all complaints"
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        (
+            "its days start on 2020-01-10",
+            "a part: its days start on 2020-01-10 (use --whole if it has all)",
+        ),
+        ("--partial", "a part, because of --partial"),
+    ],
+)
+def test_part_reason(reason: str, text: str) -> None:
+    """The line says what to do if the program is wrong, unless the user has decided."""
+    assert part_reason(LoadStats(part_reason=reason)) == text
+
+
+def test_values_that_were_not_applied() -> None:
+    """The warning names the option that applies them."""
+    (warning,) = warnings(LoadStats(values_not_applied=2, uncertain=2))
+
+    assert "2 differing values" in warning
+    assert "--as-of DATE" in warning
+
+
+def test_a_clock_that_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warning shows the clock's day, and says what to do."""
+    for module in (dates, wording):
+        monkeypatch.setattr(module, "clock_day", lambda: "2026-11-01")
+
+    assert warnings(LoadStats(today="2026-11-02")) == []
+    (warning,) = warnings(LoadStats(today="2026-11-27"))
+    assert "it shows 2026-11-01" in warning
+    assert "Days until 2026-11-27" in warning
+    assert warning.endswith("Set the clock.")
+
+
 def test_counts() -> None:
     """Numbers are grouped, and rare counts are named only where there are any."""
     stats = LoadStats(rows=10_000, new=1234, changed=1)
@@ -47,6 +93,14 @@ def test_counts_name_complaints_that_were_not_applied() -> None:
     stats = LoadStats(rows=10, new=1, changed=2, not_applied=3, skipped=1, rejected=5)
 
     assert counts(stats) == "1 new, 2 changed, 3 unchanged, 3 not applied, 1 skipped, 5 rejected"
+
+
+def test_days_received() -> None:
+    """Days in the future are not the last day."""
+    stats = LoadStats(oldest="2026-10-01", newest="2026-10-07")
+
+    assert days_received(stats) == "2026-10-01 to 2026-10-07"
+    assert days_received(LoadStats(oldest="2062-03-04")) == "only days in the future"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +131,9 @@ def test_warnings() -> None:
     """Names are sorted, there is one line for each problem, and empty stats have no warning."""
     stats = LoadStats(
         skipped=1_200,
-        not_applied=2,
+        values_not_applied=5,
+        uncertain=3,
+        after_today=4,
         without_id=3,
         warnings=("line 7 is odd",),
         unknown_columns=frozenset("ba"),
@@ -87,9 +143,11 @@ def test_warnings() -> None:
     assert warnings(LoadStats()) == []
     assert [line.partition(",")[0].partition(":")[0] for line in warnings(stats)] == [
         "CFPB sends unknown columns",
-        "CFPB no longer sends these columns",
+        "These columns are missing",
         "Skipped 1",
-        "Left 2 complaints as stored",
+        "Left 2 values as stored",
+        "Did not apply 3 differing values",
+        "Stored 4 complaints with a day in the future",
         "line 7 is odd",
         "Marked no complaint as withdrawn",
     ]

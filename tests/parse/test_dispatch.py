@@ -10,8 +10,10 @@ import pytest
 
 from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.errors import UnreadableFileError
+from cfpb_etl.model.age import Age
 from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
-from cfpb_etl.model.part import Age, CsvFile, PartInfo, RawPart, ReadOptions
+from cfpb_etl.model.file import CsvFile, ReadOptions
+from cfpb_etl.model.part import PartInfo, RawPart
 from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.parse.errors import InvalidHitError, UnexpectedColumnsError
 
@@ -26,7 +28,7 @@ HEADER = (
     "Timely response?,Complaint ID\n"
 )
 OPTIONS = ReadOptions(today="2030-01-01")
-AGE = Age("2026-10-07", "Last-Modified")
+AGE = Age.on("2026-10-07", "newest day received")
 
 
 def raw_part(content: object, age: Age | None = AGE) -> RawPart:
@@ -71,14 +73,17 @@ def test_a_file_is_parsed_while_it_is_stored(tmp_path: Path) -> None:
     assert parsed.read_stats.rows == 2
 
 
-def test_the_age_of_a_file_is_found_in_it(tmp_path: Path) -> None:
-    """A file whose age is unknown is as old as its newest complaint, and its name says that."""
+def test_a_file_is_surveyed_if_complaints_are_stored(tmp_path: Path) -> None:
+    """The first reading ends at a day that is newer than the stored data."""
     content = csv_file(tmp_path / "c.csv", "2020-01-02", "2020-05-06", "2020-03-04")
 
-    parsed = parse_part(raw_part(content, age=None))
-
-    assert parsed.info.age == Age("2020-05-06", "newest day received")
-    assert str(parsed) == "complaints.csv as of 2020-05-06"
+    assert parse_part(raw_part(content)).survey is None
+    older = parse_part(raw_part(content._replace(stored_until="2020-05-06"))).survey
+    newer = parse_part(raw_part(content._replace(stored_until="2020-05-05"))).survey
+    assert older is not None
+    assert newer is not None
+    assert (older.is_complete, older.oldest, older.newest.any) == (True, "2020-01-02", "2020-05-06")
+    assert (newer.is_complete, newer.newest.received) == (False, "2020-05-06")
 
 
 def test_nothing_is_parsed_of_an_unchanged_file() -> None:

@@ -77,9 +77,10 @@ def test_several_pages_and_a_png() -> None:
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     days = sorted((str(c["date_received"])[:10] for c in COMPLAINTS), reverse=True)[:11_000]
-    assert first.stdout.splitlines()[:5] == [
+    assert first.stdout.splitlines()[:6] == [
         "11,000 complaints in 2 pages: 11,000 new, 0 changed, 0 unchanged",
         f"received   {days[-1]} to {days[0]} (12,000 match)",
+        f"data of    {days[0]} (_meta.last_updated)",
         "verified   11,000 of 11,000",
         "database   complaints.db, 11,000 complaints",
         "picture    flow.png",

@@ -26,10 +26,12 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
 
     assert first.returncode == 0, first.stderr
     days = sorted(str(complaint["date_received"])[:10] for complaint in COMPLAINTS)
-    assert first.stdout.splitlines()[:5] == [
+    assert first.stdout.splitlines()[:7] == [
         "12,000 complaints in 1 file: 12,000 new, 0 changed, 0 unchanged",
         f"received   {days[0]} to {days[-1]}",
+        f"data of    {days[-1]} (newest day received)",
         "rows       12,000 read",
+        "withdrawn  0 marked, 0 added as withdrawn",
         "database   complaints.db, 12,000 complaints",
         "picture    complaints-flow.svg",
     ]

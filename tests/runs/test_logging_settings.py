@@ -101,5 +101,5 @@ def test_a_complete_run_prints_its_summary(
     lines = [line.partition("  ")[0] for line in done.stdout.splitlines()]
     assert lines == [
         "11,000 complaints in 2 pages: 11,000 new, 0 changed, 0 unchanged",
-        *("received", "verified", "database", "picture", "try"),
+        *("received", "data of", "verified", "database", "picture", "try"),
     ]

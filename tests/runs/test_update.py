@@ -76,7 +76,7 @@ def test_exactly_what_changed_is_recorded(tmp_path: Path) -> None:
         for number in (c["complaint_id"] for c in changed)
         for column, new in (("company_response", "Closed with relief"), ("timely", "No"))
         if before[number][column] != new
-    } | {(c["complaint_id"], "withdrawn_on", None, load["as_of"]) for c in withdrawn}
+    } | {(c["complaint_id"], "withdrawn_on", None, load["as_of_latest"]) for c in withdrawn}
     assert recorded == expected
 
     again = run(emulator, tmp_path, lookback=60).result()

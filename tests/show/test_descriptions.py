@@ -35,7 +35,11 @@ def test_descriptions_of_each_kind() -> None:
         described = read_descriptions(connection)
 
     assert described["complaint"].text == "one row per complaint, with CFPB's values"
-    assert described["complaint"].columns["withdrawn_on"].startswith("date the complaint was")
+    assert (
+        described["complaint"]
+        .columns["withdrawn_on"]
+        .startswith("day by which the complaint was missing")
+    )
     assert described["load"].columns["outcome"] == "how it ended"
     assert described["complaints_by_month"].columns["month"] == "month received, YYYY-MM"
 

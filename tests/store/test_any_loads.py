@@ -18,8 +18,6 @@ from support.parts import JANUARY, JUNE, MARCH, complaint, part
 from support.soak import soak
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from cfpb_etl.model.complaint import Complaint
     from support.loads import Change
 
@@ -59,71 +57,94 @@ class Model:
 
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
-    as_of: dict[int, str] = field(default_factory=dict)
+    ages: dict[int, tuple[str, str]] = field(default_factory=dict)
     carried: dict[int, frozenset[str]] = field(default_factory=dict)
+    present: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    missing: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     counts: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * 5))
     seen: set[int] = field(default_factory=set)
+    present_now: set[int] = field(default_factory=set)
 
     def store(
         self, load_id: int, answers: Answers, page: list[Complaint], days: tuple[str, str] | None
     ) -> None:
         """Store a page; with the days of a window, finish the window too."""
-        newer = {known for known, day in self.as_of.items() if day > answers.as_of}
+        as_of = answers.as_of
+        others = self.carried.keys() - {load_id}  # only loads with complaints
+        ages = {each: self.ages[each] for each in others}
+        # One server's answers are in the order in which they were asked for, unless the newest day
+        # is earlier.
+        newer = {known for known, (earliest, _) in ages.items() if earliest > as_of}
+        was_empty, self.present_now = not self.rows, set()
         for each in page:
-            self._upsert(load_id, each, answers.columns, newer, answers.as_of)
+            self._upsert(load_id, each, answers, newer)
+        if not was_empty:
+            self.present[load_id] |= self.present_now
         self.seen.update(each.complaint_id for each in page)
         if days:
             if answers.proves_absence and not answers.more:
-                self._withdraw(load_id, days, answers.as_of, newer)
+                self._withdraw(load_id, days, as_of, newer)
             self.seen.clear()
-        self.as_of[load_id] = min(answers.as_of, self.as_of.get(load_id, answers.as_of))
+        earliest, latest = self.ages.get(load_id, (as_of, as_of))
+        self.ages[load_id] = min(earliest, as_of), max(latest, as_of)
         if page:
             carried = self.carried.get(load_id, answers.columns)
             self.carried[load_id] = carried & answers.columns
 
-    def _upsert(
-        self,
-        load_id: int,
-        came: Complaint,
-        columns: Collection[str],
-        newer: set[int],
-        as_of: str,
-    ) -> None:
-        row = self.rows.get(came.complaint_id)
+    def _protectors(self, number: int, loads: set[int]) -> set[int]:
+        """Return which of these loads have set the values of a row, or have seen it."""
+        written = self.rows[number]["load_id"]
+        return {each for each in loads if each == written or number in self.present[each]}
+
+    def _upsert(self, load_id: int, came: Complaint, answers: Answers, newer: set[int]) -> None:
+        number, columns = came.complaint_id, answers.columns
+        row = self.rows.get(number)
         if row is None:
             values = {name: getattr(came, name) for name in MODELLED}
             loads = dict.fromkeys(("load_id", "first_load_id", "changed_load_id"), load_id)
-            self.rows[came.complaint_id] = values | {"withdrawn_on": None} | loads
+            self.rows[number] = values | {"withdrawn_on": None} | loads
             self.counts[load_id][0] += 1
             return
-        kept = row["load_id"] in newer
-        told = self.carried[row["load_id"]] if kept else ()
-        after = dict(row)
+        protectors = self._protectors(number, newer)
+        told = frozenset[str]().union(*(self.carried[each] for each in protectors))
+        kept = bool(protectors)
+        before, after = dict(row), dict(row)
         for name in MODELLED:
-            empty = row[name] is None and not (name in columns and name in told)
-            if empty or (name in columns and not kept):
+            if name not in told and (row[name] is None or (name in columns and not kept)):
                 after[name] = getattr(came, name)
-        if (row["withdrawn_on"] or "") <= as_of:
+        differs = [
+            name
+            for name in MODELLED
+            if after[name] != getattr(came, name)
+            and (name in columns or getattr(came, name) is not None)
+        ]
+        lacking = any(number in self.missing[each] for each in newer)
+        if (row["withdrawn_on"] or "") <= answers.as_of and not lacking:
             after["withdrawn_on"] = None
         if after == row:
-            differs = any(getattr(came, name) != row[name] for name in columns)
             self.counts[load_id][4 if differs else 2] += 1
-            return
-        self.counts[load_id][1] += 1
-        self._change(load_id, came.complaint_id, after)
-        if not kept:
+        else:
+            self.counts[load_id][1] += 1
+            self._change(load_id, number, after)
+        if after != before and not kept:
             row["load_id"] = load_id
+        else:
+            self.present_now.add(number)
 
-    def _withdraw(self, load_id: int, days: tuple[str, str], as_of: str, newer: set[int]) -> None:
+    def _withdraw(
+        self, load_id: int, days: tuple[str, str], as_of: str, protecting: set[int]
+    ) -> None:
         for number, row in self.rows.items():
             within = row["date_received"] and days[0] <= row["date_received"] <= days[1]
             # The source has what this load wrote, in this window or in another.
-            if not within or number in self.seen or row["load_id"] in newer | {load_id}:
+            if not within or number in self.seen or row["load_id"] == load_id:
                 continue
             if row["withdrawn_on"]:
+                self.missing[load_id].add(number)
+                continue
+            if self._protectors(number, protecting):
                 continue
             self._change(load_id, number, row | {"withdrawn_on": as_of})
-            row["load_id"] = load_id
             self.counts[load_id][3] += 1
 
     def _change(self, load_id: int, number: int, after: dict[str, Any]) -> None:
@@ -219,6 +240,7 @@ def test_loads_do_what_the_model_does(pulls: list[Pull]) -> None:
         rows = query(path, f"SELECT complaint_id, {', '.join(columns)} FROM complaint")  # noqa: S608
         assert {n: dict(zip(columns, v, strict=True)) for n, *v in rows} == model.rows
         assert sorted(changes(path), key=str) == sorted(model.changes, key=str)
-        assert dict(query(path, "SELECT load_id, as_of FROM load")) == model.as_of
+        ages = query(path, "SELECT load_id, as_of_earliest, as_of_latest FROM load")
+        assert {load_id: (*days,) for load_id, *days in ages} == model.ages
         kept = query(path, f"SELECT load_id, {', '.join(COUNTS)} FROM load")  # noqa: S608
         assert {load_id: each for load_id, *each in kept} == model.counts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.file import FileVersion
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
 from support.loads import FakeSource, load, load_file, query
@@ -34,36 +34,21 @@ def row(path: Path, *columns: str) -> tuple[Any, ...]:
     return tuple(query(path, sql)[0])
 
 
-AGE = ("as_of", "as_of_earliest", "as_of_latest", "as_of_evidence")
+AGE = ("as_of_earliest", "as_of_latest", "as_of_evidence")
 
 
 # --- the age of the data --------------------------------------------------------------------
 
 
 def test_the_age_of_a_page_is_a_range(path: Path) -> None:
-    """The day used, the earliest day that the data can be of, and what shows it."""
+    """The earliest and the latest day that the data can be of, and what shows them."""
     load(path, part(complaint(1, date_received="2026-06-01"), as_of=JUNE, earliest="2026-06-28"))
 
-    assert row(path, *AGE) == (JUNE, "2026-06-28", JUNE, "_meta.last_indexed")
-
-
-def test_the_newest_day_received_is_the_earliest(path: Path) -> None:
-    """Where nothing else shows it, the data are not older than the newest complaint."""
-    days = (complaint(1, date_received="2026-06-20"), complaint(2, date_received="2026-06-25"))
-    load_file(path, *days, as_of=JUNE)
-
-    assert row(path, *AGE) == (JUNE, "2026-06-25", JUNE, "Last-Modified")
-
-
-def test_the_earliest_day_is_not_after_the_day_used(path: Path) -> None:
-    """A complaint of a later day does not turn the range around."""
-    load_file(path, complaint(1, date_received="2026-07-02"), as_of=JUNE)
-
-    assert row(path, *AGE) == (JUNE, JUNE, JUNE, "Last-Modified")
+    assert row(path, *AGE) == ("2026-06-28", JUNE, "_meta.last_updated")
 
 
 def test_the_age_of_several_parts(path: Path) -> None:
-    """The oldest part's day counts; the range is that of all, and each evidence is named once."""
+    """The range is that of all parts, and each evidence is named once."""
     parts = [
         part(complaint(1), as_of=MARCH, earliest=MARCH, next_parts=[NextPart()]),
         part(complaint(2), as_of=JUNE, earliest=JUNE, evidence="today", next_parts=[NextPart()]),
@@ -73,7 +58,7 @@ def test_the_age_of_several_parts(path: Path) -> None:
         for each in parts:
             store_part(each, running.id, path)
 
-    assert row(path, *AGE) == (MARCH, JANUARY, JUNE, "_meta.last_indexed, today")
+    assert row(path, *AGE) == (JANUARY, JUNE, "_meta.last_updated; today")
 
 
 def test_a_part_of_unknown_age(path: Path) -> None:
@@ -83,10 +68,10 @@ def test_a_part_of_unknown_age(path: Path) -> None:
     source = FakeSource(kind="archive", windows=(File("page"),))
     with open_load(path, source) as running:
         store_part(page, running.id, path)
-        assert row(path, *AGE) == (None,) * 4
+        assert row(path, *AGE) == (None,) * 3
         store_part(file_of(complaint(1), key="a.zip", as_of=MARCH), running.id, path)
 
-    assert row(path, *AGE) == (MARCH, MARCH, MARCH, "Last-Modified")
+    assert row(path, *AGE) == (MARCH, MARCH, "Last-Modified")
 
 
 # --- the request ----------------------------------------------------------------------------
@@ -166,17 +151,17 @@ def test_white_space_is_no_difference(path: Path) -> None:
     assert row(path, *COUNTS) == (1, 0, 0, 1, 0, 0)
 
 
-def test_a_column_that_is_not_sent_is_no_difference(path: Path) -> None:
-    """A value beside the columns that every complaint has only fills gaps, whatever its age."""
+def test_a_column_that_only_some_complaints_have(path: Path) -> None:
+    """A value beside the columns that every complaint has is not applied, whatever its age."""
     load(path, part(complaint(1, tags="Servicemember"), as_of=JANUARY))
     rest = frozenset(ALL) - {"tags"}
     load(path, part(complaint(1, tags="Older American"), columns=rest, as_of=JUNE))
 
-    assert row(path, *COUNTS) == (1, 0, 0, 1, 0, 0)
+    assert row(path, *COUNTS) == (1, 0, 0, 0, 0, 1)
 
 
-def test_an_equal_complaint_with_a_newer_mark_is_unchanged(path: Path) -> None:
-    """The mark alone is not a difference; another value is one."""
+def test_an_older_file_has_the_last_values_of_a_withdrawn_complaint(path: Path) -> None:
+    """The newer mark stays, and it alone is not a difference."""
     load_file(path, *complaints(1, 2, 3, date_received="2026-01-15"), as_of=JANUARY)
     load_file(path, *complaints(1, date_received="2026-01-15"), as_of=JUNE)
     older = [
@@ -186,5 +171,5 @@ def test_an_equal_complaint_with_a_newer_mark_is_unchanged(path: Path) -> None:
     ]
     load_file(path, *older, as_of=MARCH)
 
-    assert row(path, *COUNTS) == (3, 0, 0, 2, 0, 1)
+    assert row(path, *COUNTS) == (3, 0, 1, 2, 0, 0)
     assert query(path, "SELECT withdrawn_on FROM complaint") == [(None,), (JUNE,), (JUNE,)]

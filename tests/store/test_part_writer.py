@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cfpb_etl.model.age import Age
 from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
+from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store import sqlite_file as schema
 from cfpb_etl.store.errors import DatabaseInUseError, NotADatabaseError
@@ -68,7 +70,7 @@ def test_counts_are_exact(path: Path) -> None:
 def test_an_empty_part_counts_as_a_part(path: Path) -> None:
     """The last page of a window can be empty."""
     assert load(path, part()) == [(0, 0, 0)]
-    assert query(path, "SELECT parts, rows, as_of FROM load") == [(1, 0, JUNE)]
+    assert query(path, "SELECT parts, rows, as_of_latest FROM load") == [(1, 0, JUNE)]
 
 
 @pytest.mark.parametrize("field", ALL[1:])
@@ -132,7 +134,7 @@ def test_other_columns_fill_gaps(path: Path) -> None:
         complaint(2, complaint_what_happened="other"),
         columns=NO_NARRATIVE,
     )
-    assert load(path, mixed) == [(0, 1, 1)]
+    assert load(path, mixed) == [(0, 1, 0)]
     assert stored(path) == {
         1: {"complaint_what_happened": "new"},
         2: {"complaint_what_happened": "told"},
@@ -398,6 +400,8 @@ def test_a_part_returns_its_stats(path: Path) -> None:
         received=3,
         proves_absence=False,
         unknown_columns=frozenset({"event_tag"}),
+        today=latest_plausible_day(),
+        age=Age.on(JUNE, "_meta.last_updated"),
     )
     assert report.unchanged == 1
 
@@ -414,9 +418,9 @@ def test_missing_columns_are_reported(path: Path) -> None:
 
 
 def test_the_parts_of_a_load_are_added_up(path: Path) -> None:
-    """Counts are summed, days span all parts, and the oldest part's day counts."""
+    """Counts are summed, and days span all parts."""
     counts = "parts, rows, new, changed, unchanged, matching"
-    days = "as_of, oldest, newest, covers_until"
+    days = "as_of_earliest, as_of_latest, oldest, newest, covers_until"
     with open_load(path, FakeSource()) as running:
         first = part(
             *complaints(1, 2, date_received="2026-02-01"),
@@ -428,7 +432,7 @@ def test_the_parts_of_a_load_are_added_up(path: Path) -> None:
         store_part(first, running.id, path)
         assert query(path, f"SELECT {counts} FROM load") == [(1, 2, 2, 0, 0, 7)]  # noqa: S608
         assert query(path, f"SELECT {days} FROM load") == [  # noqa: S608
-            (MARCH, "2026-02-01", "2026-02-01", "2026-02-28")
+            (MARCH, MARCH, "2026-02-01", "2026-02-01", "2026-02-28")
         ]
         second = part(
             complaint(1, date_received="2026-02-01"),
@@ -444,7 +448,7 @@ def test_the_parts_of_a_load_are_added_up(path: Path) -> None:
 
     assert query(path, f"SELECT {counts} FROM load") == [(3, 5, 3, 1, 1, 7)]  # noqa: S608
     assert query(path, f"SELECT {days} FROM load") == [  # noqa: S608
-        (MARCH, "2026-01-01", "2026-02-02", "2026-02-28")
+        (MARCH, JUNE, "2026-01-01", "2026-02-02", "2026-02-28")
     ]
 
 

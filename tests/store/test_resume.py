@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl.fetch.pages import Page
+from cfpb_etl.model.age import Age
+from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store.loads import open_load
 from support.loads import (
@@ -21,7 +23,7 @@ from support.loads import (
     seen,
     store,
 )
-from support.parts import WINDOW, complaint, complaints, part
+from support.parts import JUNE, WINDOW, complaint, complaints, part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +60,7 @@ def test_an_interrupted_load_is_resumed(path: Path) -> None:
             newest="2026-01-02",
             matching=3,
             proves_absence=False,
+            age=Age.on(JUNE, "_meta.last_updated"),
         )
         state = "SELECT outcome, failure, ended_at FROM load"
         assert query(path, state) == [("running", None, None)]
@@ -77,6 +80,8 @@ def test_an_interrupted_load_is_resumed(path: Path) -> None:
         expected=3,
         received=3,
         proves_absence=False,
+        today=latest_plausible_day(),
+        age=Age.on(JUNE, "_meta.last_updated"),
     )
     assert outcomes(path) == [("complete", None)]
     what = "flow_run_id, started_at, parts, rows, new, oldest, newest"

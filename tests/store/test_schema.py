@@ -147,14 +147,14 @@ def test_a_failed_creation_leaves_nothing(path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("use", [create_database, read])
-@pytest.mark.parametrize("version", [6, 8])
+@pytest.mark.parametrize("version", [7, 9])
 def test_a_file_of_another_schema_is_refused(path: Path, use: Any, version: int) -> None:
     """An older or newer file is neither used nor changed; the error says what to do."""
     create_database(path)
     execute(path, f"PRAGMA user_version = {version}")
     before = path.read_bytes()
 
-    said = rf"has schema {version}, and this cfpb-etl .* only supports schema 7\. Load again into"
+    said = rf"has schema {version}, and this cfpb-etl .* only supports schema 8\. Load again into"
     with pytest.raises(OtherSchemaError, match=said) as caught:
         use(path)
 

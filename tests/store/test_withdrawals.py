@@ -47,7 +47,7 @@ def test_an_absent_complaint_is_marked(path: Path) -> None:
 
     assert withdrawn(path) == {2: MARCH, 3: MARCH}
     assert stored(path).keys() == {1, 2, 3, 4}
-    assert load_ids(path) == {1: 1, 2: 2, 3: 2, 4: 2}
+    assert load_ids(path) == {1: 1, 2: 1, 3: 1, 4: 2}
     assert changes(path) == [
         (2, 2, "withdrawn_on", None, MARCH),
         (3, 2, "withdrawn_on", None, MARCH),
@@ -139,7 +139,7 @@ def test_a_marked_complaint_is_not_marked_again(path: Path) -> None:
     assert withdrawn(path) == {2: MARCH}
     assert changes(path) == [(2, 2, "withdrawn_on", None, MARCH)]
     assert query(path, "SELECT withdrawn FROM load") == [(0,), (1,), (0,)]
-    assert load_ids(path) == {1: 1, 2: 2}
+    assert load_ids(path) == {1: 1, 2: 1}
 
 
 def test_a_complaint_that_returns_is_no_longer_marked(path: Path) -> None:
@@ -228,13 +228,13 @@ def test_a_resumed_load_knows_what_it_received_before(path: Path) -> None:
 
 
 def test_an_older_source_marks_only_older_rows(path: Path) -> None:
-    """A complaint that a newer source wrote is not marked."""
-    load(path, everything(1, as_of=JANUARY))
-    load(path, everything(1, 2, as_of=JUNE))
+    """A complaint that a newer source wrote or found unchanged is not marked."""
+    load(path, everything(1, 4, as_of=JANUARY))
+    load(path, part(*complaints(1, 2, date_received="2026-01-15"), as_of=JUNE))
     load(path, everything(3, as_of=MARCH))
 
-    assert withdrawn(path) == {1: MARCH}
-    assert load_ids(path) == {1: 3, 2: 2, 3: 3}
+    assert withdrawn(path) == {4: MARCH}
+    assert load_ids(path) == {1: 1, 2: 2, 3: 3, 4: 1}
 
 
 def test_an_older_source_does_not_remove_a_newer_mark(path: Path) -> None:
@@ -247,4 +247,4 @@ def test_an_older_source_does_not_remove_a_newer_mark(path: Path) -> None:
 
     assert withdrawn(path) == {2: JUNE}
     assert stored(path)[2]["timely"] == "No"
-    assert load_ids(path)[2] == 2
+    assert load_ids(path)[2] == 3

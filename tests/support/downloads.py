@@ -9,7 +9,7 @@ import pytest
 
 from cfpb_etl.fetch.http.download import fetch_file
 from cfpb_etl.fetch.http.errors import CutBodyError
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.file import FileVersion
 from support.file_server import BODY, NAME, cut
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pyroaring import BitMap64
 
 from cfpb_etl.fetch.pages import Page
+from cfpb_etl.model.age import Age
 from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.part import (
-    Age,
     Batch,
     ParsedContent,
     ParsedPart,
@@ -86,8 +86,8 @@ def part_of(
     *,
     at: Part = WINDOW,
     columns: Collection[str] = ALL,
-    as_of: str = JUNE,
-    evidence: str = "_meta.last_indexed",
+    as_of: str | None = JUNE,
+    evidence: str = "_meta.last_updated",
     earliest: str | None = None,
     matching: int | None = None,
     expected: int | None = None,
@@ -104,7 +104,8 @@ def part_of(
         rows=len(complaints),
         matching=matching,
         expected=matching if expected is None else expected,
-        age=Age(as_of, evidence, earliest),
+        age=Age(earliest or as_of, as_of, evidence) if as_of else None,
+        origin="answer",
         **info,
     )
     content = ParsedContent(
@@ -140,7 +141,13 @@ def file_of(
         warnings=["line 7: not a complaint"] * bool(rejected or without_id),
         ids=BitMap64([*ids, *rejected]),
     )
-    info = {"age": Age(as_of, evidence), "proves_absence": True, **info}
+    info = {
+        "age": Age.on(as_of, evidence),
+        "origin": "download",  # so a file is newer than the file of the same day before it
+        "proves_absence": True,
+        "is_whole": True,
+        **info,
+    }
     every = PartInfo(File(key), key, rows=None, matching=None, expected=None, **info)
     content = ParsedContent(batches(complaints), columns, (), read_stats)
     return ParsedPart(content, RawPart(None, every), every)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cfpb_etl.model.complaint import CSV_COLUMNS
-from cfpb_etl.model.part import ReadOptions
+from cfpb_etl.model.file import ReadOptions
 from cfpb_etl.parse.csv_rows import ComplaintRows
 from cfpb_etl.parse.line_hashes import StoredLines
 from cfpb_etl.store.line_hashes import LineHashWriter

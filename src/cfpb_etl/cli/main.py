@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, ValidationError
 
 from cfpb_etl import __version__
-from cfpb_etl.cli.options import (
-    COMPLAINTS,
-    GRAPH,
-    ApiUrl,
-    Database,
-    LoadOptions,
-    Switch,
+from cfpb_etl.cli.checks import (
     WrongCommandError,
     api_url_from_environment,
     check_page,
     check_picture,
     refuse_same_file,
 )
+from cfpb_etl.cli.options import COMPLAINTS, GRAPH, ApiUrl, Database, LoadOptions, Switch
 from cfpb_etl.cli.signals import exit_when_interrupted
 from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.model.query import InvalidQueryError

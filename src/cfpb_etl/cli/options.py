@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,121 +9,36 @@ from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
-from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.cli.checks import (
+    SAMPLE,
+    WrongCommandError,
+    api_url_from_environment,
+    check_allowed,
+    check_database,
+    check_day,
+    check_file_path,
+    check_files,
+    check_option,
+    check_picture,
+    check_url,
+    refuse_same_file,
+)
 from cfpb_etl.fetch.archive import Archive
 from cfpb_etl.fetch.bulk_file import BULK_URL, BulkFile
 from cfpb_etl.fetch.complaint_file import is_url
-from cfpb_etl.fetch.http.client import is_valid_url
 from cfpb_etl.fetch.search_api import SEARCH_URL, SearchApi
+from cfpb_etl.model.file import DateOrder  # noqa: TC001 - cyclopts reads the annotations
 from cfpb_etl.model.query import Query
 from cfpb_etl.model.source import SourceKind  # noqa: TC001 - cyclopts reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cfpb_etl.fetch.sources import AnySource
 
-COMPLAINTS, SAMPLE = Path("complaints.db"), Path("sample.db")
+COMPLAINTS = Path("complaints.db")
 GRAPH = Path("complaints-flow.svg")
 _NEWEST = 1_000
 # Days. Companies' answers and late complaints can take this long (docs/facts.md, "Later changes").
 _LOOKBACK = 60
-
-
-class WrongCommandError(CfpbEtlError):
-    """Raised when an option is used in a way that is not allowed."""
-
-    option: str
-    reason: str
-    problem = "{option} {reason}"
-
-
-# --- paths and addresses --------------------------------------------------------------------
-
-# In a wrong command, the message of these errors follows the name of the option.
-
-
-def check_file_path(_type: object, path: Path | None) -> None:
-    """Raise ValueError if a path is a folder, is not valid, or its folder does not exist."""
-    if path is None:
-        return
-    name = str(path)
-    try:
-        str(path.resolve()).encode()
-        is_folder = path.is_dir()
-    except (OSError, RuntimeError, UnicodeError):  # too long, a loop of links, or not text
-        raise ValueError(f"{name[:60]!r} is not the path of a file") from None
-    if is_folder:
-        raise ValueError(f"{name!r} is a folder; give the path of a file")
-    if not path.parent.is_dir():
-        raise ValueError(f"{name!r} is in a folder that does not exist; create it first")
-
-
-def check_picture(type_: object, path: Path | None) -> None:
-    """Raise ValueError unless a picture can be written to the path."""
-    check_file_path(type_, path)
-    if path is not None and path.suffix.lower() not in (".svg", ".png"):
-        raise ValueError(f"{str(path)!r} must end in .svg or .png")
-
-
-def check_page(type_: object, path: Path) -> None:
-    """Raise ValueError unless a web page can be written to the path."""
-    check_file_path(type_, path)
-    if path.suffix.lower() != ".html":
-        raise ValueError(f"{str(path)!r} must end in .html")
-
-
-def check_database(type_: object, path: Path) -> None:
-    """Raise ValueError unless a file exists at the path."""
-    check_file_path(type_, path)
-    if not path.exists():
-        sample = f", or use --database {SAMPLE}" if SAMPLE.exists() else ""
-        raise ValueError(f"{str(path)!r} does not exist; load complaints into it first{sample}")
-    if not path.is_file():
-        raise ValueError(f"{str(path)!r} is not a file")
-
-
-def check_url(_type: object, url: str | None) -> None:
-    """Raise ValueError unless a request can be sent to a URL."""
-    if url is not None and not is_valid_url(url):
-        raise ValueError(f"{url[:60]!r} must be an http:// or https:// address without a password")
-
-
-def _check_files(type_: object, files: tuple[str, ...]) -> None:
-    for file in files:
-        if "://" in file:
-            check_url(type_, file)
-        else:
-            check_file_path(type_, Path(file))
-            if not Path(file).exists():
-                raise ValueError(f"{file!r} does not exist")
-
-
-def api_url_from_environment() -> str | None:
-    """Return the value of the variable CFPB_ETL_API_URL; None if it is not set.
-
-    Raises:
-        WrongCommandError: If no request can be sent to the value.
-    """
-    url = os.environ.get("CFPB_ETL_API_URL") or None
-    _check("CFPB_ETL_API_URL", check_url, url)
-    return url
-
-
-def _check(option: str, validate: Callable[[object, Any], None], value: object) -> None:
-    try:
-        validate(type(value), value)
-    except ValueError as error:
-        raise WrongCommandError(option=option, reason=str(error)) from None
-
-
-def refuse_same_file(option: str, path: Path, database: Path) -> None:
-    """Raise WrongCommandError if a path leads to the database."""
-    if path.resolve() == database.resolve():
-        raise WrongCommandError(option=option, reason="is the same file as the database")
-
-
-# --- options --------------------------------------------------------------------------------
 
 Repeatable = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 Switch = Annotated[bool, Parameter(negative="", show_default=False)]
@@ -137,8 +51,8 @@ _QUERY = ("since", "until", "state", "product", "issue", "company", "search")
 _SOURCES = {
     **dict.fromkeys((*_QUERY, "limit", "update", "lookback"), ("api", "sample")),
     "api_url": ("api",),
-    "file": ("bulk", "archive"),
-    "allow_withdrawals": ("bulk",),
+    **dict.fromkeys(("file", "as_of", "date_order", "allow_rejected"), ("bulk", "archive")),
+    **dict.fromkeys(("allow_withdrawals", "whole", "partial"), ("bulk",)),
 }
 
 
@@ -168,6 +82,16 @@ class LoadOptions:
         restart: Start over instead of resuming an interrupted load. Not for loads of the newest N.
         allow_withdrawals: With bulk: accept a file even if more than 1% of the stored complaints
             are missing from it.
+        whole: With bulk: the file has all complaints, so missing ones were withdrawn. Default:
+            decided by the states, products and days of the file.
+        partial: With bulk: the file has only a part of all complaints, so nothing is concluded from
+            missing ones.
+        as_of: With bulk or archive: the day on which the data were taken from CFPB, YYYY-MM-DD.
+            Default: decided by the complaints and the dates of the file.
+        date_order: With bulk or archive: month-first or day-first, for dates such as 03/04/2020.
+            Default: decided by the file's dates.
+        allow_rejected: With bulk or archive: accept up to N invalid rows; below 1, a share of the
+            rows. Default: 0.001.
         api_url: URL of the search API. Default: $CFPB_ETL_API_URL, or CFPB's URL.
         graph: Where to draw the diagram, .svg or .png. Default: complaints-flow.svg.
         no_graph: Do not draw the diagram.
@@ -176,7 +100,7 @@ class LoadOptions:
     """
 
     source: SourceKind = "api"
-    file: Annotated[Repeatable, Parameter(validator=_check_files, metavar="FILE")] = ()
+    file: Annotated[Repeatable, Parameter(validator=check_files, metavar="FILE")] = ()
     database: Path | None = None
     limit: Annotated[int | None, Parameter(metavar="N")] = None
     since: Day = None
@@ -190,6 +114,11 @@ class LoadOptions:
     lookback: Annotated[int | None, Parameter(metavar="DAYS")] = None
     restart: Switch = False
     allow_withdrawals: Switch = False
+    whole: Switch = False
+    partial: Switch = False
+    as_of: Annotated[str | None, Parameter(validator=check_day, metavar="DATE")] = None
+    date_order: DateOrder | None = None
+    allow_rejected: Annotated[float | None, Parameter(validator=check_allowed, metavar="N")] = None
     api_url: ApiUrl = None
     graph: Path | None = None
     no_graph: Switch = False
@@ -213,16 +142,19 @@ class LoadOptions:
             WrongCommandError: If options cannot be combined.
             InvalidQueryError: If the search API does not accept a value.
         """
-        _check("--database", check_file_path, self.database_path)
-        _check("--graph", check_picture, self.picture)
+        check_option("--database", check_file_path, self.database_path)
+        check_option("--graph", check_picture, self.picture)
         self._refuse_wrong_combinations()
         if self.source == "bulk":
             file = self.file[0] if self.file else BULK_URL
-            return BulkFile(file, self.database_path, self.allow_withdrawals)
+            whole = True if self.whole else False if self.partial else None
+            return BulkFile(
+                file, self.database_path, self.allow_withdrawals, whole, **self._reading
+            )
         if self.source == "archive":
             if self.file and _is_page(self.file[0]):
-                return Archive(page=self.file[0], database=self.database_path)
-            return Archive(self.file, self.database_path)
+                return Archive(page=self.file[0], database=self.database_path, **self._reading)
+            return Archive(self.file, self.database_path, **self._reading)
         query = Query(
             self.since,
             self.until,
@@ -243,6 +175,15 @@ class LoadOptions:
         url = self.api_url or api_url_from_environment() or SEARCH_URL
         return SearchApi(query, limit, url, lookback=lookback)
 
+    @property
+    def _reading(self) -> dict[str, Any]:
+        """Return how to read files, as arguments of a source of files."""
+        return {
+            "as_of": self.as_of,
+            "date_order": self.date_order,
+            "allow_rejected": self.allow_rejected,
+        }
+
     def _refuse_wrong_combinations(self) -> None:
         for name, sources in _SOURCES.items():
             if self._is_set(name) and self.source not in sources:
@@ -250,6 +191,8 @@ class LoadOptions:
                 raise WrongCommandError(option=f"--{name.replace('_', '-')}", reason=reason)
         if self.no_graph and self.graph:
             raise WrongCommandError(option="--no-graph", reason="contradicts --graph")
+        if self.whole and self.partial:
+            raise WrongCommandError(option="--whole", reason="contradicts --partial")
         if self.lookback is not None and not self.update:
             raise WrongCommandError(option="--lookback", reason="works only with --update")
         if self.update and any(map(self._is_set, (*_QUERY, "limit"))):

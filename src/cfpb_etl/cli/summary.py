@@ -6,7 +6,16 @@ import shlex
 from typing import TYPE_CHECKING
 
 from cfpb_etl.fetch.complaint_file import downloads_beside
-from cfpb_etl.model.wording import counted, counts, rows_of_files, verified, what_is_saved
+from cfpb_etl.model.wording import (
+    counted,
+    counts,
+    days_received,
+    part_reason,
+    rows_of_files,
+    verified,
+    what_is_saved,
+    withdrawals,
+)
 from cfpb_etl.store.sqlite_file import count_complaints
 
 if TYPE_CHECKING:
@@ -46,13 +55,19 @@ def _lines_about_complaints(stats: LoadStats, source: Source) -> Iterator[str]:
         yield "nothing matches: check the spelling of products, issues and companies at CFPB"
     if stats.oldest:
         matching = "" if source.limit is None else f" ({stats.matching:,} match)"
-        yield f"received   {stats.oldest} to {stats.newest}{matching}"
+        yield f"received   {days_received(stats)}{matching}"
+    if stats.age:
+        yield f"data of    {stats.age} ({stats.age.evidence})"
     if source.part_noun == "file":
         yield f"rows       {rows_of_files(stats)}"
     else:
         yield f"verified   {verified(stats)}"
+    if stats.part_reason:
+        yield f"scope      {part_reason(stats)}"
     if source.is_update and not stats.proves_absence:
         yield "withdrawn  not checked: under a filter, a missing complaint may have changed"
+    elif source.part_noun == "file" or source.is_update or stats.withdrawn:
+        yield f"withdrawn  {withdrawals(stats)}"
 
 
 def saved_line(stats: LoadStats, database: Path, source: Source) -> str:

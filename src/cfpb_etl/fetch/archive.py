@@ -21,7 +21,8 @@ from cfpb_etl.fetch.complaint_file import FilePart, FileSource, fetch_complaint_
 from cfpb_etl.fetch.errors import NoArchiveError
 from cfpb_etl.fetch.http.client import get_page
 from cfpb_etl.fetch.http.errors import ARCHIVE_PAGE
-from cfpb_etl.model.part import FileVersion, PartInfo, RawPart
+from cfpb_etl.model.file import FileVersion  # noqa: TC001 - Prefect reads the annotations
+from cfpb_etl.model.part import PartInfo, RawPart
 from cfpb_etl.model.wording import counted
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ ARCHIVE_URL = (  # docs/facts.md, "Archive of narratives"
     "https://www.consumerfinance.gov/foia-requests/foia-electronic-reading-room/"
     "cfpb-consumer-complaint-database-narratives-archive/"
 )
+ARCHIVED_UNTIL = "2026-08-31"  # docs/facts.md, "Archive of narratives"
 _MONTHS = {name: number for number, name in enumerate(calendar.month_name) if name}
 _MONTH = re.compile(rf"({'|'.join(_MONTHS)})[_ -]?(20\d\d)", re.IGNORECASE)
 
@@ -94,11 +96,11 @@ class Archive(FileSource):
         If a later load has added complaints, all files are read again to fill empty values.
         """
         stored = {} if watermark.added_since else watermark.versions
-        return replace(self, database=watermark.database, stored_versions=stored)
+        return self.resumed(watermark, database=watermark.database, stored_versions=stored)
 
     def parts(self) -> Sequence[Part]:
         """Return the given files; if no files are given, return the page."""
-        return _dated(self.files) if self.files else [ArchivePage(self.page)]
+        return _dated_files(self.files) if self.files else [ArchivePage(self.page)]
 
     def part_from_json(self, text: str) -> Part:
         """Return the part from the JSON that `to_json` wrote."""
@@ -115,15 +117,14 @@ class Archive(FileSource):
         """
         if isinstance(part, ArchivePage):
             return _fetch_page(part)
-        return fetch_complaint_file(
-            part, self.database, self.stored_versions.get(part.key), {"fills_gaps_only": True}
-        )
+        stored = self.stored_versions.get(part.key)
+        return fetch_complaint_file(self, part, self.database, stored, {"fills_gaps_only": True})
 
 
 def _fetch_page(page: ArchivePage) -> RawPart:
     parser = _LinkParser()
     parser.feed(get_page(page.address, ARCHIVE_PAGE))
-    files = _dated(filter(None, (_zip_url(page.address, link) for link in parser.links)))
+    files = _files_of_page(filter(None, (_zip_url(page.address, link) for link in parser.links)))
     if not files:
         raise NoArchiveError(url=page.address)
     name = f"archive page, {counted(len(files), 'file')}"
@@ -141,11 +142,28 @@ def _zip_url(page: str, link: str) -> str | None:
     return address if is_zip else None
 
 
-def _dated(addresses: Iterable[str]) -> list[FilePart]:
-    """Return the zips as parts, each dated with the last day of the archive's last month.
+def _files_of_page(addresses: Iterable[str]) -> list[FilePart]:
+    """Return the zips of the archive's page, each with the last day of the archive's last month."""
+    files, last_day = _with_last_day(addresses)
+    return [replace(file, as_of=last_day) for file in files]
 
-    CFPB wrote all zips of the archive in that month.
+
+def _dated_files(addresses: Iterable[str]) -> list[FilePart]:
+    """Return given files of the archive, each with the days that their names show.
+
+    CFPB wrote all zips of the archive when the archive was complete. Only the name of the last zip
+    shows the archive's last month. Without that zip, the files may be as old as their complaints.
     """
+    files, last_day = _with_last_day(addresses)
+    if last_day is None:
+        return files
+    if last_day >= ARCHIVED_UNTIL:
+        return [replace(file, as_of=last_day) for file in files]
+    return [replace(file, archived_by=ARCHIVED_UNTIL) for file in files]
+
+
+def _with_last_day(addresses: Iterable[str]) -> tuple[list[FilePart], str | None]:
+    """Return the files, and the last day of the last month in their names; None if no month."""
     files = [*dict.fromkeys(map(FilePart.at, addresses))]
     months = [
         (int(year), _MONTHS[month.title()])
@@ -153,10 +171,9 @@ def _dated(addresses: Iterable[str]) -> list[FilePart]:
         for month, year in _MONTH.findall(file.name)
     ]
     if not months:
-        return files
+        return files, None
     year, month = max(months)
-    last_day = date(year, month, calendar.monthrange(year, month)[1]).isoformat()
-    return [replace(file, as_of=last_day) for file in files]
+    return files, date(year, month, calendar.monthrange(year, month)[1]).isoformat()
 
 
 class _LinkParser(HTMLParser):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
 
 from cfpb_etl.fetch.complaint_file import FilePart, FileSource, fetch_complaint_file
-from cfpb_etl.model.part import FileVersion  # noqa: TC001 - Prefect reads the annotations
+from cfpb_etl.model.file import FileVersion  # noqa: TC001 - Prefect reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,8 @@ class BulkFile(FileSource):
         database: The SQLite file. The download is saved in the same folder.
         allow_withdrawals: Whether to accept the file even if it does not have many of the stored
             complaints.
+        whole: Whether the file has all complaints that CFPB publishes; None to decide by its
+            address and its complaints.
         stored_version: The version of the file that is stored; None if it is not read yet or no
             file is stored.
     """
@@ -38,11 +41,16 @@ class BulkFile(FileSource):
     file: str = BULK_URL
     database: Path = Path("complaints.db")
     allow_withdrawals: bool = False
+    whole: bool | None = None
     stored_version: FileVersion | None = None
 
     kind: ClassVar[SourceKind] = "bulk"
-    is_partial: ClassVar[bool] = False
     proves_absence: ClassVar[bool] = True
+
+    @property
+    def is_partial(self) -> bool:
+        """Say whether the file has only some of all complaints. Its complaints can show this."""
+        return self.whole is False
 
     @property
     def address(self) -> str:
@@ -55,8 +63,10 @@ class BulkFile(FileSource):
 
     def resume_from(self, watermark: Watermark) -> BulkFile:
         """Return this source with the version of the file that is stored."""
-        stored = watermark.versions.get(self._part.key)
-        return replace(self, database=watermark.database, stored_version=stored)
+        # With these options, a stored version must be read again.
+        is_new = self.whole is None and self.as_of is None
+        stored = watermark.versions.get(self._part.key) if is_new else None
+        return self.resumed(watermark, database=watermark.database, stored_version=stored)
 
     @property
     def _part(self) -> FilePart:
@@ -73,12 +83,18 @@ class BulkFile(FileSource):
     def fetch(self, part: FilePart) -> RawPart:
         """Download the file, unless the same version is already stored.
 
+        If the user says what the file has, it is read again, because this may be said now for the
+        first time.
+
         Raises:
             ServerError: If the download fails; each subclass is one kind of failure.
             FileError: If the file cannot be used, or the disk is too full.
         """
+        is_own = part.is_remote and urlsplit(part.address).path == urlsplit(BULK_URL).path
         info = {
             "proves_absence": True,
+            "is_whole": True if self.whole is None and is_own else self.whole,
             "max_withdrawn": 1.0 if self.allow_withdrawals else MAX_WITHDRAWN,
         }
-        return fetch_complaint_file(part, self.database, self.stored_version, info)
+        stored = self.stored_version if self.whole is None else None
+        return fetch_complaint_file(self, part, self.database, stored, info)

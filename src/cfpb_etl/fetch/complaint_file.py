@@ -5,31 +5,37 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 from zlib import crc32
 
 from humanize import naturalsize
 
-from cfpb_etl.fetch.csv_file import is_zip, unzipped_size, verify, zipped_on
+from cfpb_etl.fetch.csv_file import unzipped_size, verify
 from cfpb_etl.fetch.disk_space import ensure_space
-from cfpb_etl.fetch.errors import DamagedDownloadError, UnreadableFileError
+from cfpb_etl.fetch.errors import DamagedDownloadError, NotACsvError, UnreadableFileError
 from cfpb_etl.fetch.http.download import discard, fetch_file
+from cfpb_etl.fetch.unpack.containers import written_on
+from cfpb_etl.model.age import Evidence
 from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.events import Progress, emit
-from cfpb_etl.model.part import Age, CsvFile, FileVersion, PartInfo, RawPart, ReadOptions
+from cfpb_etl.model.file import CsvFile, DateOrder, FileVersion, ReadOptions
+from cfpb_etl.model.part import PartInfo, RawPart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cfpb_etl.model.part import Part
+    from cfpb_etl.model.source import Watermark
 
 _UNZIPPED_RATIO = 16  # estimated ratio of a CSV to its zip, used until the zip is downloaded
+# CFPB's name for an export. A browser adds a number to the name of a second export.
+_EXPORT_NAME = re.compile(r"complaints-(\d{4}-\d\d-\d\d)_\d\d_\d\d\b", re.ASCII)
 _DOWNLOAD = "-download-"  # separates the database's name from the file's name
 _MAX_NAME = 100  # characters of a download's name; file systems allow 255 bytes
 
@@ -39,8 +45,25 @@ def is_url(place: str) -> bool:
     return place.lower().startswith(("http://", "https://"))
 
 
+@dataclass(frozen=True, kw_only=True)
 class FileSource:
-    """A source of whole files, which are fetched one after the other."""
+    """A source of whole files, which are fetched one after the other.
+
+    Attributes:
+        as_of: The day of the files' data, `YYYY-MM-DD`; None to decide by the complaints and by the
+            dates of the files.
+        date_order: The order of day and month in the files' dates; None to decide by the dates.
+        allow_rejected: How many rows may be invalid, as in `ReadOptions`.
+        last_ended: The day on which the last load into the database ended; None if none has ended.
+        stored_until: The latest day that the data of the stored loads can have; None if nothing is
+            stored.
+    """
+
+    as_of: str | None = None
+    date_order: DateOrder | None = None
+    allow_rejected: float | None = None
+    last_ended: str | None = None
+    stored_until: str | None = None
 
     part_noun: ClassVar[str] = "file"
     max_concurrency: ClassVar[int] = 1
@@ -56,6 +79,15 @@ class FileSource:
         """Return the parts that follow a fetched part."""
         return raw.next_parts
 
+    def resumed(self, watermark: Watermark, **fields: Any) -> Self:  # noqa: ANN401 - a subclass's own
+        """Return this source with these fields and with what the database has."""
+        return replace(
+            self,
+            last_ended=watermark.last_ended,
+            stored_until=watermark.stored_until,
+            **fields,
+        )
+
 
 @dataclass(frozen=True)
 class FilePart:
@@ -63,11 +95,15 @@ class FilePart:
 
     Attributes:
         address: The file's path or URL.
-        as_of: The day of the file's data, `YYYY-MM-DD`; None if the source does not show this day.
+        as_of: The last day of the archive, `YYYY-MM-DD`; None if the file is not from the archive,
+            or if it is not known which files the archive has.
+        archived_by: The day by which the archive was complete; None if the file is not from the
+            archive.
     """
 
     address: str
     as_of: str | None = None
+    archived_by: str | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -109,11 +145,16 @@ class FilePart:
 
 
 def fetch_complaint_file(
-    part: FilePart, database: Path, stored: FileVersion | None, info: Mapping[str, Any]
+    source: FileSource,
+    part: FilePart,
+    database: Path,
+    stored: FileVersion | None,
+    info: Mapping[str, Any],
 ) -> RawPart:
     """Download a file into the database's folder, or check a file that is already on the disk.
 
     Args:
+        source: The source of the file.
         part: The file.
         database: The SQLite file for the complaints.
         stored: The stored version of the file, which need not be downloaded again; None if no
@@ -125,54 +166,64 @@ def fetch_complaint_file(
         FileError: If the file cannot be used, or the disk is too full.
     """
     started = time.monotonic()
-    info_of = partial(PartInfo, part=part, rows=None, matching=None, expected=None, **info)
+    info_of = partial(
+        PartInfo, part=part, rows=None, matching=None, expected=None, age=None, **info
+    )
     path, version, on_stored = Path(part.address), FileVersion(), None
     if part.is_remote:
         path = _download_path(part, database)
+        # With the day of --as-of, more values of the same version may count.
+        stored = stored if source.as_of is None else None
         downloaded = _download(part, path, database, stored)
         if downloaded is None:
-            name, age = f"{part.name}, unchanged", age_of(part, stored)
-            return RawPart(None, info_of(name=name, age=age, version=stored, is_unchanged=True))
+            return RawPart(
+                None, info_of(name=f"{part.name}, unchanged", version=stored, is_unchanged=True)
+            )
         version, on_stored = downloaded, partial(discard, path)
     size = unzipped_size(path)
     ensure_space(database, size)
-    age = age_of(part, version, path)
-    as_of = f" as of {age.as_of}" if age else ""
+    evidence = evidence_of(part, version, path, source.as_of)
     fetched = info_of(
-        name=f"{part.name}, {naturalsize(size)} of complaints{as_of}",
-        age=age,
+        name=f"{part.name}, {naturalsize(size)} of complaints",
+        evidence=evidence,
+        today=latest_plausible_day(source.last_ended, version.server_day),
+        origin="download" if part.is_remote else "file",
         seconds=time.monotonic() - started,
         version=version,
     )
-    options = ReadOptions(latest_plausible_day())
-    content = CsvFile(path, None if fetched.fills_gaps_only else database, options)
+    options = ReadOptions(fetched.today, source.date_order, source.allow_rejected)
+    # The stored data do not matter if the age of the file is known before it is read.
+    stored_until = source.stored_until if evidence.stated is None else None
+    content = CsvFile(path, None if fetched.fills_gaps_only else database, options, stored_until)
     return RawPart(content, fetched, on_stored=on_stored)
 
 
-def age_of(
-    part: FilePart, version: FileVersion | None = None, path: Path | None = None
-) -> Age | None:
-    """Return how old a file's data are; None for a plain CSV, because only its rows show the age.
-
-    The modification time of a plain CSV proves nothing, because the file may have been copied. A
-    zip contains the time at which CFPB wrote the CSV. A day in the future counts as today.
+def evidence_of(
+    part: FilePart, version: FileVersion, path: Path, as_of: str | None = None
+) -> Evidence:
+    """Return what shows the age of a file, apart from its complaints.
 
     Args:
         part: The file.
-        version: The file's version, as its server sent it; None for a file on the disk.
-        path: The file's path on the disk; None if the path is not needed.
+        version: The file's version, as its server sent it; empty for a file on the disk.
+        path: The file's path on the disk.
+        as_of: The day of the data by `--as-of`; None if the user gave no day.
     """
-    today = datetime.now(UTC).date().isoformat()
-    if part.as_of is not None:
-        return Age(part.as_of, "the archive's last month")
-    if version is not None and version.day is not None:
-        return Age(version.day, "Last-Modified")
-    if path is None:
-        return Age(today, "today")
-    if not is_zip(path):
-        return None
-    day = zipped_on(path)
-    return Age(today, "today") if day is None else Age(min(day, today), "date in the zip")
+    changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
+    exported = _EXPORT_NAME.match(part.name)
+    words, packed = written_on(path) or ("", None)
+    bounds = (
+        (version.day, "Last-Modified"),
+        (packed, words),
+        (None if part.is_remote else changed, "time of the file"),
+        (part.archived_by, "end of the archive"),
+    )
+    return Evidence(
+        as_of=as_of,
+        archived_until=part.as_of,
+        not_after=tuple((day, words) for day, words in bounds if day is not None),
+        exported_on=exported and exported[1],
+    )
 
 
 def downloads_beside(database: Path) -> list[Path]:
@@ -186,6 +237,8 @@ def _download(
     def verify_part(path: Path) -> None:
         try:
             verify(path)
+        except NotACsvError as error:
+            raise NotACsvError(Path(part.name), error.detail, error.advice) from error
         except UnreadableFileError as error:
             raise DamagedDownloadError(path=Path(part.name), detail=error.detail) from error
 

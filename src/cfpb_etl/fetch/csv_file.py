@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from cfpb_etl.fetch.containers import container_of, open_unpacked, written_on
 from cfpb_etl.fetch.errors import SAVE_AS_CSV, UNPACK, NotACsvError, UnreadableFileError
 from cfpb_etl.fetch.unpack import zips
+from cfpb_etl.fetch.unpack.containers import container_of, open_unpacked
 from cfpb_etl.fetch.unpack.streams import BLOCK, max_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cfpb_etl.fetch.containers import Unpacked
+    from cfpb_etl.fetch.unpack.containers import Unpacked
 
 _MAX_LINE = 2**25  # characters; longer lines are read in pieces, as a whole file may be one line
 _SAMPLE = 2**23  # bytes that are unpacked to estimate the size of the rest
@@ -155,26 +155,6 @@ def verify(path: Path) -> None:
     """
     with _open_text(path) as (unpacked, _):
         _read_to_end(unpacked)
-
-
-def is_zip(path: Path) -> bool:
-    """Say whether a file is a zip.
-
-    Raises:
-        UnreadableFileError: For the same reasons as in `open_unpacked`.
-    """
-    with open_unpacked(path) as unpacked:
-        return unpacked.container == zips.ZIP
-
-
-def zipped_on(path: Path) -> str | None:
-    """Return the day on which the CSV in a container was written; None if the day is unknown.
-
-    Raises:
-        UnreadableFileError: For the same reasons as in `open_unpacked`.
-    """
-    evidence = written_on(path)
-    return evidence and evidence[1]
 
 
 @contextmanager

@@ -36,6 +36,8 @@ class Page:
         before_it: How many complaints the earlier pages of the window had.
         left: How many complaints of the window are left; None on the first page, when this is not
             known.
+        index_day: The newest plausible day received in the whole index, if a request has found it;
+            None if each answer shows this day.
     """
 
     size: int
@@ -45,6 +47,7 @@ class Page:
     after: Cursor | None = None
     before_it: int = 0
     left: int | None = None
+    index_day: str | None = None
 
     def __str__(self) -> str:
         return f"{self._days}page {self.number}"
@@ -107,7 +110,7 @@ class Page:
         return (
             replace(self, until=ends[0], left=None),
             *(
-                Page(self.size, start.isoformat(), end)
+                Page(self.size, start.isoformat(), end, index_day=self.index_day)
                 for start, end in zip(starts, [*ends[1:], self.until], strict=True)
             ),
         )

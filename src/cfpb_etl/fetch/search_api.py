@@ -9,23 +9,22 @@ import json
 import time
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-import msgspec
-
 from cfpb_etl.fetch.errors import NothingToUpdateError
-from cfpb_etl.fetch.http.client import decode_json, get_json, is_valid_url, start_of, url_with
+from cfpb_etl.fetch.http.client import get_json, is_valid_url, url_with
 from cfpb_etl.fetch.http.errors import (
-    PartialAnswerError,
     SearchBackendError,
     ThrottledError,
     UnexpectedBodyError,
 )
 from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, RateLimit, rate_limiter_for
 from cfpb_etl.fetch.pages import Page, next_page
-from cfpb_etl.model.dates import parse_date
-from cfpb_etl.model.part import Age, PartInfo, RawPart
+from cfpb_etl.fetch.search_answer import Answer, day_of_hit, read_answer
+from cfpb_etl.model.age import FIRST_DAY, LAST_UPDATED, Age
+from cfpb_etl.model.dates import latest_plausible_day
+from cfpb_etl.model.part import PartInfo, RawPart
 from cfpb_etl.model.query import InvalidQueryError, Query
 from cfpb_etl.model.source import SourceKind  # noqa: TC001 - Prefect reads the annotations
 
@@ -41,8 +40,8 @@ PAGE_SIZE = 10_000  # the maximum for one answer (docs/facts.md, "Page size")
 SMALL_PAGE_SIZE = 1_000  # used after a status 424 for the first page: perhaps a lower maximum
 MAX_CONCURRENCY = 6  # windows in parallel; enough for answers of 14 s at CFPB's rate limit
 
-_MAX_COMPLAINTS = 2**40  # CFPB has 18 million; a larger number cannot be a count
 _MAX_LOOKBACK = 36_500  # days
+_LAST_DAY = date.max.isoformat()
 _NO_EXTRAS = [("no_aggs", "true"), ("no_highlight", "true")]
 
 
@@ -62,6 +61,8 @@ class SearchApi:
         lookback: Only for an update: start this many days before the newest stored day. An update
             uses the query of the last complete load.
         updates_load_id: The id of the load to update; None if that load is not found yet.
+        last_ended: The day on which the last load into the database ended; None if none has ended.
+        stored_newest: The newest day received in the database, also if it is not plausible.
 
     Raises:
         InvalidQueryError: If the limit, the lookback or the URL is not valid.
@@ -75,6 +76,8 @@ class SearchApi:
     page_size: int = PAGE_SIZE
     lookback: int | None = None
     updates_load_id: int | None = None
+    last_ended: str | None = None
+    stored_newest: str | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -135,7 +138,9 @@ class SearchApi:
         return json.dumps(self.query.to_dict() | limit)
 
     def resume_from(self, watermark: Watermark) -> SearchApi:
-        """Return this source; for an update, the source with the query of the last complete load.
+        """Return this source with what the database has.
+
+        For an update, return the source with the query of the last complete load.
 
         An update looks back from the newest stored day. If it looked back from today, it could miss
         the days since the last load for ever.
@@ -143,14 +148,16 @@ class SearchApi:
         Raises:
             NothingToUpdateError: If the database has no complete load to update.
         """
+        source = replace(self, last_ended=watermark.last_ended, stored_newest=watermark.newest)
         if self.lookback is None:
-            return self
+            return source
         if watermark.covers_until is None:
             raise NothingToUpdateError
         query = Query.from_dict(json.loads(watermark.query))
-        start = date.fromisoformat(watermark.covers_until) - timedelta(self.lookback)
-        query = replace(query, since=max(filter(None, (query.since, start.isoformat()))))
-        return replace(self, query=query, lookback=None, updates_load_id=watermark.load_id)
+        covered = date.fromisoformat(watermark.covers_until).toordinal()
+        start = date.fromordinal(max(covered - self.lookback, 1)).isoformat()
+        query = replace(query, since=max(filter(None, (query.since, start))))
+        return replace(source, query=query, lookback=None, updates_load_id=watermark.load_id)
 
     def parts(self) -> Sequence[Page]:
         """Return the first page of a single window. Its answer shows the size of the window."""
@@ -187,23 +194,27 @@ class SearchApi:
             return self._fetch(replace(part, size=SMALL_PAGE_SIZE))
 
     def _fetch(self, part: Page) -> RawPart:
-        url = self._page_url(part)
-        self.rate_limiter.wait()
-        started = time.monotonic()
-        try:
-            body = get_json(url)
-        except ThrottledError as error:
-            self.rate_limiter.pause(error.retry_after)
-            raise
-        seconds = time.monotonic() - started
-        answer = _read_answer(body, url)
-        requested = part.size_within(self.limit)
-        if len(answer.hits) > requested:
-            detail = f"{len(answer.hits):,} hits where {requested:,} were requested"
-            raise UnexpectedBodyError(url, detail=detail)
+        answer, url, seconds = self._request(part)
+        later: tuple[Page, ...] = ()
+        today = answer.today
+        if self._may_reach_beyond(part, today) and today < _LAST_DAY:
+            # Days after today are not plausible. They have a window of their own, so that they do
+            # not set the last day of this load.
+            if max(answer.newest_day, self.stored_newest or "") > today:
+                next_day = (date.fromisoformat(today) + timedelta(1)).isoformat()
+                later = (Page(part.size, next_day, part.until),)
+            if answer.newest_day > today:
+                part = replace(part, until=today)
+                answer, url, seconds = self._request(part)
+        if answer.newest_day > today and part.index_day is None:
+            index_day = self._newest_day_until(today)
+            part = replace(part, index_day=index_day)
+            later = tuple(replace(page, index_day=index_day) for page in later)
         if self.limit is None:
             # The first answer sets the window's last day. Later complaints belong to another load.
             newest = max(answer.newest_day, part.since or "")
+            if newest > today:
+                newest = max(newest, self.stored_newest or "")
             part = replace(part, until=min(filter(None, (part.until, newest))))
         following = next_page(part, answer.hits, answer.matching, self.limit, url)
         info = PartInfo(
@@ -212,13 +223,44 @@ class SearchApi:
             rows=len(answer.hits),
             matching=answer.matching,
             expected=min(answer.matching, self.limit or answer.matching),
-            age=Age(answer.indexed_day, "_meta.last_indexed", earliest=answer.newest_day),
+            age=_age_of(answer, part),
+            today=today,
+            origin="answer",
             days=(part.since, part.until),
             proves_absence=self.proves_absence,
             seconds=seconds,
             source_total=answer.source_total,
         )
-        return RawPart(answer.hits, info, () if following is None else (following,))
+        return RawPart(answer.hits, info, (*filter(None, (following,)), *later))
+
+    def _may_reach_beyond(self, part: Page, day: str) -> bool:
+        """Say whether this is the first page of a window that has days up to a day and after it."""
+        is_first = part.number == 1 and self.limit is None
+        return is_first and (part.since or "") <= day and (part.until or _LAST_DAY) > day
+
+    def _request(self, part: Page) -> tuple[Answer, str, float]:
+        """Request a page, and return its answer, its URL and the seconds that it took."""
+        url = self._page_url(part)
+        self.rate_limiter.wait()
+        started = time.monotonic()
+        try:
+            body, server_day = get_json(url)
+        except ThrottledError as error:
+            self.rate_limiter.pause(error.retry_after)
+            raise
+        seconds = time.monotonic() - started
+        answer = read_answer(body, url, latest_plausible_day(self.last_ended, server_day))
+        requested = part.size_within(self.limit)
+        if len(answer.hits) > requested:
+            detail = f"{len(answer.hits):,} hits where {requested:,} were requested"
+            raise UnexpectedBodyError(url, detail=detail)
+        return answer, url, seconds
+
+    def _newest_day_until(self, day: str) -> str | None:
+        """Return the newest day received in the whole index until a day; None if there is none."""
+        index = replace(self, query=Query(), limit=1)
+        answer, url, _ = index._request(Page(1, until=day))  # noqa: SLF001 - of the same class
+        return day_of_hit(answer.hits[0], url) if answer.hits else None
 
     def _page_url(self, part: Page) -> str:
         parameters = [
@@ -232,6 +274,15 @@ class SearchApi:
         return url_with(self.url, parameters)
 
 
+def _age_of(answer: Answer, part: Page) -> Age:
+    """Return how old an answer is: the newest plausible day of the whole index."""
+    if answer.newest_day <= answer.today:
+        return Age.on(answer.newest_day, LAST_UPDATED)
+    if part.index_day is not None:
+        return Age.on(part.index_day, "newest day at CFPB")
+    return Age(FIRST_DAY, min(answer.indexed_day, answer.today), "_meta.last_indexed")
+
+
 def fetch_count(query: Query, url: str = SEARCH_URL) -> int:
     """Return how many complaints the server counts for a query. No complaints are fetched.
 
@@ -239,57 +290,5 @@ def fetch_count(query: Query, url: str = SEARCH_URL) -> int:
         ServerError: If the request fails; each subclass is one kind of failure.
     """
     url = url_with(url, [*query.parameters(), ("size", "0"), *_NO_EXTRAS])
-    return _read_answer(get_json(url), url).matching
-
-
-# --- the answer -----------------------------------------------------------------------------
-
-
-class _Hits(msgspec.Struct):
-    total: Any = None
-    hits: list[msgspec.Raw] | None = None
-
-
-class _Body(msgspec.Struct):
-    hits: _Hits | None = None
-    meta: Any = msgspec.field(name="_meta", default=None)
-    shards: Any = msgspec.field(name="_shards", default=None)
-    timed_out: Any = None
-
-
-@dataclass(frozen=True)
-class _Answer:
-    hits: list[msgspec.Raw]
-    matching: int
-    indexed_day: str
-    newest_day: str
-    source_total: int | None
-
-
-def _read_answer(body: bytearray, url: str) -> _Answer:
-    """Check the shape of a body (docs/facts.md, "Shape of a response") and return its values.
-
-    Raises:
-        UnexpectedBodyError: If the body has an unexpected shape.
-        PartialAnswerError: If the server searched only a part of its index.
-    """
-    match decode_json(body, url, _Body):
-        case _Body(timed_out=True):
-            raise PartialAnswerError(url, detail="the search timed out")
-        case _Body(shards={"failed": int(failed)}) if failed:
-            raise PartialAnswerError(url, detail=f"{failed} of its shards failed")
-        case _Body(
-            hits=_Hits(total={"value": int(matching)}, hits=list(hits)),
-            meta={"last_indexed": str(indexed), "last_updated": str(newest), **others},
-        ) if len(hits) <= matching < _MAX_COMPLAINTS:
-            total = others.get("total_record_count")
-            total = total if type(total) is int and 0 <= total < _MAX_COMPLAINTS else None
-            try:
-                return _Answer(hits, matching, parse_date(indexed), parse_date(newest), total)
-            except ValueError as error:
-                raise UnexpectedBodyError(url, detail=f"a date in _meta is {error}") from None
-    raise UnexpectedBodyError(
-        url,
-        body_start=start_of(body),
-        detail="hits.hits, hits.total.value or a date in _meta is missing or not valid",
-    )
+    body, _ = get_json(url)
+    return read_answer(body, url, latest_plausible_day()).matching

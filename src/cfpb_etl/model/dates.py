@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 # 2026-08-14, 2024-11-05T12:00:00-05:00 and 2023-03-11T14:26:56.000Z: docs/facts.md, "Date formats".
@@ -28,6 +29,22 @@ def latest_plausible_day(*known: str | None) -> str:
     """
     today = date.fromisoformat(max(filter(None, (clock_day(), RELEASED, *known))))
     return (today + timedelta(today < date.max)).isoformat()
+
+
+def is_clock_behind(today: str) -> bool:
+    """Say whether the computer's clock is at least two days behind the latest plausible day."""
+    behind = date.fromisoformat(today) - date.fromisoformat(clock_day())
+    return behind > timedelta(2)  # one day is the allowance for time zones
+
+
+def http_day(text: str | None) -> str | None:
+    """Return the day of an HTTP date, `YYYY-MM-DD` in UTC; None if the text is not such a date."""
+    try:
+        moment = parsedate_to_datetime(text or "")
+        # The zone -0000 means UTC. For this zone Python returns a time without a zone.
+        return (moment.astimezone(UTC) if moment.tzinfo else moment).date().isoformat()
+    except (ValueError, OverflowError):
+        return None
 
 
 def parse_date(text: str) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from operator import add, and_, or_
 from typing import TYPE_CHECKING, Any
 
+from cfpb_etl.model.age import Age
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,8 +22,20 @@ def _largest(first: str | None, second: str | None) -> str | None:
     return max(filter(None, (first, second)), default=None)
 
 
-def _first_known(first: int | None, second: int | None) -> int | None:
+def _first_known(first: Any, second: Any) -> Any:  # noqa: ANN401 - of any field's type
     return second if first is None else first
+
+
+def _widest(first: Age | None, second: Age | None) -> Age | None:
+    if first is None or second is None:
+        return first or second
+    words = dict.fromkeys((*first.evidence.split("; "), *second.evidence.split("; ")))
+    return Age(
+        min(first.earliest, second.earliest),
+        max(first.latest, second.latest),
+        "; ".join(words),
+        _smallest(first.taken_from, second.taken_from),
+    )
 
 
 def _joined(
@@ -54,8 +68,17 @@ class LoadStats:
         skipped: Complaints of the archive that were not stored, because the database is partial.
         duplicates: Complaints read whose id occurs earlier in the same file; the last copy counts.
         rejected: Rows in files that are not valid complaints.
-        not_applied: Complaints read that differ from the stored complaints. The stored values were
-            kept, because they come from a newer source.
+        not_applied: Complaints read that differ from the stored complaints, although nothing was
+            changed: the stored data are newer, or nothing shows which data are newer.
+        values_not_applied: Values of the complaints read that differ from the stored values, which
+            were kept.
+        uncertain: These values, if nothing shows which data are newer.
+        born_withdrawn: New complaints that were stored as already withdrawn, because newer data of
+            all complaints do not have them.
+        after_today: Complaints read with a day that is later than today.
+        today: The latest plausible day.
+        part_reason: Why a file counts as a part of all complaints; None if it has all of them.
+        age: Between which days the data are.
         without_id: Rejected rows that have no readable complaint id.
         repeated_headers: Rows of files that repeat the header.
         warnings: The first problems found in the files, each with its line number. None if there
@@ -63,7 +86,7 @@ class LoadStats:
             Prefect would link unrelated tasks.
         unchanged_files: Files that were not read, because this version of the file is stored.
         oldest: Earliest day received among the complaints read; None if none were read.
-        newest: Latest day received among the complaints read; None if none were read.
+        newest: Latest plausible day received among the complaints read; None if none were read.
         matching: How many complaints the source counted at the first request.
         windows: Date windows or files that were read completely.
         expected: How many complaints the source counted in these windows.
@@ -84,6 +107,13 @@ class LoadStats:
     duplicates: int = _count(stored=True)
     rejected: int = _count(stored=True)
     not_applied: int = _count(stored=True)
+    values_not_applied: int = _count(stored=True)
+    uncertain: int = _count(stored=True)
+    born_withdrawn: int = _count(stored=True)
+    after_today: int = _count(stored=True)
+    today: str | None = _field(None, _largest)
+    part_reason: str | None = _field(None, _first_known, stored=True)
+    age: Age | None = _field(None, _widest)  # noqa: RUF009 - as the fields above
     without_id: int = _count()
     repeated_headers: int = _count()
     warnings: tuple[str, ...] | None = _field(None, _joined)

@@ -7,17 +7,18 @@ of parts that follow, so an interruption never loses half a part.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from pyroaring import BitMap64
 
+from cfpb_etl.model.dates import latest_plausible_day
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
-    from pathlib import Path
 
+    from cfpb_etl.model.age import Age, Evidence
     from cfpb_etl.model.complaint import Complaint
+    from cfpb_etl.model.file import FileVersion, Survey
 
 
 class Part(Protocol):
@@ -37,43 +38,6 @@ class Part(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FileVersion:
-    """The HTTP headers that show which version of a file a server has.
-
-    Attributes:
-        etag: The ETag header.
-        last_modified: The Last-Modified header, an HTTP date.
-    """
-
-    etag: str | None = None
-    last_modified: str | None = None
-
-    @property
-    def day(self) -> str | None:
-        """Return the day of the last change, `YYYY-MM-DD` in UTC; None if the day is unknown."""
-        try:
-            moment = parsedate_to_datetime(self.last_modified or "")
-            # The zone -0000 means UTC. For this zone Python returns a time without a zone.
-            return (moment.astimezone(UTC) if moment.tzinfo else moment).date().isoformat()
-        except (ValueError, OverflowError):
-            return None
-
-
-class Age(NamedTuple):
-    """How old the data of a part are.
-
-    Attributes:
-        as_of: The day of the data, `YYYY-MM-DD`.
-        evidence: What shows the day, such as `Last-Modified`.
-        earliest: The earliest possible day of the data; None if it is the newest day received.
-    """
-
-    as_of: str
-    evidence: str
-    earliest: str | None = None
-
-
 @dataclass(frozen=True)
 class PartInfo:
     """Facts about a fetched part, without its complaints.
@@ -86,13 +50,19 @@ class PartInfo:
         expected: How many of the matching complaints the load asks for. A limit can lower this
             number.
         age: How old the part's data are; None until the file has been read.
+        evidence: What else shows the age of a file; None for a page.
+        today: The latest plausible day, `YYYY-MM-DD`.
+        origin: How the data came: as an answer of the search API, as a download, or from a local
+            file.
         days: The first and last day received that the window covers; a day is None if the window
             has no bound on that side.
         proves_absence: Whether a complaint's absence from the window proves that the source no
             longer has it. This concerns only complaints received on these days.
+        is_whole: Whether a file has all complaints that CFPB publishes; None if only its complaints
+            show this.
         seconds: How many seconds the source took to send the part.
-        max_withdrawn: The part is rejected if it lacks more than this share (0 to 1) of the stored
-            complaints.
+        max_withdrawn: A whole file is rejected if it lacks more than this share (0 to 1) of the
+            stored complaints. For another file, no complaint is then marked.
         fills_gaps_only: Whether the part may only fill empty values. Complaints that are not stored
             yet are added to a complete database, but skipped in a partial database.
         version: The version of the file.
@@ -107,8 +77,12 @@ class PartInfo:
     matching: int | None
     expected: int | None
     age: Age | None
+    evidence: Evidence | None = None
+    today: str = field(default_factory=latest_plausible_day)
+    origin: Origin = "file"
     days: tuple[str | None, str | None] = (None, None)
     proves_absence: bool = False
+    is_whole: bool | None = False
     seconds: float = 0.0
     max_withdrawn: float = 1.0
     fills_gaps_only: bool = False
@@ -117,47 +91,17 @@ class PartInfo:
     source_total: int | None = None
 
     @property
+    def has_complaints(self) -> bool:
+        """Say whether the part is a page of hits or a file, not the archive's page."""
+        return bool(self.age or self.evidence) or self.is_unchanged
+
+    @property
     def is_window(self) -> bool:
         """Say whether the part is a complete window. A file is a complete window; a page is not."""
         return self.matching is None
 
 
-DateOrder: TypeAlias = Literal["month-first", "day-first"]
-
-
-class ReadOptions(NamedTuple):
-    """How to read a file.
-
-    Attributes:
-        today: The latest plausible day, `YYYY-MM-DD`. A later day is stored, but it never counts as
-            the newest day.
-        date_order: The order of day and month in dates such as `03/04/2020`; None to decide by the
-            file's dates.
-        allow_rejected: How many rows may be invalid: a number of rows if 1 or more, a share of the
-            rows if less than 1; None for one row in a thousand.
-    """
-
-    today: str
-    date_order: DateOrder | None = None
-    allow_rejected: float | None = None
-
-
-class CsvFile(NamedTuple):
-    """A fetched file of complaints.
-
-    Attributes:
-        path: The path of the CSV, which may be zipped.
-        database: The SQLite file that shows which lines are already stored and can be skipped; None
-            if all lines must be parsed.
-        options: How to read the file.
-        stored_until: The latest day that the data of the stored loads can have; None if nothing is
-            stored.
-    """
-
-    path: Path
-    database: Path | None
-    options: ReadOptions
-    stored_until: str | None = None
+Origin: TypeAlias = Literal["answer", "download", "file"]
 
 
 class RawPart:
@@ -263,14 +207,15 @@ class ParsedContent(NamedTuple):
             Other columns may only fill empty values.
         unknown_columns: Names in the content that are not columns.
         read_stats: What the parser has found; complete after the last batch.
-        age: How old the data are; None if the content does not show it.
+        survey: What reading the file before its complaints are stored has shown; None if the file
+            was not read before.
     """
 
     batches: Iterable[Batch]
     columns: Collection[str]
     unknown_columns: Collection[str]
     read_stats: ReadStats
-    age: Age | None = None
+    survey: Survey | None = None
 
 
 class ParsedPart:
@@ -281,7 +226,7 @@ class ParsedPart:
 
     Attributes:
         info, next_parts, on_stored: The same as in `RawPart`.
-        columns, unknown_columns, read_stats: The same as in `ParsedContent`.
+        columns, unknown_columns, read_stats, survey: The same as in `ParsedContent`.
     """
 
     def __init__(self, content: ParsedContent, raw: RawPart, info: PartInfo) -> None:
@@ -289,6 +234,7 @@ class ParsedPart:
         self.columns = content.columns
         self.unknown_columns = content.unknown_columns
         self.read_stats = content.read_stats
+        self.survey = content.survey
         self.info = info
         self.next_parts = raw.next_parts
         self.on_stored = raw.on_stored

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from cfpb_etl.model.part import FileVersion, Part, RawPart
+    from cfpb_etl.model.file import FileVersion
+    from cfpb_etl.model.part import Part, RawPart
 
 # The kinds of source that a load records: CFPB's search API, CFPB's daily file of all complaints,
 # CFPB's archive of narratives, and made-up complaints from the emulator.
@@ -29,6 +30,10 @@ class Watermark:
         versions: The stored version of each file, by the key of its part.
         added_since: Whether to read stored files again, because a later load of another kind added
             complaints or loaded all of CFPB's complaints.
+        last_ended: The day on which the last load ended, `YYYY-MM-DD`; None if no load has ended.
+        stored_until: The latest day that the data of the stored loads can have; None if nothing is
+            stored.
+        newest: The newest day received among the stored complaints, also if it is not plausible.
     """
 
     database: Path
@@ -37,6 +42,9 @@ class Watermark:
     covers_until: str | None = None
     versions: Mapping[str, FileVersion] = field(default_factory=dict)
     added_since: bool = False
+    last_ended: str | None = None
+    stored_until: str | None = None
+    newest: str | None = None
 
 
 class Source(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cfpb_etl.model.dates import clock_day, is_clock_behind
 from cfpb_etl.model.query import Query
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 REPEAT_COMMAND = "Run the same command again"
 _FILES = {"bulk": "CFPB's daily file", "archive": "CFPB's archive of narratives"}
+_PARTS = "files with a part of all complaints"
 
 
 def counted(number: int, noun: str) -> str:
@@ -24,14 +26,19 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def request_in_words(source: str, query_json: str, limit: int | None) -> str:
+def request_in_words(
+    source: str, query_json: str, limit: int | None, *, is_part: bool = False
+) -> str:
     """Return the query of a load in words, such as `the newest 1,000, state CA`.
 
     Args:
         source: The kind of source.
         query_json: The query, as a load records it.
         limit: How many complaints the user asked for; None if the user asked for all matches.
+        is_part: Whether a file has only a part of all complaints.
     """
+    if source == "bulk" and is_part:
+        return _PARTS
     if source in _FILES:
         return _FILES[source]
     newest = "" if limit is None else f"the newest {limit:,}"
@@ -50,6 +57,11 @@ def counts(stats: LoadStats) -> str:
     ):
         text += f", {number:,} {what}" if number else ""
     return text
+
+
+def days_received(stats: LoadStats) -> str:
+    """Return the first and the last plausible day received of the complaints read."""
+    return f"{stats.oldest} to {stats.newest}" if stats.newest else "only days in the future"
 
 
 def verified(stats: LoadStats) -> str:
@@ -77,6 +89,18 @@ def rows_of_files(stats: LoadStats) -> str:
     return f"{text} ({', '.join(others)})" if others else text
 
 
+def part_reason(stats: LoadStats) -> str:
+    """Return that a file counts as a part of all complaints, why, and how to change this."""
+    if stats.part_reason == "--partial":
+        return "a part, because of --partial"
+    return f"a part: {stats.part_reason} (use --whole if it has all)"
+
+
+def withdrawals(stats: LoadStats) -> str:
+    """Return how many stored complaints were marked as withdrawn, and how many new ones were."""
+    return f"{stats.withdrawn:,} marked, {stats.born_withdrawn:,} added as withdrawn"
+
+
 def warnings(stats: LoadStats) -> list[str]:
     """Return what the user must know about a load, one sentence each."""
     lines = []
@@ -84,7 +108,7 @@ def warnings(stats: LoadStats) -> list[str]:
         lines.append(f"CFPB sends unknown columns: {', '.join(sorted(stats.unknown_columns))}")
     if stats.missing_columns:
         lines.append(
-            "CFPB no longer sends these columns, so new complaints lack them:"
+            "These columns are missing, so new complaints have no values in them:"
             f" {', '.join(sorted(stats.missing_columns))}"
         )
     if stats.skipped:
@@ -92,10 +116,32 @@ def warnings(stats: LoadStats) -> list[str]:
             f"Skipped {counted(stats.skipped, 'complaint')} that only the archive has, because the"
             " database is partial. To add them, load --source bulk before the archive."
         )
-    if stats.not_applied:
+    settled = stats.values_not_applied - stats.uncertain
+    if settled:
         lines.append(
-            f"Left {counted(stats.not_applied, 'complaint')} as stored: this source differs, but a"
-            " newer load has set these values."
+            f"Left {counted(settled, 'value')} as stored: newer data have set them, or this source"
+            " does not send the column for every complaint."
+        )
+    if stats.uncertain:
+        remedy = (
+            " If they are, run again with --as-of DATE: the last possible day of the stored data"
+            " (see cfpb-etl status) or a later day."
+        )
+        lines.append(
+            f"Did not apply {counted(stats.uncertain, 'differing value')}: nothing shows whether"
+            " these data are newer than the stored data."
+            + (remedy if stats.matching is None else " A later load from the API will.")
+        )
+    if stats.after_today:
+        lines.append(
+            f"Stored {counted(stats.after_today, 'complaint')} with a day in the future, as the"
+            " source has it. Such a day does not count as the newest day."
+        )
+    if stats.today is not None and is_clock_behind(stats.today):
+        lines.append(
+            f"This computer's clock is behind: it shows {clock_day()}, but a server, an earlier"
+            f" load or the release of cfpb-etl shows a later day. Days until {stats.today} count as"
+            " plausible. Set the clock."
         )
     lines += stats.warnings or ()
     if stats.without_id:

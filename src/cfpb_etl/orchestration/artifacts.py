@@ -17,7 +17,15 @@ from prefect.context import FlowRunContext
 
 from cfpb_etl.model.events import LoadStarted, PartStored, Progress, Warned
 from cfpb_etl.model.load_stats import LoadStats
-from cfpb_etl.model.wording import counts, verified, warnings, what_is_saved
+from cfpb_etl.model.wording import (
+    counts,
+    days_received,
+    part_reason,
+    verified,
+    warnings,
+    what_is_saved,
+    withdrawals,
+)
 from cfpb_etl.orchestration.notifications import how_to_repeat
 from cfpb_etl.orchestration.run_log import log_and_emit
 
@@ -68,8 +76,11 @@ def summary_of(outcome: RunOutcome, database: Path, *, limited: bool, repeat: st
         "files not read": f"{unchanged:,}, unchanged since the last load" if unchanged else "",
         "complaints read": f"{stats.rows:,}",
         "of these": counts(stats),
-        "received": f"{stats.oldest} to {stats.newest}" if stats.oldest else "",
+        "received": days_received(stats) if stats.oldest else "",
+        "data of": f"{stats.age} ({stats.age.evidence})" if stats.age else "",
         "verified": verified(stats) if stats.windows and stats.matching is not None else "",
+        "scope": part_reason(stats) if stats.part_reason else "",
+        "withdrawn": withdrawals(stats) if stats.withdrawn or stats.born_withdrawn else "",
         "database": _code(str(database)),
         "duration": f"{(outcome.ended - outcome.started).total_seconds():,.1f} s",
         "retries": f"{retries:,}" if retries else "",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_type_hints
 import graphviz
 from prefect import Task
 
-from cfpb_etl.model.atomic_file import write_atomically
+from cfpb_etl.atomic_file import write_atomically
 from cfpb_etl.model.wording import counted
 from cfpb_etl.orchestration.errors import PictureError
 

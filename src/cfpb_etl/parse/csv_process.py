@@ -10,14 +10,12 @@ with the length of the content, and the content.
 
 from __future__ import annotations
 
-import csv
 import json
 import pickle
 import subprocess
 import sys
 import tempfile
 from contextlib import closing, nullcontext, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
@@ -26,19 +24,16 @@ from pyroaring import BitMap64
 
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.csv_file import open_csv
-from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.dates import parse_date
 from cfpb_etl.model.events import Progress, emit
-from cfpb_etl.model.part import Age, Batch, CsvFile, ParsedContent, ReadOptions, ReadStats
-from cfpb_etl.parse.csv_format.header import read_header
-from cfpb_etl.parse.csv_format.rows import MAX_FIELD
+from cfpb_etl.model.file import CsvFile, ReadOptions
+from cfpb_etl.model.part import Batch, ParsedContent, ReadStats
 from cfpb_etl.parse.csv_rows import ComplaintRows
 from cfpb_etl.parse.errors import ReaderDiedError
 from cfpb_etl.parse.line_hashes import StoredLines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _PROGRESS_ROWS = 10_000  # rows between two progress events
 _PIPE = 2**20  # bytes that the pipe can hold, about seven frames, so that neither process waits
@@ -48,13 +43,11 @@ _decode_stats = msgspec.msgpack.Decoder(
 ).decode
 
 
-def parse_file(file: CsvFile, *, find_age: bool = False) -> ParsedContent:
+def parse_file(file: CsvFile) -> ParsedContent:
     """Check the header of a file, and return its complaints, which can be iterated once.
 
     Args:
         file: The file. Its database is read when the first batch is requested.
-        find_age: Whether to find the file's age by reading the whole file for its newest day
-            received.
 
     Raises:
         FileError: If the file is not a valid file of complaints; each subclass is one reason.
@@ -64,41 +57,7 @@ def parse_file(file: CsvFile, *, find_age: bool = False) -> ParsedContent:
         header = ComplaintRows(lines, file.path, file.options).header
     stats = ReadStats()
     batches = _stream(file, stats)
-    age = _age_of(file.path) if find_age else None
-    return ParsedContent(batches, frozenset(header.places), header.unknown, stats, age)
-
-
-def _age_of(path: Path) -> Age:
-    """Return the age of a file by its newest complaint. A day in the future counts as today."""
-    today = datetime.now(UTC).date().isoformat()
-    with open_csv(path) as (lines, _, _):
-        day = newest_day(lines, path)
-    return Age(today, "today") if day is None else Age(min(day, today), "newest day received")
-
-
-def newest_day(lines: Iterable[str], path: Path) -> str | None:
-    """Return the latest day received in a CSV file; None if no day is valid.
-
-    Raises:
-        UnexpectedColumnsError: If the first line is not a header of complaints.
-        UnreadableFileError: If the file is empty, or a quote is never closed.
-    """
-    csv.field_size_limit(MAX_FIELD)
-    header, lines, _ = read_header(iter(lines), path)
-    rows = csv.reader(lines, delimiter=header.delimiter)
-    place = header.places["date_received"]
-    try:
-        days = {row[place][:10] for row in rows if len(row) > place}  # a time may follow the day
-    except csv.Error as error:
-        detail = f"line {rows.line_num:,} is not valid CSV: {error}"
-        raise UnreadableFileError(path=path, detail=detail) from None
-    return max(filter(_is_day, days), default=None)
-
-
-def _is_day(text: str) -> bool:
-    with suppress(ValueError):
-        return bool(parse_date(text))
-    return False
+    return ParsedContent(batches, frozenset(header.places), header.unknown, stats)
 
 
 def _stream(file: CsvFile, stats: ReadStats) -> Iterator[Batch]:

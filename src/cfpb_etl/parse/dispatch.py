@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cfpb_etl.model.complaint import Complaint
-from cfpb_etl.model.part import CsvFile, ParsedContent, ParsedPart, RawPart, ReadStats
+from cfpb_etl.model.file import CsvFile
+from cfpb_etl.model.part import ParsedContent, ParsedPart, RawPart, ReadStats
 from cfpb_etl.parse.csv_process import parse_file
 from cfpb_etl.parse.search_hits import parse_page
+from cfpb_etl.parse.survey import survey_file
 
 
 def parse_part(raw: RawPart) -> ParsedPart:
@@ -22,12 +22,11 @@ def parse_part(raw: RawPart) -> ParsedPart:
         case list(hits):
             content = parse_page(hits, info.name)
         case CsvFile() as file:
-            content = parse_file(file, find_age=info.age is None)
+            content = parse_file(file)
+            if file.stored_until is not None:
+                content = content._replace(survey=survey_file(file))
         case None:
             content = ParsedContent([], Complaint._fields, (), ReadStats())
         case other:
             raise TypeError(f"There is no parser for content of type {type(other).__name__}.")
-    if content.age is not None:
-        name = f"{info.name} as of {content.age.as_of}"
-        info = replace(info, age=content.age, name=name)
     return ParsedPart(content, raw, info)

@@ -24,7 +24,10 @@ _DIGITS_TO_ZERO = str.maketrans("123456789", "000000000")
 
 
 def parse_columns(
-    columns: Mapping[str, Sequence[Any]], rows: int, refused: frozenset[str] = frozenset()
+    columns: Mapping[str, Sequence[Any]],
+    rows: int,
+    refused: frozenset[str] = frozenset(),
+    refused_anywhere: frozenset[str] = frozenset(),
 ) -> list[Complaint]:
     """Return the same complaints as `parse_fields`, but from whole columns.
 
@@ -32,6 +35,7 @@ def parse_columns(
         columns: The values of each column, by column name. Unknown columns are ignored.
         rows: The number of complaints.
         refused: Texts that cannot be parsed here if a column other than free text has them.
+        refused_anywhere: Texts that cannot be parsed here if a column of free text has them.
 
     Raises:
         TypeError, ValueError, KeyError: If the complaints must be parsed one by one.
@@ -41,7 +45,7 @@ def parse_columns(
         if name not in columns:
             parsed[name] = [None] * rows
         elif name in FREE_TEXT:
-            parsed[name] = _text_or_null(columns[name])
+            parsed[name] = _text_or_null(columns[name], refused_anywhere)
         else:
             parsed[name] = _code_or_null(columns[name], refused)
     for name in DATE_FIELDS:
@@ -51,17 +55,19 @@ def parse_columns(
     return [*map(make, zip(_plain_numbers(columns["complaint_id"]), *parsed.values()))]  # noqa: B905 - 4 % faster
 
 
-def _text_or_null(column: Sequence[Any]) -> Sequence[str | None]:
+def _text_or_null(column: Sequence[Any], refused: frozenset[str]) -> Sequence[str | None]:
     """Return a column with None for empty values; raise TypeError if a value is not text."""
     try:
-        texts = "\0".join(column)
+        texts = "".join(column)
     except TypeError:
-        texts = "\0".join(filter(None, column))
+        texts = "".join(filter(None, column))
         if not {*filterfalse(None, column)} <= {None, ""}:
             raise
     if not texts.isascii():
         texts.encode()  # raises ValueError for a lone surrogate, which cannot be encoded
-    if "None" in texts:
+    if "\0" in texts or any(text in column for text in refused):
+        raise ValueError
+    if "None" in column:
         return [None if value in EMPTY else value for value in column]
     return [value or None for value in column] if "" in column else column
 
@@ -73,7 +79,7 @@ def _code_or_null(column: Sequence[Any], refused: frozenset[str]) -> Sequence[st
     texts = "".join(values)  # raises TypeError for a number
     if not texts.isascii():
         texts.encode()
-    if not refused.isdisjoint(values):
+    if "\0" in texts or not refused.isdisjoint(values):
         raise ValueError
     if len(values) == len(distinct):
         return column

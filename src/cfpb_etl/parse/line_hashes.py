@@ -70,7 +70,7 @@ class StoredLines:
                     "SELECT block, SUBSTR(line_hashes, 1, 8) FROM line_block"
                 )
             }
-        self._load_block(1)
+        self._load_block(min(self._blocks.values(), default=0))
 
     def __bool__(self) -> bool:
         """Say whether any lines are stored."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.search_api import SEARCH_URL, fetch_count
 from cfpb_etl.model.query import Query
-from cfpb_etl.store.merge import is_everything_loaded
+from cfpb_etl.store.merge.order import is_everything_loaded
 
 if TYPE_CHECKING:
     import sqlite3

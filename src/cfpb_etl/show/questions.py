@@ -58,6 +58,6 @@ ORDER BY narrative_search.rowid DESC LIMIT 3;""",
         "loads",
         "Where did the data come from, and how did each load end?",
         """\
-SELECT load_id, source, as_of, outcome, parts, new, changed, unchanged FROM load;""",
+SELECT load_id, source, as_of_latest, outcome, parts, new, changed, unchanged FROM load;""",
     ),
 )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cfpb_etl import __version__
+from cfpb_etl.atomic_file import write_atomically
 from cfpb_etl.fetch.errors import NotWritableFileError
-from cfpb_etl.model.atomic_file import write_atomically
 from cfpb_etl.show.charts import COLOURS, bar_chart, chart_library, month_chart
 from cfpb_etl.show.status import read_status
 from cfpb_etl.store.sqlite_file import open_for_reading

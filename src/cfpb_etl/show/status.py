@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import humanize
 
+from cfpb_etl.model.age import days_in_words
+from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.wording import counts, request_in_words
 from cfpb_etl.show.drift import Drift, fetch_drift, read_drift
 from cfpb_etl.store.lock import is_locked
-from cfpb_etl.store.merge import is_everything_loaded
+from cfpb_etl.store.merge.order import is_everything_loaded
 from cfpb_etl.store.sqlite_file import open_for_reading
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ class LastLoad:
         load_id: The number of the load.
         source: `api`, `bulk`, `archive` or `sample`.
         outcome: `running`, `complete`, `failed` or `interrupted`.
-        as_of: The day of the data; None if nothing was received.
+        as_of_earliest, as_of_latest: The earliest and the latest possible day of the data; None if
+            nothing was received.
         started_at: When the load started, in UTC.
         ended_at: When the load ended, in UTC; None if it has not ended.
         failure: What went wrong; None if nothing went wrong.
@@ -73,7 +76,8 @@ class LastLoad:
     load_id: int
     source: str
     outcome: str
-    as_of: str | None
+    as_of_earliest: str | None
+    as_of_latest: str | None
     started_at: str
     ended_at: str | None
     failure: str | None
@@ -92,8 +96,8 @@ class LastLoad:
         if not self.ended_at:
             time = f"since {time}" if self.outcome == "running" else f"(started {time})"
         text = f"{self.source}, {self.outcome} {time} UTC"
-        if self.as_of:
-            text += f", data of {self.as_of}"
+        if self.as_of_earliest and self.as_of_latest:
+            text += f", data of {days_in_words(self.as_of_earliest, self.as_of_latest)}"
         if self.rows:
             stats = LoadStats(
                 rows=self.rows,
@@ -116,12 +120,12 @@ class Status:
         database: The file.
         bytes: The size of the file, with its write-ahead log.
         is_sample: Whether the complaints are made up.
-        as_of: The day of the newest data in any load; None if nothing was loaded.
+        as_of: The day that the newest data in any load have at least; None if nothing was loaded.
         is_everything_loaded: Whether the daily file of all complaints was loaded.
         requests: The queries of the loads, in words, the newest first.
         complaints: The number of complaints, including withdrawn ones.
         oldest: The first day received, `YYYY-MM-DD`; None if there are no complaints.
-        newest: The last day received; None if there are no complaints.
+        newest: The last plausible day received; None if there are no complaints.
         narratives: The number of complaints with a narrative.
         withdrawn: The number of complaints that CFPB no longer has.
         recently_changed: The number of changes by loads of the last seven days.
@@ -178,7 +182,7 @@ class Status:
         yield "database", f"{self.database}, {humanize.naturalsize(self.bytes)}"
         if self.requests:
             yield "requests", self.request
-        days = f", received {self.oldest} to {self.newest}" if self.oldest else ""
+        days = f", received {self.oldest} to {self.newest}" if self.oldest and self.newest else ""
         yield "complaints", f"{self.complaints:,}{days}"
         yield "narratives", f"{self.narratives:,}"
         yield "withdrawn", f"{self.withdrawn:,}"
@@ -226,13 +230,15 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
         loads=_last_loads(connection, database),  # first, because the lock must be checked first
         database=str(database),
         bytes=sum(each.stat().st_size for each in (database, log) if each.exists()),
-        as_of=value("MAX(as_of) FROM load"),
+        as_of=value("MAX(as_of_earliest) FROM load"),
         is_sample=bool(value("EXISTS (SELECT 1 FROM load WHERE source = 'sample' AND rows > 0)")),
         is_everything_loaded=is_everything_loaded(connection),
         requests=_requests(connection),
         complaints=value("COUNT(*) FROM complaint"),
         oldest=value("MIN(date_received) FROM complaint"),
-        newest=value("MAX(date_received) FROM complaint"),
+        newest=value(
+            "MAX(date_received) FROM complaint WHERE date_received <= ?", _latest_day(connection)
+        ),
         narratives=value("COUNT(*) FROM narrative_search_docsize"),
         withdrawn=value("COUNT(*) FROM complaint WHERE withdrawn_on IS NOT NULL"),
         recently_changed=value(
@@ -240,6 +246,12 @@ def read_status(connection: sqlite3.Connection, database: Path) -> Status:
             (datetime.now(UTC) - _RECENT).isoformat(timespec="seconds"),
         ),
     )
+
+
+def _latest_day(connection: sqlite3.Connection) -> str:
+    """Return the latest plausible day. Complaints of later days are stored, but they are wrong."""
+    (ended,) = connection.execute("SELECT SUBSTR(MAX(ended_at), 1, 10) FROM load").fetchone()
+    return latest_plausible_day(ended)
 
 
 def _last_loads(connection: sqlite3.Connection, database: Path) -> tuple[LastLoad, ...]:
@@ -266,7 +278,12 @@ def _last_loads(connection: sqlite3.Connection, database: Path) -> tuple[LastLoa
 
 def _requests(connection: sqlite3.Connection) -> tuple[str, ...]:
     loads = connection.execute(
-        "SELECT source, query, row_limit FROM load WHERE rows > 0 AND updates_load_id IS NULL"
-        " GROUP BY source, query, row_limit ORDER BY MAX(load_id) DESC"
+        "SELECT source, query, row_limit, is_partial FROM load"
+        " WHERE rows > 0 AND updates_load_id IS NULL"
+        " GROUP BY source, query, row_limit, is_partial ORDER BY MAX(load_id) DESC"
     )
-    return tuple(dict.fromkeys(request_in_words(*load) for load in loads))
+    return tuple(
+        dict.fromkeys(
+            request_in_words(*load, is_part=bool(is_partial)) for *load, is_partial in loads
+        )
+    )

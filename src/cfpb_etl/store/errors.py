@@ -23,6 +23,16 @@ class TooManyWithdrawnError(CfpbEtlError):
     remedy = "If CFPB did remove them, run again with --allow-withdrawals."
 
 
+class ContradictedAgeError(CfpbEtlError):
+    """Raised when a file has a day that is later than its day by `--as-of`."""
+
+    path: object  # the file
+    as_of: str
+    newest: str  # the newest plausible day in the file
+    problem = "{path} cannot be as of {as_of}: its newest complaint is of {newest}"
+    remedy = "Nothing of it was stored. Give --as-of the day on which CFPB published the file."
+
+
 class IncompleteLoadError(CfpbEtlError):
     """Raised when the number of complaints received differs from the source's count."""
 

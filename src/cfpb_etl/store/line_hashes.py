@@ -19,19 +19,28 @@ class LineHashWriter:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._block = count(1)
+        (last,) = connection.execute("SELECT COALESCE(MAX(block), 0) FROM line_block").fetchone()
+        self._first = last + 1
+        self._block = count(self._first)
 
     def write(self, line_hashes: bytes) -> None:
         """Store the hashes of some lines. Calls must follow the order of the file."""
-        block = next(self._block)
-        if block == 1:
-            self._connection.execute("DELETE FROM line_block")
-        self._connection.execute("INSERT INTO line_block VALUES (?, ?)", (block, line_hashes))
+        self._connection.execute(
+            "INSERT INTO line_block VALUES (?, ?)", (next(self._block), line_hashes)
+        )
 
-    def finish(self, duplicate_ids: Iterable[int]) -> None:
-        """Record that complaints now match their stored lines, except those with several lines."""
-        if next(self._block) > 1:
-            self._connection.execute("DELETE FROM line_outdated")
-            self._connection.executemany(
-                "INSERT INTO line_outdated VALUES (?)", zip(duplicate_ids, strict=True)
-            )
+    def finish(self, duplicate_ids: Iterable[int], *, keep_old: bool = False) -> None:
+        """Remove the hashes of the file before; or the new hashes, if the old ones are kept.
+
+        With new hashes, all complaints match their lines, except those with several lines.
+        """
+        if next(self._block) == self._first:
+            return
+        if keep_old:
+            self._connection.execute("DELETE FROM line_block WHERE block >= ?", (self._first,))
+            return
+        self._connection.execute("DELETE FROM line_block WHERE block < ?", (self._first,))
+        self._connection.execute("DELETE FROM line_outdated")
+        self._connection.executemany(
+            "INSERT INTO line_outdated VALUES (?)", zip(duplicate_ids, strict=True)
+        )

@@ -6,8 +6,9 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from cfpb_etl.model.age import LAST_UPDATED, Age
 from cfpb_etl.model.load_stats import STORED_STATS, LoadStats
-from cfpb_etl.store.merge import EVERYTHING
+from cfpb_etl.store.merge.order import EVERYTHING
 
 if TYPE_CHECKING:
     from cfpb_etl.model.part import ParsedPart
@@ -22,11 +23,17 @@ def note_part(
     connection: sqlite3.Connection, load_id: int, parsed: ParsedPart, stats: LoadStats
 ) -> None:
     """Add the stats of a part, and facts about the part, to the load's row in the table `load`."""
-    row, info, age = _row(connection, load_id), parsed.info, parsed.info.age
+    row, info = _row(connection, load_id), parsed.info
     total = _stats_in(row) + stats
     values = {name: getattr(total, name) for name in (*STORED_STATS, "unchanged")}
-    # A file covers the days of its complaints, up to the newest day.
-    until = stats.newest if info.is_window else info.days[1]
+    # A file covers the days of its complaints, up to the newest plausible day.
+    until = info.days[1]
+    if (
+        info.is_window
+        or (until is not None and until > info.today)
+        or (info.age and info.age.evidence != LAST_UPDATED)
+    ):
+        until = total.newest
     values["covers_until"] = _largest(row["covers_until"], until)
     if stats.rows:
         sent = json.loads(row["columns_sent"]) if row["columns_sent"] else parsed.columns
@@ -34,16 +41,16 @@ def note_part(
     if info.source_total is not None:
         values["source_total"] = info.source_total
     elif row["source"] == EVERYTHING and not info.is_unchanged:
-        values["source_total"] = stats.rows - stats.duplicates
+        values["is_partial"] = stats.part_reason is not None
+        if stats.part_reason is None:
+            values["source_total"] = stats.rows - stats.duplicates
     values["warnings"] = "\n".join(filter(None, (row["warnings"], *(stats.warnings or ())))) or None
-    if age is not None:
-        evidence = (row["as_of_evidence"] or age.evidence).split(", ")
-        earliest = _smallest(age.earliest or stats.newest, age.as_of)
+    if (age := total.age) is not None:
         values |= {
-            "as_of": _smallest(row["as_of"], age.as_of),
-            "as_of_earliest": _smallest(row["as_of_earliest"], earliest),
-            "as_of_latest": _largest(row["as_of_latest"], age.as_of),
-            "as_of_evidence": ", ".join(dict.fromkeys((*evidence, age.evidence))),
+            "as_of_earliest": age.earliest,
+            "as_of_latest": age.latest,
+            "as_of_evidence": age.evidence,
+            "taken_from": age.taken_from,
         }
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     connection.execute(
@@ -59,11 +66,12 @@ def _row(connection: sqlite3.Connection, load_id: int) -> dict[str, Any]:
 
 
 def _stats_in(row: dict[str, Any]) -> LoadStats:
-    return LoadStats(**{name: row[name] for name in STORED_STATS})
-
-
-def _smallest(*days: str | None) -> str | None:
-    return min(filter(None, days), default=None)
+    age = None
+    if row["as_of_latest"] is not None:
+        age = Age(
+            row["as_of_earliest"], row["as_of_latest"], row["as_of_evidence"], row["taken_from"]
+        )
+    return LoadStats(**{name: row[name] for name in STORED_STATS}, age=age)
 
 
 def _largest(*days: str | None) -> str | None:

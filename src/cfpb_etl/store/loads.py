@@ -12,10 +12,10 @@ from cfpb_etl import __version__
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.source import Watermark
 from cfpb_etl.store import windows
-from cfpb_etl.store.errors import IncompleteLoadError, OtherKindError
+from cfpb_etl.store.errors import DatabaseError, IncompleteLoadError, OtherKindError
 from cfpb_etl.store.load_row import stored_stats
 from cfpb_etl.store.lock import lock_for_loading
-from cfpb_etl.store.merge import EVERYTHING
+from cfpb_etl.store.merge.order import EVERYTHING
 from cfpb_etl.store.sqlite_file import connect, ensure_schema, named_errors, transaction
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def open_load(
             yield load
         except BaseException as error:
             outcome = "failed" if isinstance(error, Exception) else "interrupted"
-            with suppress(sqlite3.Error):  # the first error is more useful
+            with suppress(sqlite3.Error, DatabaseError):  # the first error is more useful
                 _end(connection, load.id, outcome, str(error) or type(error).__name__)
             raise
         _end(connection, load.id, "complete", None)
@@ -148,7 +148,7 @@ def _watermark(connection: sqlite3.Connection, kind: str, database: Path) -> Wat
         " JOIN load AS covering ON base.load_id IN (covering.load_id, covering.updates_load_id)"
         " WHERE covering.outcome = 'complete' AND base.load_id ="
         " (SELECT MAX(load_id) FROM load WHERE outcome = 'complete'"
-        " AND (source = :kind OR (source = :everything AND rows > 0))"
+        " AND (source = :kind OR (source = :everything AND NOT is_partial AND rows > 0))"
         " AND row_limit IS NULL AND updates_load_id IS NULL)"
         " GROUP BY base.load_id",
         {"kind": kind, "everything": EVERYTHING if kind == "api" else None},
@@ -161,11 +161,26 @@ def _watermark(connection: sqlite3.Connection, kind: str, database: Path) -> Wat
         # A resumed load keeps its load_id.
         " WHERE (later.load_id > own.load_id OR later.ended_at > own.ended_at)"
         " AND later.source <> :kind AND (later.new > 0"
-        " OR own.skipped AND later.source = :everything AND later.outcome = 'complete'))",
+        " OR own.skipped AND later.source = :everything AND NOT later.is_partial"
+        " AND later.outcome = 'complete'))",
         {"kind": kind, "everything": EVERYTHING},
     ).fetchone()
-    versions = windows.stored_versions(connection, kind)
-    return Watermark(database, load_id, query, covers_until, versions, bool(added_since))
+    last_ended, stored_until, newest = connection.execute(
+        "SELECT SUBSTR(MAX(ended_at), 1, 10),"
+        " MAX(CASE WHEN rows > 0 THEN COALESCE(as_of_latest, '9999-12-31') END),"
+        " (SELECT MAX(date_received) FROM complaint) FROM load"
+    ).fetchone()
+    return Watermark(
+        database,
+        load_id,
+        query,
+        covers_until,
+        windows.stored_versions(connection, kind),
+        added_since=bool(added_since),
+        last_ended=last_ended,
+        stored_until=stored_until,
+        newest=newest,
+    )
 
 
 def _resume_or_start(connection: sqlite3.Connection, source: Source, *, restart: bool) -> Load:

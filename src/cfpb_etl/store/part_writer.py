@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import date
-from functools import cache
-from itertools import compress
-from operator import itemgetter, lt, ne
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from pyroaring import BitMap64
 
+from cfpb_etl.model.age import Age, NewestDays, age_of_file, newest_of
 from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
 from cfpb_etl.model.events import Step, emit
+from cfpb_etl.model.file import Scope
 from cfpb_etl.model.load_stats import LoadStats
-from cfpb_etl.store import merge, windows
+from cfpb_etl.store import windows
+from cfpb_etl.store.complaint_writer import ComplaintWriter
+from cfpb_etl.store.errors import ContradictedAgeError
 from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.load_row import note_part
+from cfpb_etl.store.merge.coverage import Coverage, count_stored, missing_complaints, why_part
+from cfpb_etl.store.merge.order import is_everything_loaded, note_presence, precedence_of
+from cfpb_etl.store.merge.rules import remember_changes_sql
+from cfpb_etl.store.merge.withdrawals import mark_absent, mark_missing
 from cfpb_etl.store.sqlite_file import (
     connect,
     create_indexes,
@@ -25,20 +31,16 @@ from cfpb_etl.store.sqlite_file import (
     open_beside,
     transaction,
 )
-from cfpb_etl.store.withdrawals import mark_absent, mark_vanished
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cfpb_etl.model.part import ParsedPart
 
 _DEFER_INDEXES_BELOW = 100_000  # stored complaints; to index them takes a third of a second
-_ALWAYS_WRITTEN = 2  # columns, because an itemgetter of one column does not return a tuple
-_ID, _DATE_RECEIVED = itemgetter(0), itemgetter(1)
-_NARRATIVE = "complaint_what_happened"
-_ID_AND_NARRATIVE = itemgetter(0, Complaint._fields.index(_NARRATIVE))
+_RECEIVED = itemgetter(Complaint._fields.index("date_received"))
+_SENT = itemgetter(Complaint._fields.index("date_sent_to_company"))
 
 
 def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
@@ -57,6 +59,7 @@ def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
         DatabaseError: If the file cannot be written. Nothing is stored then.
         FileError: If the part's file is not valid; each subclass is one reason.
         TooManyWithdrawnError: If the part lacks too large a share of the stored complaints.
+        ContradictedAgeError: If the part has a day that is later than its day by `--as-of`.
     """
     with (
         named_errors(database),
@@ -66,8 +69,7 @@ def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
     ):
         writer = _PartWriter(connection, before, load_id, parsed)
         writer.write()
-        stats = writer.stats()
-        stats += writer.finish_window(stats)
+        stats = writer.finish()
         note_part(connection, load_id, parsed, stats)
     if parsed.on_stored is not None:
         parsed.on_stored()
@@ -79,8 +81,7 @@ class _PartWriter:
 
     Args:
         connection: The connection that writes.
-        before: Reads the rows to compare; in WAL mode a second connection with the old state. On
-            `connection`, changed pages fill the cache: a million complaints took 790,000 reads.
+        before: A connection that reads the state before; in WAL mode a second one.
         load_id: The load.
         parsed: The part.
     """
@@ -93,18 +94,9 @@ class _PartWriter:
         parsed: ParsedPart,
     ) -> None:
         self._connection = connection
-        self._before = before
         self._load_id = load_id
         self._parsed = parsed
-        self._info = parsed.info
-        self._may_replace = frozenset(parsed.columns)
-        age = parsed.info.age
-        # Only a part without complaints has an unknown age.
-        self._as_of = date.max.isoformat() if age is None else age.as_of
-        self._newer = merge.newer_loads(connection, self._as_of)
-        self._adds = not parsed.info.fills_gaps_only or merge.may_add_complaints(
-            connection, load_id
-        )
+        self._info = info = parsed.info
         (stored,) = connection.execute(
             "SELECT COUNT(*) FROM (SELECT 1 FROM complaint LIMIT ?)", (_DEFER_INDEXES_BELOW + 1,)
         ).fetchone()
@@ -112,190 +104,167 @@ class _PartWriter:
         # A file can have millions of complaints. Indexes take less time and space if created last.
         # The search's trigger costs 4.7 us for each insertion, because it needs a journal.
         self._defers_indexes = (
-            self._info.is_window and not self._info.is_unchanged and stored <= _DEFER_INDEXES_BELOW
+            info.is_window and not info.is_unchanged and stored <= _DEFER_INDEXES_BELOW
         )
-        self._rows = self._new = self._changed = self._not_applied = 0
-        self._skipped = BitMap64()
-        self._days: set[str | None] = set()
-        self._ids: list[int] = []
+        self._precedence = precedence_of(connection, load_id, info, self._age_so_far())
+        self._complaints = ComplaintWriter(
+            connection,
+            before,
+            load_id,
+            parsed,
+            self._precedence,
+            was_empty=self._was_empty,
+            search_is_deferred=self._defers_indexes,
+        )
+        self._scope, self._coverage = Scope(), Coverage()
+        self._received: set[str | None] = set()
+        self._sent: set[str | None] = set()
+        self._after_today: set[str | None] = set()
+        self._late = 0
+
+    def _age_so_far(self) -> Age | None:
+        """Return the age of the part before its complaints are read.
+
+        A file whose first reading ended early is newer than all stored data.
+        """
+        info, survey = self._info, self._parsed.survey
+        if info.age is not None or info.evidence is None:
+            return info.age
+        if survey is None:
+            return info.evidence.stated
+        is_whole = info.is_whole
+        if is_whole is None and survey.is_complete:
+            is_whole = survey.scope.why_part(survey.oldest, survey.newest.received) is None
+        return age_of_file(info.evidence, survey.newest, info.today, is_whole=bool(is_whole))
 
     def write(self) -> None:
         """Write the complaints, their indexes and the hashes of their lines."""
-        self._connection.execute(merge.remember_changes_sql(self._load_id))
+        self._connection.execute(remember_changes_sql(self._load_id))
         dropped = drop_indexes(self._connection) if self._defers_indexes else []
+        keeps_lines = is_everything_loaded(self._connection)
         line_hashes = LineHashWriter(self._connection)
         for batch in self._parsed.take_batches():
             if batch.complaints:
-                self._write_batch(batch.complaints)
-            # A value of a newer load is kept, so a stored complaint may differ from its line.
-            if batch.line_hashes and not self._newer:
+                self._note_days(batch.complaints)
+                self._complaints.write(batch.complaints)
+            # A value of another load may be kept, so a stored complaint may differ from its line.
+            if batch.line_hashes and not self._precedence:
                 line_hashes.write(batch.line_hashes)
         if dropped:
             emit(Step("Creating indexes", "Creating indexes"))
             create_indexes(self._connection, dropped)
-        line_hashes.finish(self._parsed.read_stats.duplicate_ids)
+        self._settle()
+        line_hashes.finish(
+            self._parsed.read_stats.duplicate_ids,
+            keep_old=keeps_lines and self._coverage.part_reason is not None,
+        )
 
-    def stats(self) -> LoadStats:
-        """Return the stats of the part, without the counts of its window."""
+    def _note_days(self, complaints: list[Complaint]) -> None:
+        received, sent = {*map(_RECEIVED, complaints)}, {*map(_SENT, complaints)}
+        found = (received - self._received) | (sent - self._sent)
+        self._after_today |= {day for day in found if day is not None and day > self._info.today}
+        self._received |= received
+        self._sent |= sent
+        if not self._after_today.isdisjoint(received | sent):
+            self._late += sum(
+                _RECEIVED(each) in self._after_today or _SENT(each) in self._after_today
+                for each in complaints
+            )
+        if self._info.is_window and (not self._was_empty or not self._scope.is_varied):
+            self._scope.add(complaints)
+
+    def _settle(self) -> None:
+        """Find out which complaints a file has and lacks, and how old its data are."""
         info, read = self._info, self._parsed.read_stats
-        rows = self._rows + read.unchanged
-        days = [*filter(None, (*self._days, *read.days))]
+        known = [day for day in (*self._received, *read.days) if day is not None]
+        days = min(known, default=None), newest_of(known, info.today)
+        self._coverage = Coverage(days)
+        if info.proves_absence and info.is_window and not info.is_unchanged:
+            self._coverage = self._covered(days, read.ids or BitMap64())
+        evidence = info.evidence
+        if evidence is None:
+            return
+        newest = NewestDays(days[1], newest_of({days[1], *self._sent}, info.today))
+        if evidence.as_of is not None and evidence.as_of < (newest.any or ""):
+            raise ContradictedAgeError(path=info.part, as_of=evidence.as_of, newest=newest.any)
+        is_whole = info.proves_absence and self._coverage.part_reason is None
+        self._info = replace(info, age=age_of_file(evidence, newest, info.today, is_whole=is_whole))
+
+    def _covered(self, days: tuple[str | None, str | None], ids: BitMap64) -> Coverage:
+        if self._was_empty:
+            coverage = Coverage(days)
+        else:
+            added = self._complaints.new - self._complaints.born_withdrawn
+            stored = count_stored(self._connection) - added
+            coverage = Coverage(days, *missing_complaints(self._connection, ids), stored)
+        reason = why_part(self._connection, self._parsed, self._scope, coverage)
+        return coverage._replace(part_reason=reason)
+
+    def finish(self) -> LoadStats:
+        """Record the part's progress. At the end of a window, verify it and mark withdrawals.
+
+        Returns:
+            The stats of the part.
+        """
+        connection, load_id, info = self._connection, self._load_id, self._info
+        stats, withdrawn = self._stats(), 0
+        if not info.is_window:
+            window = windows.note_page(connection, load_id, self._parsed, self._complaints.ids)
+            if window is not None:
+                withdrawn = mark_absent(connection, load_id, info, window, self._precedence)
+        else:
+            distinct = stats.rows - stats.duplicates - stats.skipped
+            window = windows.note_file(connection, load_id, self._parsed, distinct)
+            # A rejected row without an id may belong to any complaint that seems to be missing.
+            if not self._parsed.read_stats.without_id:
+                withdrawn = mark_missing(
+                    connection, load_id, info, self._coverage, self._precedence
+                )
+        self._note_present()
+        if window is None:
+            return stats
+        windows.forget_seen(connection, window.part_id)
+        return stats + LoadStats(
+            withdrawn=withdrawn, windows=1, expected=window.expected, received=window.received
+        )
+
+    def _note_present(self) -> None:
+        """Record which stored complaints a part has. A file of all complaints has every one."""
+        info, complaints = self._info, self._complaints
+        is_all = info.proves_absence and info.is_window and self._coverage.part_reason is None
+        if not self._was_empty and not is_all:
+            ids = self._parsed.read_stats.ids or BitMap64(complaints.ids)
+            present = ids - complaints.set_here - complaints.skipped
+            note_presence(self._connection, self._load_id, present, is_present=True)
+
+    def _stats(self) -> LoadStats:
+        info, read, complaints = self._info, self._parsed.read_stats, self._complaints
+        rows = complaints.rows + read.unchanged
+        oldest, newest = self._coverage.days
         return LoadStats(
-            parts=int(info.age is not None),  # the archive's page has no age, and is not a file
+            parts=int(info.has_complaints),
             rows=rows,
-            new=self._new,
-            changed=self._changed,
-            skipped=len(self._skipped),
+            new=complaints.new,
+            changed=complaints.changed,
+            skipped=len(complaints.skipped),
             duplicates=read.duplicates,
             rejected=read.rejected,
-            not_applied=self._not_applied,
+            not_applied=complaints.not_applied,
+            values_not_applied=complaints.values_not_applied,
+            uncertain=complaints.uncertain,
+            born_withdrawn=complaints.born_withdrawn,
+            after_today=self._late + read.after_today,
+            today=info.today,
+            part_reason=self._coverage.part_reason,
+            age=info.age,
             without_id=read.without_id,
             repeated_headers=read.repeated_headers,
             warnings=tuple(f"{info.part}, {each}" for each in read.warnings) or None,
             unchanged_files=int(info.is_unchanged),
-            oldest=min(days, default=None),
-            newest=max(days, default=None),
+            oldest=oldest,
+            newest=newest,
             matching=info.matching,
             proves_absence=info.proves_absence,
             unknown_columns=frozenset(self._parsed.unknown_columns),
-            missing_columns=ALWAYS_SENT - self._may_replace if rows else frozenset(),
+            missing_columns=ALWAYS_SENT - {*self._parsed.columns} if rows else frozenset(),
         )
-
-    def finish_window(self, stats: LoadStats) -> LoadStats:
-        """Record the part's progress. At the end of a window, verify it and mark withdrawals.
-
-        Args:
-            stats: The stats of the part so far.
-
-        Returns:
-            The stats to add.
-        """
-        connection, load_id, info = self._connection, self._load_id, self._info
-        withdrawn = 0
-        if not info.is_window:
-            window = windows.note_page(connection, load_id, self._parsed, self._ids)
-            if window is not None:
-                withdrawn = mark_absent(connection, load_id, info, window, self._newer)
-        else:
-            distinct = stats.rows - stats.duplicates - stats.skipped
-            window = windows.note_file(connection, load_id, self._parsed, distinct)
-            if not self._was_empty:
-                withdrawn = mark_vanished(connection, load_id, self._parsed, self._newer, self._new)
-        if window is None:
-            return LoadStats()
-        windows.forget_seen(connection, window.part_id)
-        return LoadStats(
-            withdrawn=withdrawn, windows=1, expected=window.expected, received=window.received
-        )
-
-    # --- complaints -------------------------------------------------------------------------
-
-    def _write_batch(self, complaints: list[Complaint]) -> None:
-        self._rows += len(complaints)
-        self._days.update(map(_DATE_RECEIVED, complaints))
-        columns = self._columns_to_write(complaints)
-        if not self._info.is_window:
-            self._ids += map(_ID, complaints)
-        elif self._was_empty and self._has_no_duplicates:
-            self._insert(complaints, columns)  # none of the complaints can be stored already
-            return
-        while complaints:
-            # The later copy of a complaint counts, so it is merged after the earlier copy.
-            first, complaints = _distinct(complaints)
-            self._write_distinct(first, columns)
-
-    @property
-    def _has_no_duplicates(self) -> bool:
-        """Say whether no complaint has occurred twice so far. For a page this is not known."""
-        return self._info.is_window and not self._parsed.read_stats.duplicates
-
-    def _columns_to_write(self, complaints: Sequence[Complaint]) -> tuple[str, ...]:
-        """Return the part's columns, and any other column that has a value in these complaints."""
-        return tuple(
-            name
-            for place, name in enumerate(Complaint._fields)
-            if place < _ALWAYS_WRITTEN
-            or name in self._may_replace
-            or any(map(itemgetter(place), complaints))
-        )
-
-    def _write_distinct(self, complaints: list[Complaint], columns: tuple[str, ...]) -> None:
-        """Write complaints with different ids, in the order of the ids.
-
-        The complaints are compared here. If the upsert compared them, SQLite would keep a journal
-        for each row because of the trigger, which took twice as long.
-        """
-        ids = [*map(_ID, complaints)]
-        reader = self._before if self._has_no_duplicates else self._connection
-        rows = reader.execute(merge.stored_sql(columns, len(ids), "NULL"), ids).fetchall()
-        if rows == complaints:
-            return
-        stored = dict(zip(map(_ID, rows), rows, strict=True))
-        differing = [each for each in complaints if stored.get(each[0]) != each]
-        if len(stored) < len(ids):
-            marked = reader.execute(merge.stored_sql(columns, len(ids), "NOT NULL"), ids).fetchall()
-            stored |= zip(map(_ID, marked), marked, strict=True)
-            self._insert([each for each in differing if each[0] not in stored], columns)
-        self._merge([each for each in differing if each[0] in stored], stored, columns)
-
-    def _insert(self, complaints: list[Complaint], columns: tuple[str, ...]) -> None:
-        if not self._adds:
-            self._skipped.update(map(_ID, complaints))
-            return
-        statement = merge.insert_sql(self._load_id, columns, self._newer)
-        self._connection.executemany(statement, map(_values_of(columns), complaints))
-        self._new += len(complaints)
-        if self._defers_indexes and _NARRATIVE in columns:  # the search's trigger was dropped
-            self._connection.executemany(
-                "INSERT INTO narrative_search (rowid, narrative) VALUES (?, ?)",
-                [each for each in map(_ID_AND_NARRATIVE, complaints) if each[1] is not None],
-            )
-
-    def _merge(
-        self,
-        complaints: list[Complaint],
-        stored: dict[int, tuple[Any, ...]],
-        columns: tuple[str, ...],
-    ) -> None:
-        """Merge complaints into stored rows, and count those that differ but were not applied."""
-        replaceable = [name in self._may_replace for name in Complaint._fields]
-        replacing: list[Complaint] = []
-        others: list[Complaint] = []  # these may fill gaps, or remove the mark of a withdrawal
-        for each in complaints:
-            row = stored[each[0]]
-            incoming = merge.with_stored_white_space(each, row)
-            differs = any(compress(map(ne, incoming, row), replaceable))
-            (replacing if differs else others).append(incoming)
-        changed = self._update(replacing, columns)
-        self._not_applied += len(replacing) - changed
-        self._changed += changed + self._update(others, columns)
-
-    def _update(self, complaints: list[Complaint], columns: tuple[str, ...]) -> int:
-        """Update the rows of complaints, and return how many rows have changed."""
-        if not complaints:
-            return 0
-        statement = merge.update_sql(
-            self._load_id, columns, self._may_replace, self._newer, self._as_of
-        )
-        values = map(_values_of(columns), complaints)
-        return self._connection.executemany(statement, values).rowcount
-
-
-@cache
-def _values_of(columns: tuple[str, ...]) -> Callable[[Complaint], tuple[Any, ...]]:
-    """Return a function that returns these columns of a complaint.
-
-    sqlite3 binds a tuple faster than a namedtuple. Binding None takes the longest.
-    """
-    return itemgetter(*map(Complaint._fields.index, columns))
-
-
-def _distinct(complaints: list[Complaint]) -> tuple[list[Complaint], list[Complaint]]:
-    """Return the first copy of each complaint in the order of the ids, and the later copies."""
-    ordered = sorted(complaints, key=_ID)
-    ids = [*map(_ID, ordered)]
-    if all(map(lt, ids, ids[1:])):
-        return ordered, []
-    first = {each[0]: each for each in reversed(complaints)}
-    later = [each for each in complaints if first[each[0]] is not each]
-    return [first[number] for number in sorted(first)], later

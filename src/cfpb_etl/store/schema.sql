@@ -25,7 +25,7 @@ CREATE TABLE complaint (            -- one row per complaint, with CFPB's values
     load_id INTEGER NOT NULL REFERENCES load, -- the load whose values count
     first_load_id INTEGER NOT NULL REFERENCES load, -- the load that first stored the row
     changed_load_id INTEGER NOT NULL REFERENCES load, -- the newest load that changed the row
-    withdrawn_on TEXT               -- date the complaint was first found missing at CFPB, or NULL
+    withdrawn_on TEXT               -- day by which the complaint was missing at CFPB, or NULL
 );
 
 -- Each index adds 0.7 s to a load of a million complaints, which takes 10 s. A query about states
@@ -41,12 +41,13 @@ CREATE TABLE load (                 -- one row per load: its source, its results
     source TEXT NOT NULL,           -- api, bulk or archive; or sample for made-up complaints
     address TEXT NOT NULL,          -- address of the source
     query TEXT NOT NULL,            -- what was requested, JSON
-    is_partial INTEGER NOT NULL,    -- 1 if only a part of all complaints was requested
+    is_partial INTEGER NOT NULL,    -- 1 if the source has only a part of all complaints
     row_limit INTEGER,              -- how many were requested, newest first; NULL for all
     updates_load_id INTEGER REFERENCES load, -- the earlier load that an update repeats
-    as_of TEXT,                     -- day of the source's data, YYYY-MM-DD
-    as_of_earliest TEXT,            -- earliest possible day of the data
-    as_of_latest TEXT,              -- latest possible day of the data
+    part_reason TEXT,               -- why a file counts as a part of all complaints, or NULL
+    as_of_earliest TEXT,            -- earliest possible day of the data, YYYY-MM-DD
+    as_of_latest TEXT,              -- latest possible day of the data; equal if the day is certain
+    taken_from TEXT,                -- first day on which a part can have been taken from CFPB
     as_of_evidence TEXT,            -- what shows the day of the data, such as Last-Modified
     covers_until TEXT,              -- last day received that the load covers
     columns_sent TEXT,              -- the columns that all its parts have, JSON
@@ -63,14 +64,18 @@ CREATE TABLE load (                 -- one row per load: its source, its results
     changed INTEGER NOT NULL DEFAULT 0, -- complaints read that were stored with other values
     unchanged INTEGER NOT NULL DEFAULT 0, -- complaints read that were stored with equal values
     withdrawn INTEGER NOT NULL DEFAULT 0, -- stored complaints that the source no longer has
+    born_withdrawn INTEGER NOT NULL DEFAULT 0, -- new complaints that newer data no longer have
     skipped INTEGER NOT NULL DEFAULT 0, -- complaints of the archive that were not stored
     duplicates INTEGER NOT NULL DEFAULT 0, -- repeated copies of complaints in one file
     rejected INTEGER NOT NULL DEFAULT 0, -- rows of files that are not valid complaints
-    not_applied INTEGER NOT NULL DEFAULT 0, -- complaints with other values, older than the stored
+    not_applied INTEGER NOT NULL DEFAULT 0, -- complaints with other values that were not stored
+    values_not_applied INTEGER NOT NULL DEFAULT 0, -- their values that were not stored
+    uncertain INTEGER NOT NULL DEFAULT 0, -- these values, if nothing shows which data are newer
+    after_today INTEGER NOT NULL DEFAULT 0, -- complaints with a day later than the day of the load
     matching INTEGER,               -- complaints that matched at the source when first asked
     source_total INTEGER,           -- complaints that the source has in all
     oldest TEXT,                    -- first day received among the complaints read
-    newest TEXT,                    -- last day received among the complaints read
+    newest TEXT,                    -- last plausible day received among the complaints read
     warnings TEXT                   -- the first problems in its files, one a line
 );
 
@@ -94,6 +99,14 @@ CREATE TABLE load_seen (            -- complaints received in windows that are n
     complaint_id INTEGER NOT NULL,  -- a complaint received
     PRIMARY KEY (part_id, complaint_id)
 ) WITHOUT ROWID;
+
+CREATE TABLE load_presence (        -- which stored complaints a load of a part has seen or missed
+    load_id INTEGER NOT NULL REFERENCES load, -- the load
+    is_present INTEGER NOT NULL,    -- 1 if it has the complaints, 0 if marked ones are still missing
+    complaint_ids BLOB NOT NULL     -- complaint ids: a 64-bit roaring bitmap
+);
+
+CREATE INDEX load_presence_load ON load_presence (load_id);
 
 CREATE TABLE complaint_change (     -- previous values: one row per changed value
     complaint_id INTEGER NOT NULL REFERENCES complaint, -- the complaint

@@ -28,7 +28,7 @@ from cfpb_etl.store.file.sqlite_errors import changed, name_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-SCHEMA_VERSION = 7  # the number of schema.sql and views.sql; a change of either needs a new number
+SCHEMA_VERSION = 8  # the number of schema.sql and views.sql; a change of either needs a new number
 BUSY_TIMEOUT_SECONDS = 30  # the maximum wait for another program's transaction
 _BUSY_SECONDS = 0.2  # the part of this wait that SQLite itself waits at a time
 _READER_MILLISECONDS = 5_000  # a reader waits only for an exclusive lock

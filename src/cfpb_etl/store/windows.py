@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.file import FileVersion
 
 if TYPE_CHECKING:
     import sqlite3
@@ -135,16 +135,18 @@ def note_page(
         (part_id, msgspec.json.encode(ids).decode()),
     )
     connection.execute("UPDATE load_part SET moved = ? WHERE part_id = ?", (moved, part_id))
-    if not parsed.next_parts:
-        return _verify(connection, part_id, parsed, moved, readings)
-    first, *others = parsed.next_parts
-    connection.execute(
-        "UPDATE load_part SET next = ?, counted = ? WHERE part_id = ?",
-        # After a split, the window has fewer days, so its next count cannot be compared.
-        (first.to_json(), None if others else matching, part_id),
-    )
+    key = parsed.info.part.key
+    others = [part for part in parsed.next_parts if part.key != key]
     add_parts(connection, load_id, others)
-    return None
+    for part in parsed.next_parts:
+        if part.key == key:
+            connection.execute(
+                "UPDATE load_part SET next = ?, counted = ? WHERE part_id = ?",
+                # After a split, the window has fewer days, so its next count cannot be compared.
+                (part.to_json(), None if others else matching, part_id),
+            )
+            return None
+    return _verify(connection, part_id, parsed, moved, readings)
 
 
 def _verify(

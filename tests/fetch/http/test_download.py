@@ -9,7 +9,7 @@ import pytest
 from cfpb_etl import __version__
 from cfpb_etl.fetch.http import errors
 from cfpb_etl.fetch.http.download import discard
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.file import FileVersion
 from support.downloads import (
     CHUNK,
     Killed,

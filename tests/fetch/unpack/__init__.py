@@ -1,1 +1,1 @@
-"""Tests of HTTP."""
+"""Tests of fetching."""

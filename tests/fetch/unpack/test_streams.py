@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.fetch.containers import open_unpacked
 from cfpb_etl.fetch.csv_file import unzipped_size, verify
 from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.fetch.unpack import streams
+from cfpb_etl.fetch.unpack.containers import open_unpacked
 from support.containers import BYTES, COMPRESSIONS, LONG, every_compression, text_in
 
 if TYPE_CHECKING:

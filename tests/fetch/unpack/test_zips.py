@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.fetch.containers import written_on
 from cfpb_etl.fetch.csv_file import unzipped_size, verify
 from cfpb_etl.fetch.errors import NotACsvError, UnreadableFileError
 from cfpb_etl.fetch.unpack import streams, zips
+from cfpb_etl.fetch.unpack.containers import written_on
 from support.containers import (
     BYTES,
     CENTRAL,

@@ -27,6 +27,7 @@ from cfpb_etl.fetch.http.errors import (
     status_error,
 )
 from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT
+from cfpb_etl.model.dates import http_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +44,11 @@ _USER_AGENT = f"cfpb-etl/{__version__} (open-source ETL to SQLite; python-reques
 T = TypeVar("T")
 
 
-def get_json(url: str) -> bytearray:
-    """Request a URL, and return the body of the answer, which must have the content type JSON.
+def get_json(url: str) -> tuple[bytearray, str | None]:
+    """Request a URL, and return the answer, which must have the content type JSON.
+
+    Returns:
+        The body, and today by the server's clock, as in `server_day`.
 
     Raises:
         ServerError: If the request fails; each subclass is one kind of failure.
@@ -57,7 +61,7 @@ def get_json(url: str) -> bytearray:
             body_start=start_of(body),
             detail=response.headers.get("Content-Type", "no Content-Type"),
         )
-    return body
+    return body, server_day(response)
 
 
 def get_page(url: str, server: Server) -> str:
@@ -216,6 +220,11 @@ def raise_unless_ok(response: requests.Response, body_start: str, url: str, serv
         )
     location = response.headers.get("Location", "")[:200]
     raise kind(url, status=status, body_start=body_start, detail=location, server=server)
+
+
+def server_day(response: requests.Response) -> str | None:
+    """Return today by the server's clock, `YYYY-MM-DD` in UTC; None if the answer has no date."""
+    return http_day(response.headers.get("Date"))
 
 
 def media_type(response: requests.Response) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from cfpb_etl.fetch.http.client import (
     media_type,
     open_response,
     raise_unless_ok,
+    server_day,
     start_of,
 )
 from cfpb_etl.fetch.http.errors import (
@@ -27,7 +29,7 @@ from cfpb_etl.fetch.http.errors import (
 )
 from cfpb_etl.fetch.http.local_file import LocalFile, Origin
 from cfpb_etl.model.events import Warned, emit
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.file import FileVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -110,7 +112,7 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
         file.start(origin)
         _receive(response, file, origin, on_progress, max_bytes)
     file.finish(origin, verify)
-    return origin.version
+    return replace(origin.version, server_day=server_day(response))
 
 
 def discard(path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cfpb_etl.fetch.errors import NotEnoughSpaceError, NotWritableFileError
-from cfpb_etl.model.part import FileVersion
+from cfpb_etl.model.file import FileVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.model.atomic_file import write_atomically
+from cfpb_etl.atomic_file import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

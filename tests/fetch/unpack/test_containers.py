@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.fetch.containers import written_on
 from cfpb_etl.fetch.csv_file import open_csv, unzipped_size, verify
 from cfpb_etl.fetch.errors import FileError, NotACsvError, UnreadableFileError
+from cfpb_etl.fetch.unpack.containers import written_on
 from support.containers import (
     BYTES,
     CENTRAL,
