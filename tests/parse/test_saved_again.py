@@ -10,7 +10,7 @@ import pytest
 
 from cfpb_etl.fetch.csv_file import open_csv
 from cfpb_etl.model.complaint import CSV_COLUMNS
-from cfpb_etl.model.part import CsvFile
+from cfpb_etl.model.file import CsvFile
 from cfpb_etl.parse.csv_process import parse_file
 from cfpb_etl.parse.csv_rows import ComplaintRows
 from cfpb_etl.parse.errors import NotUtf8Error, TooManyRejectedError, UncertainDatesError

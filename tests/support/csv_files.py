@@ -11,7 +11,8 @@ import pytest
 
 from cfpb_etl.fetch.errors import UnreadableFileError
 from cfpb_etl.model.complaint import CSV_COLUMNS
-from cfpb_etl.model.part import ReadOptions, ReadStats
+from cfpb_etl.model.file import ReadOptions
+from cfpb_etl.model.part import ReadStats
 from cfpb_etl.parse.csv_rows import ComplaintRows
 
 if TYPE_CHECKING:
