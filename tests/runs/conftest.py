@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import signal
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pytest
 from prefect.settings import PREFECT_API_URL
 
+from cfpb_etl.cli.main import main
+from cfpb_etl.emulator import serve
+from support.time_cases import Cfpb
+from support.time_sightings import Site
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the command line handles these
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +43,71 @@ def shared_server(
 ) -> None:
     """Let all runs use the tests' one Prefect server, which saves some seconds for each."""
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+
+
+class Command(Protocol):
+    """Runs a command, and returns how it ended."""
+
+    def __call__(self, *arguments: str) -> Done:
+        """Run a command with these arguments."""
+
+
+class Done(NamedTuple):
+    """How a command ended.
+
+    Attributes:
+        code: The exit code.
+        summary: Standard output.
+        log: Standard error.
+    """
+
+    code: object
+    summary: str
+    log: str
+
+    def line(self, label: str) -> str:
+        """Return the text of a line of the summary; "" if there is no such line."""
+        lines = (line for line in self.summary.splitlines() if line.startswith(label))
+        return next(lines, "").removeprefix(label).strip()
+
+
+@pytest.fixture
+def command(
+    shared_server: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """Return a function that runs the command line in this process, which takes half a second.
+
+    Only what is meant for a process of its own is left out.
+    """
+    from cfpb_etl.cli import run
+
+    monkeypatch.setattr(run, "_exit_soon", lambda code: code)  # it would end the tests' process
+    monkeypatch.setattr(run, "_tune_garbage_collection", lambda: None)
+    monkeypatch.setenv("CFPB_ETL_API_URL", "http://127.0.0.1:1/")  # never CFPB's own
+    wakeup = signal.set_wakeup_fd(-1)
+    handlers = {each: signal.getsignal(each) for each in _HANDLED}
+
+    def run_command(*arguments: str) -> Done:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        return Done(ended.value.code, *capfd.readouterr())
+
+    yield run_command
+    signal.set_wakeup_fd(wakeup)
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """Serve what a made-up CFPB has."""
+    site = Site()
+    with serve(site) as site.api_url:
+        yield site
+
+
+@pytest.fixture
+def cfpb(tmp_path: Path, site: Site) -> Cfpb:
+    """Return a made-up CFPB, and the database `complaints.db` in the current folder."""
+    return Cfpb(tmp_path, site)
