@@ -88,14 +88,16 @@ def files(folder: str) -> dict[str, str]:
     waiting = {"company_response": "In progress", "company_public_response": None}
     before = [each | waiting if n % 40 == 0 else each for n, each in enumerate(complaints)]
     write_archive(served, generate_complaints(25_000, era="2024", until=NEWEST_DAY["deployed"]))
-    yesterday = Emulator(before, files=served)
-    yesterday.publish(date(2026, 10, 8))
-    with serve(yesterday) as url:
+    cfpb = Emulator(before, files=served)
+    with serve(cfpb) as url:
+        cfpb.publish(date(2026, 10, 8))
         summary = run(folder, "--source", "bulk", "--file", urljoin(url, BULK_PATH))
-    shutil.copy(Path(folder, DRAWN), DOCS / "bulk-flow.svg")
-    today = Emulator(complaints[:5_000] + complaints[5_004:], files=served)
-    today.publish(date(2026, 10, 9))
-    with serve(today) as url:
+        shutil.copy(Path(folder, DRAWN), DOCS / "bulk-flow.svg")
+        for each in complaints[::40]:
+            cfpb.put(each)
+        for each in complaints[5_000:5_004]:
+            cfpb.withdraw(each["complaint_id"])
+        cfpb.publish(date(2026, 10, 9))
         run(folder, "--source", "bulk", "--file", urljoin(url, BULK_PATH))
         run(folder, "--source", "archive", "--file", urljoin(url, ARCHIVE_PATH))
         status = run(folder, "status", "--api-url", url)
