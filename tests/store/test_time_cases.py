@@ -267,7 +267,9 @@ def test_a_part_is_no_base_of_an_update_or_of_the_archive(cfpb: Cfpb) -> None:
     assert stats.changed == part.rows - 1  # one complaint is newer than the archive
 
 
-@pytest.mark.parametrize("filtered", [of_year("2026"), of_state("CA", "TX", "WY")], ids=str)
+@pytest.mark.parametrize(
+    "filtered", [of_year("2026"), of_state("CA", "TX", "WY")], ids=["a year", "states"]
+)
 @pytest.mark.parametrize("named", [True, False])
 def test_the_same_export_saved_again_a_week_later(
     cfpb: Cfpb, filtered: Callable[[RawComplaint], bool], *, named: bool

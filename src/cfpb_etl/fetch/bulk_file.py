@@ -63,9 +63,8 @@ class BulkFile(FileSource):
 
     def resume_from(self, watermark: Watermark) -> BulkFile:
         """Return this source with the version of the file that is stored."""
-        # With these options, a stored version must be read again.
-        is_new = self.whole is None and self.as_of is None
-        stored = watermark.versions.get(self._part.key) if is_new else None
+        # If the user says now what the file has, a stored version must be read again.
+        stored = watermark.versions.get(self._part.key) if self.whole is None else None
         return self.resumed(watermark, database=watermark.database, stored_version=stored)
 
     @property
@@ -83,9 +82,6 @@ class BulkFile(FileSource):
     def fetch(self, part: FilePart) -> RawPart:
         """Download the file, unless the same version is already stored.
 
-        If the user says what the file has, it is read again, because this may be said now for the
-        first time.
-
         Raises:
             ServerError: If the download fails; each subclass is one kind of failure.
             FileError: If the file cannot be used, or the disk is too full.
@@ -96,5 +92,4 @@ class BulkFile(FileSource):
             "is_whole": True if self.whole is None and is_own else self.whole,
             "max_withdrawn": 1.0 if self.allow_withdrawals else MAX_WITHDRAWN,
         }
-        stored = self.stored_version if self.whole is None else None
-        return fetch_complaint_file(self, part, self.database, stored, info)
+        return fetch_complaint_file(self, part, self.database, self.stored_version, info)

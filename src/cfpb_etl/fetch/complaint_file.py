@@ -172,7 +172,7 @@ def fetch_complaint_file(
     path, version, on_stored = Path(part.address), FileVersion(), None
     if part.is_remote:
         path = _download_path(part, database)
-        # With the day of --as-of, more values of the same version may count.
+        # If the user says now how old the file is, a stored version must be read again.
         stored = stored if source.as_of is None else None
         downloaded = _download(part, path, database, stored)
         if downloaded is None:
