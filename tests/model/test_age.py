@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from cfpb_etl.model.age import Age, Evidence, NewestDays, age_of_file, days_in_words, newest_of
+from cfpb_etl.model.age import (
+    Age,
+    Evidence,
+    NewestDays,
+    age_of_file,
+    days_in_words,
+    newest_of,
+    oldest_of,
+)
 
 TODAY = "2026-11-27"
 NEWEST = NewestDays("2026-10-07", "2026-10-09")
@@ -73,6 +81,12 @@ def test_the_newest_plausible_day() -> None:
     """Days in the future and missing days do not count."""
     assert newest_of(["2026-10-07", None, "", "2062-01-01", TODAY], TODAY) == TODAY
     assert newest_of([None, "2062-01-01"], TODAY) is None
+
+
+def test_the_first_plausible_day() -> None:
+    """CFPB's first complaint is of December 2011."""
+    assert oldest_of(["2013-01-01", None, "0001-01-05", "2011-12-01"]) == "2011-12-01"
+    assert oldest_of([None, "0001-01-05"]) is None
 
 
 def test_days_in_words() -> None:

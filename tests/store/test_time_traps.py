@@ -227,6 +227,25 @@ def test_a_mark_goes_if_the_newest_load_has_the_complaint(cfpb: Cfpb) -> None:
     assert cfpb.marks() == {}
 
 
+# --- days that are not plausible ------------------------------------------------------------
+
+
+def test_an_odd_early_day_does_not_make_a_file_whole(cfpb: Cfpb) -> None:
+    """The other complaints of a file start in 2013, so it has only a part of all complaints."""
+
+    def since_2013(raw: RawComplaint) -> bool:
+        return not "2011" <= day_in(raw) < "2013"
+
+    cfpb.receive("0001-01-05")
+    cfpb.load_file(cfpb.csv(cfpb.text()))
+    cfpb.load_file(cfpb.csv(cfpb.text(since_2013)))
+
+    reasons = [reason for (reason,) in cfpb.query("SELECT part_reason FROM load")]
+    assert reasons[0] is None
+    assert reasons[1] is not None
+    assert reasons[1].startswith("its days start on 2013-")
+
+
 # --- filters on what can change -------------------------------------------------------------
 
 

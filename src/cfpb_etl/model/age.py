@@ -103,6 +103,11 @@ def newest_of(days: Iterable[str | None], today: str) -> str | None:
     return max((day for day in days if day and day <= today), default=None)
 
 
+def oldest_of(days: Iterable[str | None]) -> str | None:
+    """Return the first day since CFPB's first complaint; None if days have no such day."""
+    return min((day for day in days if day and day >= FIRST_DAY), default=None)
+
+
 def age_of_file(
     evidence: Evidence, newest: NewestDays, today: str, *, is_whole: bool
 ) -> Age | None:

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from cfpb_etl.fetch.csv_file import open_csv
-from cfpb_etl.model.age import NewestDays, newest_of
+from cfpb_etl.model.age import NewestDays, newest_of, oldest_of
 from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.file import Survey
 from cfpb_etl.parse.csv_rows import ComplaintRows
@@ -39,6 +39,6 @@ def survey_file(file: CsvFile) -> Survey:
             if newest is not None and newest > (file.stored_until or ""):
                 return survey
     rows.check_rejected()
-    survey.oldest = min(filter(None, received), default=None)
+    survey.oldest = oldest_of(received)
     survey.is_complete = True
     return survey

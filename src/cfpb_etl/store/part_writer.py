@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyroaring import BitMap64
 
-from cfpb_etl.model.age import Age, NewestDays, age_of_file, newest_of
+from cfpb_etl.model.age import Age, NewestDays, age_of_file, newest_of, oldest_of
 from cfpb_etl.model.complaint import ALWAYS_SENT, Complaint
 from cfpb_etl.model.events import Step, emit
 from cfpb_etl.model.file import Scope
@@ -121,6 +121,7 @@ class _PartWriter:
         self._sent: set[str | None] = set()
         self._after_today: set[str | None] = set()
         self._late = 0
+        self._oldest: str | None = None
 
     def _age_so_far(self) -> Age | None:
         """Return the age of the part before its complaints are read.
@@ -177,7 +178,8 @@ class _PartWriter:
         """Find out which complaints a file has and lacks, and how old its data are."""
         info, read = self._info, self._parsed.read_stats
         known = [day for day in (*self._received, *read.days) if day is not None]
-        days = min(known, default=None), newest_of(known, info.today)
+        self._oldest = min(known, default=None)
+        days = oldest_of(known), newest_of(known, info.today)
         self._coverage = Coverage(days)
         if info.proves_absence and info.is_window and not info.is_unchanged:
             self._coverage = self._covered(days, read.ids or BitMap64())
@@ -240,7 +242,7 @@ class _PartWriter:
     def _stats(self) -> LoadStats:
         info, read, complaints = self._info, self._parsed.read_stats, self._complaints
         rows = complaints.rows + read.unchanged
-        oldest, newest = self._coverage.days
+        _, newest = self._coverage.days
         return LoadStats(
             parts=int(info.has_complaints),
             rows=rows,
@@ -261,7 +263,7 @@ class _PartWriter:
             repeated_headers=read.repeated_headers,
             warnings=tuple(f"{info.part}, {each}" for each in read.warnings) or None,
             unchanged_files=int(info.is_unchanged),
-            oldest=oldest,
+            oldest=self._oldest,
             newest=newest,
             matching=info.matching,
             proves_absence=info.proves_absence,

@@ -23,11 +23,8 @@ MAX_REMOVED = 1 / 100
 _LACKING = "complaint_id IN (SELECT complaint_id FROM temp.missing)"
 _FILTERS = ("submitted_via", "company_response", "timely", "tags")  # of CFPB's page
 _ANSWER = "company_public_response"
-_CHANGING = (
-    "company_response",
-    "timely",
-    _ANSWER,
-)  # columns that CFPB changes, and that its page filters by
+# Columns that CFPB changes, and that its page filters by.
+_CHANGING = ("company_response", "timely", _ANSWER)
 _ENOUGH = 50  # complaints; so many have several responses, and some that were not timely
 
 
@@ -35,7 +32,8 @@ class Coverage(NamedTuple):
     """Which complaints a file has.
 
     Attributes:
-        days: The first and the last plausible day received; None if it has no such day.
+        days: The first and the last day received, as far as they are plausible; None if it has no
+            such day.
         missing: The stored complaints that it lacks and that are not marked as withdrawn.
         still_missing: The complaints that are marked as withdrawn and that it lacks too.
         stored: How many complaints were stored before it and were not marked as withdrawn.
