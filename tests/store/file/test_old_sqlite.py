@@ -191,7 +191,7 @@ def test_old_sqlite_reads_everything(path: Path) -> None:
         sql = f'SELECT {quoted} FROM "{name}"'  # noqa: S608
         rows = [text for (text,) in query(path, sql)]
         assert old_sqlite(path, sql) == rows, name
-        assert rows or name in {"line_block", "line_outdated", "load_seen"}, name
+        assert rows or name in {"line_block", "line_outdated", "load_presence", "load_seen"}, name
     for question in QUESTIONS:
         rows = ["|".join(map(str, row)) for row in query(path, question.sql)]
         assert old_sqlite(path, question.sql) == rows
