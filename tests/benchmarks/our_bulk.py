@@ -56,7 +56,9 @@ def peak_memory() -> int:
 
 if __name__ == "__main__":
     file, database = sys.argv[1:]
-    options = LoadOptions(source="bulk", file=(file,), database=Path(database), no_graph=True)
+    options = LoadOptions(
+        source="bulk", file=(file,), database=Path(database), whole=True, no_graph=True
+    )
     bare = patch("cfpb_etl.store.part_writer.drop_indexes", drop_for_good)
     with (
         patch("cfpb_etl.flow.open_load", timed_load),
