@@ -192,8 +192,11 @@ def generate_next_day(
 ) -> Iterator[Complaint]:
     """Yield the complaints of the next day, new and changed ones first, in CFPB's order."""
     chosen = random.Random(2).sample(range(len(complaints)), changed + removed)  # noqa: S311
+    # CFPB receives complaints every day. Without them, nothing shows which file is newer.
+    moment = f"{TOMORROW}T08:00:00.000Z"
+    days = {"date_received": moment, "date_sent_to_company": moment}
     for number in range(new):
-        yield complaints[number] | {"complaint_id": str(ID_STEP + number)}
+        yield complaints[number] | {"complaint_id": str(ID_STEP + number), **days}
     for place in chosen[:changed]:
         yield complaints[place] | {"company_response": "Closed with relief of another kind"}
     others = {*chosen}
