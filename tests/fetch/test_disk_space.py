@@ -131,7 +131,7 @@ def test_temporary_files_on_the_same_disk(
 def test_where_sqlite_writes_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first existing folder of SQLite's list is used."""
+    """SQLite uses the first folder of its list that exists."""
     one, two = tmp_path / "one", tmp_path / "two"
     monkeypatch.setenv("SQLITE_TMPDIR", str(one))
     monkeypatch.setenv("TMPDIR", str(two))

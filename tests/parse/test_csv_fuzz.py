@@ -262,7 +262,7 @@ def test_a_line_without_an_id_is_no_lost_row(
 
 
 def test_a_valid_file_with_columns_in_any_order(tmp_path: Path) -> None:
-    """A line of a narrative is no row, even if the rest of its row has an id and a day."""
+    """A line of a narrative is not a row, even if an id and a day follow in the record."""
 
     def shuffled(rng: Random) -> Damaged:
         rows = rng.sample(POOL, 12)
@@ -276,7 +276,7 @@ def test_a_valid_file_with_columns_in_any_order(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_completed_by_the_columns_after_it(tmp_path: Path) -> None:
-    """The last line of a narrative and the columns after it look like a row, and are none."""
+    """The last line of a narrative and the columns after it only look like a row."""
     names = ("company", NARRATIVE, "complaint_id", "date_received")
     file = original_file([{**POOL[0], NARRATIVE: "first\nsecond, third"}, *many(3)], names)
 

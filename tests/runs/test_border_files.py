@@ -55,7 +55,7 @@ def of_state(state: str) -> Callable[[RawComplaint], bool]:
 
 
 def test_an_unclosed_quote_loses_no_row(command: Command) -> None:
-    """Only the row of the quote is rejected; a quote that closes later is no narrative either."""
+    """Only the row with the quote is rejected, also if the quote is closed later."""
     rows: list[dict[str, str] | str] = [fields_of(number) for number in range(1_000, 4_000)]
     text = csv_of(*rows)
     line = csv_of(fields_of(1_500)).split("\r\n")[1]

@@ -94,7 +94,7 @@ def test_a_part_in_a_zip_of_1980(command: Command, cfpb: Cfpb) -> None:
 
 
 def test_an_old_file_that_was_zipped_today(command: Command, cfpb: Cfpb) -> None:
-    """It replaces nothing; what newer data lack is stored as withdrawn, and the summary says so."""
+    """It replaces nothing. Complaints that newer data lack are stored as withdrawn and counted."""
     old = cfpb.text()
     live(cfpb)
     load(command, cfpb.csv(cfpb.text()))
@@ -208,7 +208,7 @@ def test_pulls_and_updates_around_the_daily_file(command: Command, cfpb: Cfpb) -
 
 @pytest.mark.parametrize("archive_first", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_the_archive_in_any_order(command: Command, cfpb: Cfpb, *, archive_first: bool) -> None:
-    """It brings narratives, and no old value of it counts."""
+    """It adds narratives, and none of its other values is stored."""
     cfpb.withdraw(max(cfpb.rows))  # all others were received before the archive was made
     cfpb.archive()
     live(cfpb)
@@ -260,7 +260,7 @@ def test_the_same_export_saved_again_a_week_later(
 
 @pytest.mark.parametrize("source", [pytest.param("file", marks=pytest.mark.slow), "API"])
 def test_a_complaint_of_2062(command: Command, cfpb: Cfpb, source: str) -> None:
-    """It is stored and reported, --update goes on from the real days, and it can be withdrawn."""
+    """It is stored and reported, --update ignores its day, and it can be withdrawn."""
     odd = cfpb.receive(IMPLAUSIBLE)
     cfpb.publish(FIRST)
     every = ("--since", "2011-12-01")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cfpb_etl.model.part import PartInfo
     from cfpb_etl.model.source import SourceKind
 
-EVERYTHING: SourceKind = "bulk"  # the kind of source that can have all of CFPB's complaints
+EVERYTHING: SourceKind = "bulk"  # only this kind of source can have all complaints
 Order: TypeAlias = Literal["older", "newer", "uncertain"]
 _ASKED = ("api", "sample")  # kinds of source whose data are answers of one server
 _EVERYTHING_SQL = f"source = '{EVERYTHING}' AND NOT is_partial AND outcome = 'complete'"
@@ -193,7 +193,7 @@ def _is_later(info: PartInfo, part_id: int | None, last_modified: str | None) ->
 
     Args:
         info: The facts about the part.
-        part_id: The stored version of the same file; None if there is no such version.
+        part_id: The stored version of the same file; None if no version is stored.
         last_modified: The Last-Modified header of this version; None if it is unknown.
     """
     if info.origin == "answer" or (info.evidence is not None and info.evidence.as_of is not None):
