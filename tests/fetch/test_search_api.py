@@ -287,8 +287,7 @@ def test_absence_is_proved_by_all_complaints_of_some_days(
 def test_the_rate_limit_is_kept() -> None:
     """A client within the rate limit never gets 429."""
     emulator = Emulator(COMPLAINTS, throttle=4, window_seconds=0.3)
-    # The client's window is longer, because a request may arrive late and the next one in time.
-    fetch_pages(emulator, page_size=250, rate_limit=RateLimit(4, 0.6))
+    fetch_pages(emulator, page_size=250, rate_limit=RateLimit(4, 0.3))
 
     assert len(emulator.requests) == 11
     assert {request.status for request in emulator.requests} == {200}

@@ -9,10 +9,10 @@ from functools import cache
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 
-# Requests are counted here when they are sent, but the server counts them when they arrive. The
-# first request of a window may take longer to arrive than the next, so a window of 60 seconds is
-# extended by one second.
-_MARGIN = 1 / 60
+# Requests are counted here before they are sent, but the server counts them when they arrive. The
+# first request of a window may take longer to arrive than the next: it opens a connection, or its
+# thread gets the processor later. That takes the same time whatever the length of the window.
+_MARGIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class RateLimiter:
         self.rate_limit = rate_limit
         self._limiter: Limiter | None = None
         if rate_limit is not None:
-            window = round(rate_limit.seconds * (1 + _MARGIN) * 1000)
+            window = round((rate_limit.seconds + _MARGIN_SECONDS) * 1000)
             # If the limiter gets a rate instead of a bucket, it writes a line to the log.
             self._bucket = InMemoryBucket([Rate(rate_limit.requests, window)])
             self._limiter = Limiter(self._bucket)
