@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -19,36 +18,14 @@ from cfpb_etl.parse.csv_format import rows as csv_format_rows
 from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
+from support.csv_reading import ReaderInThisProcess
 from support.loads import load, query
 from support.parts import complaint, part
 from support.soak import soak
 from support.stored_lines import csv_of, row
 
 if TYPE_CHECKING:
-    from cfpb_etl.model.file import CsvFile
     from cfpb_etl.model.load_stats import LoadStats
-
-
-class InThisProcess:
-    """Parses in this process, with the same frames, and from the same moment on."""
-
-    def __init__(self, file: CsvFile, _stderr: object) -> None:
-        self.stdout = io.BytesIO()
-        csv_process._write_frames(file, self.stdout)
-        self.stdout.seek(0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End, as a process does."""
-
-    def wait(self) -> int:
-        """Return the exit code of success."""
-        return 0
-
-    def kill(self) -> None:
-        """Do nothing: it has ended."""
 
 
 FIELDS = st.fixed_dictionaries(
@@ -101,13 +78,7 @@ def change(database: Path, what: str) -> None:
         connection.execute(statement)
 
 
-@pytest.fixture
-def parse_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parse files in this process."""
-    monkeypatch.setattr(csv_process, "_reader", InThisProcess)
-
-
-@pytest.mark.usefixtures("parse_here")
+@pytest.mark.usefixtures("reader_in_this_process")
 def test_the_lines_of_an_older_file_are_not_stored(path: Path, tmp_path: Path) -> None:
     """The values of a newer file count, so a complaint may differ from the older file's line."""
     file = tmp_path / "complaints.csv"
@@ -135,7 +106,7 @@ def test_comparing_lines_does_not_change_the_result(
 ) -> None:
     """Whatever is in the files, the database is the same as when every line is parsed."""
     with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_process, "_reader", InThisProcess)
+        patch.setattr(csv_process, "_reader", ReaderInThisProcess)
         patch.setattr(csv_rows, "MAX_REJECTED", 0.999)
         patch.setattr(line_hashes, "_CHUNK", sizes[0])
         patch.setattr(csv_format_rows, "_BATCH", sizes[1])

@@ -9,9 +9,6 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from cfpb_etl.cli.main import main
-from cfpb_etl.emulator import serve
-from support.time_cases import Cfpb
-from support.time_sightings import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,15 +96,3 @@ def command(
         signal.signal(each, handler)
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    """Serve what a made-up CFPB has."""
-    site = Site()
-    with serve(site) as site.api_url:
-        yield site
-
-
-@pytest.fixture
-def cfpb(tmp_path: Path, site: Site) -> Cfpb:
-    """Return a made-up CFPB, and the database `complaints.db` in the current folder."""
-    return Cfpb(tmp_path, site)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.emulator import serve
 from cfpb_etl.fetch.errors import NothingToUpdateError
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.complaint import Complaint
@@ -29,11 +28,13 @@ from support.time_truth import MARK, Judge
 from support.time_world import make_world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.time_truth import Stored
     from support.time_world import Sighting
+
+# The process that reads files is tested in tests/parse/test_csv_process.py.
+pytestmark = pytest.mark.usefixtures("reader_in_this_process")
 
 RUNS = soak(12)  # each is a database of its own
 LOADS = 9
@@ -42,14 +43,6 @@ EVENTS = (
     *("replaced", "filled", "marked", "born withdrawn", "unmarked", "stayed marked", "true"),
     *("kept: older", "kept: not certain", "kept: tie", "kept: flap", "not marked: not certain"),
 )
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    """Serve what CFPB has at a moment."""
-    site = Site()
-    with serve(site) as site.api_url:
-        yield site
 
 
 def dump(database: Path) -> Stored:

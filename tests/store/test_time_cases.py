@@ -6,37 +6,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.emulator import serve
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.model import dates
 from cfpb_etl.store.errors import TooManyWithdrawnError
 from support.time_cases import ARCHIVE_FILES, OTHER, C, Cfpb, load_with
-from support.time_sightings import Site
 from support.time_world import day_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from cfpb_etl.emulator import RawComplaint
+
+# The process that reads files is tested in tests/parse/test_csv_process.py.
+pytestmark = pytest.mark.usefixtures("reader_in_this_process")
 
 FIRST, SECOND, THIRD = "2026-09-21", "2026-09-22", "2026-09-23"  # three days of CFPB
 FUTURE = "2050-01-02"
 IMPLAUSIBLE = "2062-03-04"
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    """Serve what CFPB has."""
-    site = Site()
-    with serve(site) as site.api_url:
-        yield site
-
-
 @pytest.fixture
-def cfpb(tmp_path: Path, site: Site) -> Cfpb:
+def cfpb(cfpb: Cfpb) -> Cfpb:
     """Return CFPB on the first day."""
-    cfpb = Cfpb(tmp_path, site)
     cfpb.change(C, timely="Yes")
     cfpb.receive(FIRST)
     return cfpb

@@ -7,32 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.emulator import serve
 from support.time_cases import OTHER, C, Cfpb
-from support.time_sightings import Site
 from support.time_world import COLUMNS, COMPANIES, DISPUTED, NARRATIVE, PRODUCTS, day_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
     from cfpb_etl.emulator import RawComplaint
+
+# The process that reads files is tested in tests/parse/test_csv_process.py.
+pytestmark = pytest.mark.usefixtures("reader_in_this_process")
 
 FIRST, SECOND, THIRD, FOURTH = "2026-09-21", "2026-09-22", "2026-09-23", "2026-09-24"
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    """Serve what CFPB has."""
-    site = Site()
-    with serve(site) as site.api_url:
-        yield site
-
-
 @pytest.fixture
-def cfpb(tmp_path: Path, site: Site) -> Cfpb:
+def cfpb(cfpb: Cfpb) -> Cfpb:
     """Return CFPB on the first day."""
-    cfpb = Cfpb(tmp_path, site)
     cfpb.change(C, timely="Yes", company_response="In progress")
     cfpb.receive(FIRST)
     return cfpb
