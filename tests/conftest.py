@@ -1,10 +1,13 @@
-"""Fixtures for all tests, and a line about the environment at the top of the output."""
+"""Fixtures for all tests, the folder of their files, and a line about the environment."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sqlite3
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,15 +16,32 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.time_cases import Cfpb
     from support.time_sightings import Site
 
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own in it
+ENOUGH = 4 * 2**30  # bytes; all tests together write less than one gigabyte
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory, unless TMPDIR names a folder.
+
+    Each new database waits several times until its bytes are on the disk. Thousands of tests make
+    one, and none of them is about a power cut. Docker gives this folder little room and forbids
+    programs in it; then the files are on the disk as usual.
+    """
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK | os.X_OK):
+        return
+    room = os.statvfs(MEMORY)
+    if room.f_bavail * room.f_frsize > ENOUGH and not room.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # for child processes too
+
+
 def pytest_report_header() -> str:
-    """Print the version of SQLite, which comes with Python and is not pinned."""
-    return f"SQLite {sqlite3.sqlite_version}"
+    """Print the version of SQLite, which comes with Python, and where temporary files are."""
+    return f"SQLite {sqlite3.sqlite_version}, temporary files in {tempfile.gettempdir()}"
 
 
 @pytest.fixture(autouse=True)
@@ -38,13 +58,20 @@ def prefect_server() -> Iterator[None]:
     """Run Prefect's test harness once for all tests that run a flow.
 
     Flows send no heartbeats, which only Prefect's automations read: at the end of a run, Prefect
-    waits up to a second for the thread that sends them.
+    waits up to a second for the thread that sends them. Coverage is not measured in the server,
+    which runs only Prefect's code.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    no_heartbeats = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-    with prefect_test_harness(server_startup_timeout=90), no_heartbeats:
+    from support.program import environment_without_coverage
+
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in {*os.environ} - {*environment_without_coverage()}:
+                patch.delenv(name)
+            stack.enter_context(prefect_test_harness(server_startup_timeout=90))
+        stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
         yield
 
 

@@ -29,6 +29,7 @@ from cfpb_etl.store import errors as store_errors
 from cfpb_etl.store import sqlite_file
 from support import faults
 from support.faults import Exchange, Fault, Faulty
+from support.made_up import made_up
 from support.prefect_runs import (
     error_of,
     finished_task_runs,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
-COMPLAINTS = generate_complaints(2_500, era="2024")
+COMPLAINTS = made_up(2_500, era="2024")
 
 
 # --- every field is stored ------------------------------------------------------------------

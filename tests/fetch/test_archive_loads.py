@@ -28,6 +28,7 @@ from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.query import Query
 from support import faults
 from support.faults import Faulty
+from support.made_up import made_up
 from support.prefect_runs import error_of, last_load, rows, run_at
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
-COMPLAINTS = generate_complaints(3_000, era="2024")
+COMPLAINTS = made_up(3_000, era="2024")
 NARRATIVE = "complaint_what_happened"
 LAST_MONTH = "2024-12-31"  # of the archive of these complaints
 EARLIER, LATER = date(2024, 11, 6), date(2025, 1, 15)  # than the last month

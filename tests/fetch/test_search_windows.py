@@ -53,7 +53,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[list[RawComplaint],
 @settings(
     deadline=None,
     derandomize=True,
-    max_examples=soak(12),
+    max_examples=soak(6, 120),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_windows_have_every_complaint_once(

@@ -21,7 +21,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve, write_bulk_file
+from cfpb_etl.emulator import BULK_PATH, Emulator, serve, write_bulk_file
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.events import LoadStarted, PartStored, Progress
@@ -38,12 +38,13 @@ from cfpb_etl.orchestration.artifacts import (
 from cfpb_etl.orchestration.outcome import RunOutcome
 from support import faults
 from support.faults import Faulty
+from support.made_up import made_up
 from support.prefect_runs import error_of, run
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact, State
 
-COMPLAINTS = generate_complaints(3_000)
+COMPLAINTS = made_up(3_000)
 NOW = datetime.now(UTC)
 
 

@@ -21,13 +21,14 @@ from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr
 
-from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.orchestration.errors import NoNotificationBlockError
 from cfpb_etl.orchestration.notifications import load_notification_block
 from support import faults
 from support.faults import Exchange, Faulty
+from support.made_up import made_up
 from support.prefect_runs import error_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
-COMPLAINTS = generate_complaints(2_000)
+COMPLAINTS = made_up(2_000)
 TEAM = "custom-webhook/team"
 CHAT = "mattermost-webhook/chat"
 UNUSED_PORT = "http://127.0.0.1:9/"
@@ -209,6 +210,7 @@ def test_an_address_is_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert not [line for line in caplog.messages if line.startswith(TEAM) and "hidden" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "subjects"),
     [(signal.SIGTERM, ["cfpb-complaints crashed"]), (signal.SIGINT, [])],

@@ -49,6 +49,7 @@ main(["--source", "sample"])
 """
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run fails with one line, and the server is stopped."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

@@ -178,6 +178,7 @@ def test_damage_of_the_next_file(
     fuzz(f"next, {kind.__name__}", soak(4), damage, tmp_path, database)
 
 
+@pytest.mark.usefixtures("reader_in_this_process")
 @pytest.mark.parametrize("number", range(4))
 def test_a_damaged_file_harms_no_stored_complaint(
     number: int, yesterday: tuple[Original, Path], tmp_path: Path

@@ -339,7 +339,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS, batch_size=st.integers(1, 8))
-@settings(deadline=None, derandomize=True, max_examples=soak(300))
+@settings(deadline=None, derandomize=True, max_examples=soak(100, 3_000))
 def test_batches_are_the_rows_one_by_one(rows: list[list[str]], batch_size: int) -> None:
     """For any rows, the complaints, counts and line numbers are those of a simple loop."""
     text = io.StringIO(newline="")

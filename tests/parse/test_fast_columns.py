@@ -66,7 +66,7 @@ TABLES = st.lists(st.sampled_from(Complaint._fields), max_size=3, unique=True).f
 
 
 @given(TABLES)
-@settings(deadline=None, derandomize=True, max_examples=soak(500))
+@settings(deadline=None, derandomize=True, max_examples=soak(120, 5_000))
 def test_columns_are_parsed_as_single_complaints(rows: list[dict[str, Any]]) -> None:
     """The result is that of `parse_fields` for each row, or an error so that the caller uses it."""
     try:

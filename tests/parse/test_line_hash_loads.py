@@ -98,7 +98,7 @@ def test_the_lines_of_an_older_file_are_not_stored(path: Path, tmp_path: Path) -
     days=DAYS_OF_CHANGES,
     sizes=st.tuples(*[st.integers(1, 5)] * 2),
 )
-@settings(deadline=None, derandomize=True, max_examples=soak(40))
+@settings(deadline=None, derandomize=True, max_examples=soak(12, 400))
 def test_comparing_lines_does_not_change_the_result(
     rows: list[list[str]],
     days: list[tuple[list[tuple[int, list[str] | None]], str, str, bool]],

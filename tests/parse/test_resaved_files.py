@@ -222,6 +222,7 @@ STORED = (
 )
 
 
+@pytest.mark.usefixtures("reader_in_this_process")
 @pytest.mark.parametrize("program", STORED)
 def test_a_resaved_file_changes_nothing(program: str, tmp_path: Path) -> None:
     """After the daily file, a copy of it in another form is unchanged, also the second time."""

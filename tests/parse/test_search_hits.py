@@ -231,7 +231,7 @@ PAGES = st.lists(ORDINARY | st.sampled_from(ERAS).flatmap(changed_in), max_size=
 
 
 @given(PAGES)
-@settings(deadline=None, derandomize=True, max_examples=soak(500))
+@settings(deadline=None, derandomize=True, max_examples=soak(150, 5_000))
 def test_a_page_is_parsed_as_single_hits(hits: list[Any]) -> None:
     """A page has the complaints of its single hits, or the error of the first invalid one."""
     assert outcome(together, hits) == outcome(one_by_one, hits)

@@ -94,5 +94,3 @@ def command(
     signal.set_wakeup_fd(wakeup)
     for each, handler in handlers.items():
         signal.signal(each, handler)
-
-

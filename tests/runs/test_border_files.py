@@ -25,7 +25,7 @@ NO_MARKS = "0 marked, 0 added as withdrawn"
 
 
 # Each story takes seconds of Prefect. The rules themselves are tested below the flow.
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("reader_in_this_process")]
 
 
 def load(command: Command, content: str | bytes, *options: str, name: str = "mine.csv") -> Done:

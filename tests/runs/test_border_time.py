@@ -23,7 +23,7 @@ UNCERTAIN = "nothing shows whether these data are newer"
 
 
 # Each story takes seconds of Prefect. The rules themselves are tested below the flow.
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("reader_in_this_process")]
 
 
 @pytest.fixture

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.emulator import Emulator, serve
 from support import faults
 from support.browser import needs_browser, render
 from support.faults import Faulty
+from support.made_up import made_up
 from support.program import PROGRAM, query, run_program
 
 LOADING = Path(__file__).parents[2] / "docs" / "loading.md"
-COMPLAINTS = generate_complaints(12_000, era="2024")
+COMPLAINTS = made_up(12_000, era="2024")
 
 
 # --- the run completes ----------------------------------------------------------------------

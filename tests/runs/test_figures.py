@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from support import faults
 from support.faults import Faulty
+from support.made_up import made_up
 from support.prefect_runs import last_load, texts
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
-COMPLAINTS = generate_complaints(2_500, era="2024")
+COMPLAINTS = made_up(2_500, era="2024")
 # Page 2 is fetched in the second attempt, and page 4 fails.
 FAULTS = {2: faults.server_error(), 5: faults.forbidden_html()}
 FIGURES = {

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import pytest
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
+from cfpb_etl.emulator import BULK_PATH, Emulator, serve
+from support.made_up import made_up
 from support.program import run_program
 
-COMPLAINTS = generate_complaints(12_000, era="2024")
+if TYPE_CHECKING:
+    from runs.conftest import Command
+
+COMPLAINTS = made_up(12_000, era="2024")
 
 pytestmark = pytest.mark.usefixtures("shared_server")
 
 
+@pytest.mark.slow
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     """The first run loads the file; the second reports that it is unchanged."""
     emulator = Emulator(COMPLAINTS, files=tmp_path / "files")
@@ -51,26 +57,26 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_lacks_too_many_complaints(tmp_path: Path) -> None:
+def test_a_file_that_lacks_too_many_complaints(tmp_path: Path, command: Command) -> None:
     """The last line says why it was rejected and what to do; the download is kept for that."""
     emulator = Emulator(COMPLAINTS, files=tmp_path / "files")
     emulator.publish(date(2024, 11, 6), columns=18)
     with serve(emulator) as url:
         load = ("--source", "bulk", "--file", urljoin(url, BULK_PATH), "--no-graph")
-        assert run_program(*load).returncode == 0
+        assert command(*load).code == 0
         for complaint in COMPLAINTS[:200]:
             emulator.withdraw(str(complaint["complaint_id"]))
         emulator.publish(date(2024, 11, 7), columns=18)
-        failed = run_program(*load)
-        allowed = run_program(*load, "--allow-withdrawals")
+        failed = command(*load)
+        allowed = command(*load, "--allow-withdrawals")
 
-    assert failed.returncode == 1
-    assert failed.stdout == ""
-    assert failed.stderr == (
+    assert failed.code == 1
+    assert failed.summary == ""
+    assert failed.log == (
         "failed: The file lacks 200 of the 12,000 stored complaints, and at most 1% may be missing."
         " Nothing was changed. If CFPB did remove them, run again with --allow-withdrawals."
         " Nothing was stored. The download is kept, and the next run will use it.\n"
     )
-    assert allowed.returncode == 0, allowed.stderr
-    assert "11,800 unchanged, 200 withdrawn" in allowed.stdout
+    assert allowed.code == 0, allowed.log
+    assert "11,800 unchanged, 200 withdrawn" in allowed.summary
     assert [request.status for request in emulator.file_requests] == [200, 200, 304]

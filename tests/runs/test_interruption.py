@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.emulator import Emulator, serve
 from support import faults
 from support.faults import Fault, Faulty
+from support.made_up import made_up
 from support.program import PROGRAM, environment_without_coverage, query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMPLAINTS = generate_complaints(12_000, era="2024")
+COMPLAINTS = made_up(12_000, era="2024")
 
 
 @dataclass
@@ -99,6 +100,7 @@ def assert_first_page_kept(ended: Ended) -> None:
     assert not Path("complaints.db-loading").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_folder")
 def test_ctrl_c_leaves_no_process_behind() -> None:
     """Ctrl-C also reaches Prefect's temporary server, and both end within seconds."""
@@ -117,6 +119,7 @@ WAITS: dict[str, tuple[Fault, str, float]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "after", "wait"), WAITS.values(), ids=WAITS)
 @pytest.mark.usefixtures("shared_server")
 def test_ctrl_c_ends_a_wait(fault: Fault, after: str, wait: float) -> None:

@@ -11,16 +11,17 @@ import prefect.logging
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.emulator import Emulator, serve
 from support import faults
 from support.faults import Faulty
+from support.made_up import made_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp
 
-COMPLAINTS = generate_complaints(11_000, era="2024")
+COMPLAINTS = made_up(12_000, era="2024")
 DEFAULT = (Path(prefect.logging.__file__).parent / "logging.yml").read_text("utf-8")
 RUN_LOGGERS = ("prefect.flow_runs:", "prefect.task_runs:")
 

@@ -37,6 +37,7 @@ def deployment_of(client: SyncPrefectClient) -> DeploymentResponse:
             threading.Event().wait(0.1)
 
 
+@pytest.mark.slow
 def test_a_run_is_scheduled_every_day(tmp_path: Path) -> None:
     """Prefect schedules one run a day, after CFPB has published, with the parameters."""
     api_url = PREFECT_API_URL.value()

@@ -15,6 +15,7 @@ from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.model.query import Query
 from support import PYTHONPATH, faults
 from support.faults import Delayed, Exchange, Faulty
+from support.made_up import made_up
 from support.prefect_runs import last_load, rows, run, run_at
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
 ALL_DAYS = Query(since="2011-12-01")
-COMPLAINTS = generate_complaints(5_000, era="deployed")
+COMPLAINTS = made_up(5_000, era="deployed")
 # With answers this slow, using the rate limit takes five windows in parallel.
 SLOW, RATE_LIMIT = 0.1, RateLimit(requests=4_000, seconds=100)
 

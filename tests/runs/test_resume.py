@@ -16,6 +16,7 @@ from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.model.query import Query
 from support import faults
 from support.faults import Faulty
+from support.made_up import made_up
 from support.prefect_runs import last_load, rows, run, run_at
 from support.program import environment_without_coverage
 from support.soak import SOAKING, soak
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
-COMPLAINTS = generate_complaints(2_500, era="deployed")
+COMPLAINTS = made_up(2_500, era="deployed")
 ALL_DAYS = Query(since="2011-12-01")
 # Runs may differ in their windows and the order of their requests, but not in these columns.
 STORED = (

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.fetch.errors import NothingToUpdateError
 from cfpb_etl.model.query import Query
 from support import faults
 from support.faults import Faulty
+from support.made_up import made_up
 from support.prefect_runs import error_of, last_load, rows, run, run_at
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "no_delays")
 
-ALL_DAYS = Query(since="2011-12-01")
-COMPLAINTS = generate_complaints(12_000, era="deployed")
+FIRST_LOAD: dict[str, Any] = {"query": Query(since="2011-12-01"), "page_size": 6_000}
+COMPLAINTS = made_up(12_000, era="deployed")
 NEWEST = max(str(complaint["date_received"])[:10] for complaint in COMPLAINTS)
 LOOKBACK_DAY = (date.fromisoformat(NEWEST) - timedelta(60)).isoformat()
 
@@ -42,7 +43,7 @@ def test_exactly_what_changed_is_recorded(tmp_path: Path) -> None:
     late, recent = recent[:300], recent[300:]
     withdrawn, changed = recent[:50], recent[50:550]
     emulator = Emulator(c for c in COMPLAINTS if c not in late)
-    run(emulator, tmp_path, query=ALL_DAYS)
+    run(emulator, tmp_path, **FIRST_LOAD)
     before = by_id(tmp_path)
     for complaint in late:
         emulator.put(complaint)
@@ -89,7 +90,7 @@ def test_a_complaint_that_returns_loses_its_mark(tmp_path: Path) -> None:
     """When CFPB publishes a complaint again, its mark is removed, and both changes are recorded."""
     newest = max(COMPLAINTS, key=day)
     emulator = Emulator(COMPLAINTS)
-    run(emulator, tmp_path, query=ALL_DAYS)
+    run(emulator, tmp_path, **FIRST_LOAD)
     emulator.withdraw(newest["complaint_id"])
     assert run(emulator, tmp_path, lookback=5).result().withdrawn == 1
     emulator.put(newest)
@@ -109,7 +110,7 @@ def test_a_complaint_that_returns_loses_its_mark(tmp_path: Path) -> None:
 def test_an_update_under_a_filter_marks_nothing(tmp_path: Path) -> None:
     """Under a filter, a missing complaint may just have changed, so it is not withdrawn."""
     emulator = Emulator(COMPLAINTS)
-    run(emulator, tmp_path, query=Query(since="2011-12-01", state=("CA",)))
+    run(emulator, tmp_path, query=Query(since="2011-12-01", state=("CA",)), page_size=6_000)
     moved = max((c for c in COMPLAINTS if c["state"] == "CA"), key=day)
     emulator.put({**moved, "state": "NY"})
 
@@ -123,9 +124,9 @@ def test_an_update_under_a_filter_marks_nothing(tmp_path: Path) -> None:
 def test_an_update_skips_no_days(tmp_path: Path) -> None:
     """An update long after the last load looks back from where that ended, not from today."""
     early = [c for c in COMPLAINTS if day(c) < "2026-03-01"]
-    run(Emulator(early), tmp_path, query=ALL_DAYS)
+    run(Emulator(early), tmp_path, **FIRST_LOAD)
 
-    run(Emulator(COMPLAINTS), tmp_path, lookback=5)
+    run(Emulator(COMPLAINTS), tmp_path, lookback=5, page_size=6_000)
 
     assert {row["complaint_id"] for row in rows(tmp_path)} == {
         int(c["complaint_id"]) for c in COMPLAINTS
@@ -134,7 +135,7 @@ def test_an_update_skips_no_days(tmp_path: Path) -> None:
 
 def test_an_update_follows_an_update(tmp_path: Path) -> None:
     """Each update looks back from where the one before it ended, and repeats the first load."""
-    run(Emulator([c for c in COMPLAINTS if day(c) < "2026-01-01"]), tmp_path, query=ALL_DAYS)
+    run(Emulator([c for c in COMPLAINTS if day(c) < "2026-01-01"]), tmp_path, **FIRST_LOAD)
     run(Emulator([c for c in COMPLAINTS if day(c) < "2026-03-01"]), tmp_path, lookback=5)
     emulator = Emulator(COMPLAINTS)
 
@@ -161,7 +162,7 @@ def test_a_failed_update_is_resumed(tmp_path: Path) -> None:
     emulator = Emulator(COMPLAINTS)
     faulty = Faulty(emulator)
     with serve(faulty) as url:
-        run_at(url, tmp_path, query=ALL_DAYS)
+        run_at(url, tmp_path, **FIRST_LOAD)
         faulty.faults = {len(faulty.requests) + 3: faults.forbidden_html()}
         run_at(url, tmp_path, lookback=60, page_size=100)
         assert last_load(tmp_path)["outcome"] == "failed"

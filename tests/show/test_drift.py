@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.show.drift import Drift, fetch_drift, read_drift
 from cfpb_etl.store.sqlite_file import connect
 from support.loads import load, load_file
+from support.made_up import made_up
 from support.parts import JANUARY, MARCH, complaint, complaints, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SERVED = generate_complaints(500, era="deployed")
+SERVED = made_up(500, era="deployed")
 NAMES = ("product", "sub_product", "issue", "sub_issue", "company", "state")
 STORED = [
     complaint(

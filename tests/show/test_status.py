@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl.cli.main import main
-from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.show.status import get_status
 from cfpb_etl.store.errors import EmptyDatabaseError, NotADatabaseError, OtherSchemaError
 from cfpb_etl.store.lock import lock_for_loading
 from cfpb_etl.store.sqlite_file import SCHEMA_VERSION, connect, transaction
 from support.loads import interrupt, load, load_file, query
+from support.made_up import made_up
 from support.parts import JANUARY, JUNE, MARCH, complaint, complaints, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-COMPLAINTS = generate_complaints(500, era="deployed")
+COMPLAINTS = made_up(500, era="deployed")
 NO_SERVER = "http://127.0.0.1:9/"  # the discard port, where nothing listens
 
 

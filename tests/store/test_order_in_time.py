@@ -117,7 +117,7 @@ def test_what_is_certain_to_be_newer_counts(site: Site, tmp_path: Path) -> None:
 def test_the_judge_is_never_wrong(tmp_path: Path) -> None:
     """What the judge takes for older is older, in each pair of things that one can load."""
     site, pairs = Site("http://localhost/"), 0
-    for seed in range(soak(20)):
+    for seed in range(soak(5, 200)):
         rng = Random(seed)  # noqa: S311 - nothing secret
         shelf = Shelf(rng, make_world(rng), tmp_path / str(seed), site, tmp_path / "complaints.db")
         shelf.folder.mkdir()
@@ -133,4 +133,4 @@ def test_the_judge_is_never_wrong(tmp_path: Path) -> None:
                 assert one > other or not sighting.is_before(each), (each, sighting)
                 pairs += sighting.is_after(each) + sighting.is_before(each)
             judge.loads.append(sighting)
-    assert pairs > 1_000
+    assert pairs > 250

@@ -11,7 +11,6 @@ from support.time_cases import OTHER, C, Cfpb
 from support.time_world import COLUMNS, COMPANIES, DISPUTED, NARRATIVE, PRODUCTS, day_in
 
 if TYPE_CHECKING:
-
     from cfpb_etl.emulator import RawComplaint
 
 # The process that reads files is tested in tests/parse/test_csv_process.py.

@@ -8,10 +8,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
+from cfpb_etl.emulator import BULK_PATH, Emulator, serve
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.flow import load_complaints
 from support.faults import Faulty
+from support.made_up import made_up
 from support.prefect_runs import rows
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from cfpb_etl.emulator import FileRequest, RawComplaint
 
 YESTERDAY, TODAY, TOMORROW = date(2026, 10, 7), date(2026, 10, 8), date(2026, 10, 9)
-COMPLAINTS = generate_complaints(3_000)
+COMPLAINTS = made_up(3_000)
 CHANGES = "SELECT complaint_id, load_id, column_name, old, new FROM complaint_change ORDER BY rowid"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from cfpb_etl.emulator import generate_complaints, serve
+from cfpb_etl.emulator import serve
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.parse.dispatch import parse_part
+from support.made_up import made_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import RawPart
 
-COMPLAINTS = generate_complaints(2_500, era="2024")
+COMPLAINTS = made_up(2_500, era="2024")
 NEWEST_DAY = "2024-11-05"
 
 

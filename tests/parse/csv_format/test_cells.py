@@ -184,7 +184,7 @@ def value_of(name: str) -> st.SearchStrategy[str]:
         max_size=5,
     )
 )
-@settings(deadline=None, derandomize=True, max_examples=soak(500))
+@settings(deadline=None, derandomize=True, max_examples=soak(150, 5_000))
 def test_columns_are_the_rows_one_by_one(changes: list[dict[str, str]]) -> None:
     """Both ways give the same complaints, or whole columns raise an error."""
     rows = [FIELDS | changed for changed in changes]

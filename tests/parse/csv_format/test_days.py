@@ -88,7 +88,7 @@ def test_any_day_is_among_its_readings(day: date, spelling: str) -> None:
 
 
 @given(st.text(max_size=30) | st.from_regex(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.{0,9}"))
-@settings(deadline=None, derandomize=True, max_examples=soak(300))
+@settings(deadline=None, derandomize=True, max_examples=soak(60, 3_000))
 def test_readings_are_days_of_the_calendar(text: str) -> None:
     """Any text has valid readings or none."""
     for day in readings(text).values():

@@ -38,10 +38,11 @@ from support import disks
 from cfpb_etl.store.errors import DatabaseError
 from cfpb_etl.store.sqlite_file import open_for_reading
 {disk}
-try:
-    {use}
-except DatabaseError as error:
-    print(type(error).__name__, error)
+for use in {uses!r}:
+    try:
+        exec(use)
+    except DatabaseError as error:
+        print(type(error).__name__, error)
 """
 DISKS = {
     "no functions for shared memory": "disks.without_shared_memory()",
@@ -51,23 +52,24 @@ DISKS = {
 }
 LOAD = "print(load(P, part(complaint(2))), load(P, part(complaint(3))))"
 READ = """with open_for_reading(P) as connection:
-        print(connection.execute("SELECT COUNT(*) FROM complaint").fetchone())"""
+    print(connection.execute("SELECT COUNT(*) FROM complaint").fetchone())"""
+MODE = "print('WAL' if P.read_bytes()[18] == 2 else 'rollback')"  # SQLite's file format
 on_each_disk = pytest.mark.parametrize("disk", DISKS.values(), ids=DISKS)
 
 
-def run_on(disk: str, use: str, path: Path) -> str:
-    """Use a database on such a disk, in a process of its own, and return the output."""
+def run_on(disk: str, path: Path, *uses: str) -> list[str]:
+    """Use a database on such a disk, in a process of its own, and return the lines of output."""
     if not hasattr(_sqlite3, "__file__"):
         pytest.skip("SQLite is a part of Python itself, so its functions cannot be replaced")
     child = subprocess.run(
-        [sys.executable, "-c", BEGIN + CATCH.format(disk=disk, use=use), path],
+        [sys.executable, "-c", BEGIN + CATCH.format(disk=disk, uses=uses), path],
         env=os.environ | {"PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    return child.stdout
+    return child.stdout.splitlines()
 
 
 def mode(path: Path) -> str:
@@ -198,8 +200,7 @@ def test_an_exclusive_lock_is_waited_for(
 @on_each_disk
 def test_a_new_file_on_a_disk_without_shared_memory(path: Path, disk: str) -> None:
     """It gets a rollback journal, with which loads and readers work."""
-    assert run_on(disk, LOAD, path) == "[(1, 0, 0)] [(1, 0, 0)]\n"
-    assert run_on(disk, READ, path) == "(2,)\n"
+    assert run_on(disk, path, LOAD, READ) == ["[(1, 0, 0)] [(1, 0, 0)]", "(2,)"]
     assert mode(path) == "delete"
     assert stored(path) == {2: {}, 3: {}}
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -210,12 +211,11 @@ def test_a_file_copied_to_a_disk_without_shared_memory(path: Path, disk: str) ->
     """Readers refuse it in WAL mode. A load gives it a rollback journal, and then both work."""
     load(path, part(complaint(1)))
 
-    said = run_on(disk, READ, path)
+    said, *then = run_on(disk, path, READ, MODE, LOAD, READ)
+
     assert said.startswith(f"UnsuitableDiskError {path} cannot be used on its disk, which lacks")
     assert "shared memory" in said
-    assert mode(path) == "wal"
-    assert run_on(disk, LOAD, path) == "[(1, 0, 0)] [(1, 0, 0)]\n"
-    assert run_on(disk, READ, path) == "(3,)\n"
+    assert then == ["WAL", "[(1, 0, 0)] [(1, 0, 0)]", "(3,)"]
     assert mode(path) == "delete"
 
 
@@ -230,7 +230,7 @@ def test_the_log_of_a_killed_load_is_kept(path: Path, tmp_path: Path) -> None:
         shutil.copy(f"{path}{end}", f"{copy}{end}")
 
     disk = DISKS["shared memory cannot be mapped"]
-    assert run_on(disk, LOAD, copy) == "[(1, 0, 0)] [(1, 0, 0)]\n"
+    assert run_on(disk, copy, LOAD) == ["[(1, 0, 0)] [(1, 0, 0)]"]
     assert stored(copy) == {1: {}, 2: {}, 3: {}}
 
 
@@ -241,7 +241,7 @@ def test_another_programs_file_keeps_its_mode(path: Path) -> None:
     )
     before = path.read_bytes()
 
-    said = run_on(DISKS["shared memory cannot be mapped"], LOAD, path)
+    (said,) = run_on(DISKS["shared memory cannot be mapped"], path, LOAD)
 
     assert said.startswith("UnsuitableDiskError")
     assert path.read_bytes() == before
@@ -253,7 +253,7 @@ def test_a_disk_without_locks(path: Path, exists: bool) -> None:  # noqa: FBT001
     if exists:
         create_database(path)
 
-    said = run_on("disks.failing(locks=sqlite3.SQLITE_IOERR_LOCK)", LOAD, path)
+    (said,) = run_on("disks.failing(locks=sqlite3.SQLITE_IOERR_LOCK)", path, LOAD)
 
     assert said.startswith(
         f"UnsuitableDiskError {path} cannot be used on its disk, which lacks locks"
