@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import sys
 from enum import IntEnum
+from pathlib import PurePath
 from typing import Any, ClassVar
+
+from cfpb_etl.plain_text import MAX_FIELD, plain, shortened, without_secrets
 
 
 class ExitCode(IntEnum):
@@ -23,7 +26,9 @@ class CfpbEtlError(Exception):
     """The base class of every error that this package raises on purpose.
 
     In a subclass, the template `problem` describes what happened, and the template `remedy` what to
-    do. The keyword arguments of an error fill the templates and become attributes.
+    do. The keyword arguments of an error fill the templates and become attributes. They can come
+    from a server or a file, so a message is plain text without secrets, and each text in it is
+    short.
     """
 
     attempts_made = 1  # how many attempts of a task have failed, this one included
@@ -31,15 +36,26 @@ class CfpbEtlError(Exception):
     remedy: ClassVar[str] = ""
 
     def __init__(self, text: str = "", **fields: Any) -> None:  # noqa: ANN401 - each error has its own
+        # The attributes can be pickled and stored, so they have no secrets either.
+        fields = {
+            name: without_secrets(value) if isinstance(value, str) else value
+            for name, value in fields.items()
+        }
         self.__dict__.update(fields)
-        brief = text or self.problem.format(**fields)
-        remedy = self.remedy.format(**fields)
+        short = {name: _short(value) for name, value in fields.items()}
+        brief = plain(text or self.problem.format(**short))
+        remedy = plain(self.remedy.format(**short))
         self.brief = brief  # what happened, without the remedy
         super().__init__(f"{brief}. {remedy}" if remedy else brief)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make the error picklable: Python's default would call `__init__` with wrong arguments."""
         return _restored, (type(self), self.args, self.__dict__)
+
+
+def _short(value: Any) -> Any:  # noqa: ANN401 - a field of any type
+    """Return a text or path in a length for a message, and any other value as it is."""
+    return shortened(str(value), MAX_FIELD) if isinstance(value, str | PurePath) else value
 
 
 def _restored(

@@ -23,6 +23,7 @@ from prefect.runtime import flow_run, task_run
 from prefect.tasks import exponential_backoff
 
 from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.fetch.http.addresses import read_secrets_with
 from cfpb_etl.fetch.http.errors import RetriableError
 from cfpb_etl.fetch.sources import AnySource
 from cfpb_etl.model.events import (
@@ -46,9 +47,12 @@ from cfpb_etl.orchestration.notifications import load_notification_block, notify
 from cfpb_etl.orchestration.outcome import RunOutcome
 from cfpb_etl.orchestration.picture import draw_flow
 from cfpb_etl.orchestration.run_log import log_and_emit
+from cfpb_etl.orchestration.secret_blocks import read_secret_block
 from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.store.loads import Load, open_load
 from cfpb_etl.store.part_writer import store_part
+
+read_secrets_with(read_secret_block)  # also in another process, which imports this module
 
 BULK_IS_FASTER = 500_000  # complaints; the search API needs 50 requests and 2.5 minutes for them
 
@@ -78,7 +82,9 @@ def get_complaint_data(source: Source, part: Part) -> RawPart:
         if isinstance(error, RetriableError):
             attempt = f"attempt {error.attempts_made} of {error.attempts}"
             log_and_emit(Warned(f"{part}, {attempt} failed: {error.brief}"))
-        raise
+        # The cause can be an error of urllib3 whose text has a whole address, and Prefect stores
+        # tracebacks.
+        raise error from None
     raw.attempts = task_run.run_count
     seconds = time.monotonic() - started
     log_and_emit(Step(f"Fetched {raw.info.part}", f"Fetched {raw} in {seconds:.1f} s"))

@@ -11,6 +11,7 @@ from cfpb_etl.cli.main import main
 from cfpb_etl.errors import ExitCode
 from cfpb_etl.fetch.archive import ARCHIVE_URL, Archive
 from cfpb_etl.fetch.bulk_file import BULK_URL, BulkFile
+from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.query import Query
 
@@ -37,8 +38,8 @@ WRONG_COMMANDS = [
     (["--database", "."], "--database '.'", "is a folder"),
     (["--database", "x" * 300], "--database 'xxx", "not the path of a file"),
     (["--database", "\udcff.db"], "--database", "not the path of a file"),
-    (["--api-url", "ftp://example.org/"], "--api-url 'ftp://example.org/'", "http:// or https://"),
-    (["--api-url", "http://"], "--api-url 'http://'", "http:// or https://"),
+    (["--api-url", "ftp://example.org/"], "--api-url", "http:// or https://"),
+    (["--api-url", "http://"], "--api-url", "http:// or https://"),
     (["--api-url", "http://[::1/"], "--api-url", "http:// or https://"),
     ([*SAMPLE, "--api-url", "http://127.0.0.1/"], "--api-url", "--source api, not sample"),
     (["--source", "nowhere"], "--source", '"api", "bulk", "archive", "sample"'),
@@ -89,7 +90,7 @@ WRONG_COMMANDS = [
     ([*BULK, "--file", "file:///x.zip"], "--file", "http:// or https://"),
     ([*ARCHIVE, "--file", "http://"], "--file", "http:// or https://"),
     ([*ARCHIVE, "--file", "http://[::1/x.zip"], "--file", "http:// or https://"),
-    ([*BULK, "--file", "http://me:it@127.0.0.1/"], "--file", "without a password"),
+    ([*BULK, "--file", "http://me:it@127.0.0.1/"], "--file", "must not contain a user name"),
     ([*BULK, "--file", A_URL, "--file", A_URL], "--file", "only once"),
     ([*BULK, "--file", A_URL, "y.zip"], "Unexpected 'y.zip'", "repeat the option"),
     (
@@ -225,6 +226,7 @@ def test_default_paths(
 
 DATABASE = Path("complaints.db")
 A_ZIP, A_PAGE = "https://cfpb.example/x.ZIP?y=1", "HTTPS://cfpb.example/archive/"
+KEPT = keep(A_ZIP)
 FILES: list[tuple[list[str], BulkFile | Archive]] = [
     (BULK, BulkFile(BULK_URL, DATABASE)),
     ([*BULK, "--restart"], BulkFile(BULK_URL, DATABASE)),
@@ -233,15 +235,15 @@ FILES: list[tuple[list[str], BulkFile | Archive]] = [
         [*BULK, "--allow-withdrawals"],
         BulkFile(BULK_URL, DATABASE, allow_withdrawals=True),
     ),
-    ([*BULK, "--file", A_ZIP], BulkFile(A_ZIP, DATABASE)),
+    ([*BULK, "--file", A_ZIP], BulkFile(KEPT, DATABASE)),
     ([*BULK, "--file", A_PAGE], BulkFile(A_PAGE, DATABASE)),
     ([*BULK, "--file", "here.csv"], BulkFile("here.csv", DATABASE)),
     (ARCHIVE, Archive((), DATABASE, ARCHIVE_URL)),
     ([*ARCHIVE, "--file", A_PAGE], Archive((), DATABASE, A_PAGE)),
-    ([*ARCHIVE, "--file", A_ZIP], Archive((A_ZIP,), DATABASE)),
+    ([*ARCHIVE, "--file", A_ZIP], Archive((KEPT,), DATABASE)),
     (
         [*ARCHIVE, "--file", "here.csv", "--file", A_ZIP],
-        Archive(("here.csv", A_ZIP), DATABASE),
+        Archive(("here.csv", KEPT), DATABASE),
     ),
 ]
 
@@ -312,7 +314,7 @@ def test_the_address_of_the_environment_is_checked(
     with pytest.raises(SystemExit, match="2"):
         main(command)
 
-    assert "CFPB_ETL_API_URL 'gopher://example.org/' must be" in capsys.readouterr().err
+    assert "CFPB_ETL_API_URL must be an http" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["complaints.db", "complaints-flow.svg"])

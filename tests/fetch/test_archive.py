@@ -17,6 +17,7 @@ from cfpb_etl.fetch.archive import ARCHIVE_URL, ARCHIVED_UNTIL, Archive, Archive
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.http import errors as http_errors
+from cfpb_etl.fetch.http.addresses import whole
 from cfpb_etl.model.file import FileVersion
 from cfpb_etl.model.source import Watermark
 from support import faults
@@ -33,7 +34,7 @@ def files_on(page: str) -> list[str]:
     with serve(HTMLResponse(page)) as url:
         address = urljoin(url, "/a/page/")
         raw = Archive(page=address).fetch(ArchivePage(address))
-        return [part.key.replace(urljoin(url, "/"), "/") for part in raw.next_parts]
+        return [whole(part.key).replace(urljoin(url, "/"), "/") for part in raw.next_parts]
 
 
 LINKS = {

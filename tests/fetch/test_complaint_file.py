@@ -297,10 +297,10 @@ def test_the_space_for_a_download(
 ) -> None:
     """A zip counts as 16 times its size until it is downloaded, and a plain file as its size."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    part = FilePart(f"https://files.example/{name}")
+    address = f"https://files.example/{name}"
 
     with pytest.raises(NotEnoughSpaceError) as caught:
-        complaint_file._ensure_space(tmp_path / "c.db", part, 100, 50)
+        complaint_file._ensure_space(tmp_path / "c.db", address, 100, 50)
 
     assert caught.value.needed == needed
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from cfpb_etl import __version__
 from cfpb_etl.emulator import Emulator, serve
-from cfpb_etl.fetch.errors import NothingToUpdateError
+from cfpb_etl.fetch.errors import AddressRefusedError, NothingToUpdateError
 from cfpb_etl.fetch.http import errors
 from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.fetch.pages import Page
@@ -401,7 +401,7 @@ def test_a_server_has_one_rate_limiter() -> None:
 )
 def test_an_address_must_be_valid(url: str) -> None:
     """It is checked before any request."""
-    with pytest.raises(InvalidQueryError, match="api_url"):
+    with pytest.raises(AddressRefusedError, match="url must"):
         SearchApi(url=url)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cfpb_etl.errors import CfpbEtlError
-from cfpb_etl.fetch.http.client import is_valid_url
+from cfpb_etl.fetch.http.addresses import fault_of, is_named, keep
 from cfpb_etl.model.dates import calendar_day, latest_plausible_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SAMPLE = Path("sample.db")
+# An address with a mistake, such as http:/me:it@host/. On Windows, a single letter is a disk.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:|[^/\\]*:[^/\\]*@", re.IGNORECASE)
 
 
 class WrongCommandError(CfpbEtlError):
@@ -69,15 +72,20 @@ def check_database(type_: object, path: Path) -> None:
 
 def check_url(_type: object, url: str | None) -> None:
     """Raise ValueError unless a request can be sent to a URL."""
-    if url is not None and not is_valid_url(url):
-        raise ValueError(f"{url[:60]!r} must be an http:// or https:// address without a password")
+    # An address can have a login in any place, so the message has no piece of the address.
+    if url is not None and (fault := fault_of(url)):
+        raise ValueError(fault)
 
 
 def check_files(type_: object, files: tuple[str, ...]) -> None:
     """Raise ValueError if a file does not exist, or if it cannot be requested."""
     for file in files:
-        if "://" in file:
+        if "://" in file or is_named(file):
             check_url(type_, file)
+        elif _ADDRESS.match(file) and not Path(file).exists():
+            raise ValueError(
+                "is not the path of a file, and must be an http:// or https:// address"
+            )
         else:
             check_file_path(type_, Path(file))
             if not Path(file).exists():
@@ -103,14 +111,14 @@ def check_allowed(_type: object, allowed: float | None) -> None:
 
 
 def api_url_from_environment() -> str | None:
-    """Return the value of the variable CFPB_ETL_API_URL; None if it is not set.
+    """Return a reference to the URL in the variable CFPB_ETL_API_URL; None if it is not set.
 
     Raises:
         WrongCommandError: If no request can be sent to the value.
     """
     url = os.environ.get("CFPB_ETL_API_URL") or None
     check_option("CFPB_ETL_API_URL", check_url, url)
-    return url
+    return url and keep(url)
 
 
 def check_option(option: str, validate: Callable[[object, Any], None], value: object) -> None:

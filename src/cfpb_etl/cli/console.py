@@ -23,6 +23,7 @@ from cfpb_etl.model.events import (
     Warned,
 )
 from cfpb_etl.model.load_stats import LoadStats
+from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -218,7 +219,7 @@ class _OtherWarnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a log record, unless an event shows the same."""
-        text = record.getMessage()[:_MAX_WARNING]
+        text = plain(without_secrets(record.getMessage())[:_MAX_WARNING])
         if record.name.startswith(_KNOWN_BY_EVENTS) or text in self._shown:
             return
         self._shown.add(text)

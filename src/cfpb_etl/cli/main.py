@@ -22,7 +22,9 @@ from cfpb_etl.cli.checks import (
 from cfpb_etl.cli.options import COMPLAINTS, GRAPH, ApiUrl, Database, LoadOptions, Switch
 from cfpb_etl.cli.signals import exit_when_interrupted
 from cfpb_etl.errors import CfpbEtlError, ExitCode
+from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.model.query import InvalidQueryError
+from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +79,8 @@ def status(
     """
     from cfpb_etl.show.status import get_status
 
-    shown = get_status(database, api_url or api_url_from_environment())
+    given = api_url and keep(api_url)
+    shown = get_status(database, given or api_url_from_environment())
     _print(shown.to_json() if as_json else str(shown))
     return ExitCode.DONE
 
@@ -159,11 +162,11 @@ def _in_one_line(error: Exception) -> str:
             return f"The command {words[0]} must come before its options."
         if similar := get_close_matches(words[0], _commands(), 1):
             return f"There is no command {words[0]!r}. Did you mean {similar[0]}?"
-        unexpected = f"Unexpected {' '.join(words)!r}."
+        unexpected = f"Unexpected {without_secrets(' '.join(words))!r}."
         return f"{unexpected} To give an option several values, repeat the option."
     if isinstance(error, ValidationError) and error.argument:
-        return f"{error.argument.name} {error.exception_message}."
-    text = " ".join(str(error).split())
+        return f"{error.argument.name} {without_secrets(error.exception_message)}."
+    text = " ".join(without_secrets(str(error)).split())
     return text if text.endswith((".", "?")) else f"{text}."
 
 
@@ -189,4 +192,4 @@ def _print(text: str) -> None:
 
 
 def _print_error(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(plain(line), file=sys.stderr)

@@ -26,6 +26,7 @@ from cfpb_etl.cli.checks import (
 from cfpb_etl.fetch.archive import Archive
 from cfpb_etl.fetch.bulk_file import BULK_URL, BulkFile
 from cfpb_etl.fetch.complaint_file import is_url
+from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.fetch.search_api import SEARCH_URL, SearchApi
 from cfpb_etl.model.file import DateOrder  # noqa: TC001 - cyclopts reads the annotations
 from cfpb_etl.model.query import Query
@@ -146,15 +147,16 @@ class LoadOptions:
         check_option("--graph", check_picture, self.picture)
         self._refuse_wrong_combinations()
         if self.source == "bulk":
-            file = self.file[0] if self.file else BULK_URL
+            file = keep_file(self.file[0]) if self.file else BULK_URL
             whole = True if self.whole else False if self.partial else None
             return BulkFile(
                 file, self.database_path, self.allow_withdrawals, whole, **self._reading
             )
         if self.source == "archive":
-            if self.file and _is_page(self.file[0]):
-                return Archive(page=self.file[0], database=self.database_path, **self._reading)
-            return Archive(self.file, self.database_path, **self._reading)
+            files = tuple(map(keep_file, self.file))
+            if files and _is_page(files[0]):
+                return Archive(page=files[0], database=self.database_path, **self._reading)
+            return Archive(files, self.database_path, **self._reading)
         query = Query(
             self.since,
             self.until,
@@ -172,7 +174,8 @@ class LoadOptions:
             raise WrongCommandError(option="--restart", reason=reason)
         if self.source == "sample":
             return SearchApi(query, limit, kind="sample", rate_limit=None, lookback=lookback)
-        url = self.api_url or api_url_from_environment() or SEARCH_URL
+        given = self.api_url and keep(self.api_url)
+        url = given or api_url_from_environment() or SEARCH_URL
         return SearchApi(query, limit, url, lookback=lookback)
 
     @property
@@ -215,12 +218,17 @@ class LoadOptions:
                     option="--file", reason="can be given only once with --source bulk"
                 )
             for file in filter(_is_page, self.file):
-                reason = f"{file!r} is a page; give no other --file with it"
+                reason = f"{keep(file)!r} is a page; give no other --file with it"
                 raise WrongCommandError(option="--file", reason=reason)
 
     def _is_set(self, name: str) -> bool:
         value: Any = getattr(self, name)
         return value is not None and value is not False and value != ()  # 0 is set, but not valid
+
+
+def keep_file(file: str) -> str:
+    """Return a reference to the URL of a file; a path stays as it is."""
+    return keep(file) if is_url(file) else file
 
 
 def _is_page(file: str) -> bool:

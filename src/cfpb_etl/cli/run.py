@@ -24,6 +24,7 @@ from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.events import listening
 from cfpb_etl.orchestration.errors import PrefectUnreachableError
 from cfpb_etl.orchestration.server import INTERRUPTIONS, prefect_server
+from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
     from cfpb_etl.cli.options import LoadOptions
@@ -70,7 +71,9 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
             return _exit_soon(ExitCode.DONE)
     if options.verbose and not isinstance(failure, CfpbEtlError):
         traceback.print_exception(failure)
-    reason = str(failure) if isinstance(failure, CfpbEtlError) else f"unexpected {failure!r}"
+    reason = str(failure)
+    if not isinstance(failure, CfpbEtlError):
+        reason = plain(without_secrets(f"unexpected {failure!r}"))
     drawn = f" Picture: {console.picture}" if console.picture else ""
     saved = saved_line(console.stats, database, source)
     with suppress(OSError):

@@ -16,6 +16,7 @@ from cfpb_etl.model.wording import (
     what_is_saved,
     withdrawals,
 )
+from cfpb_etl.plain_text import plain
 from cfpb_etl.store.sqlite_file import count_complaints
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def summary_of(stats: LoadStats, database: Path, source: Source, picture: Path |
     if picture:
         lines.append(f"picture    {picture}")
     lines.append(f'try        sqlite3 {shlex.quote(str(database))} "{_TRY}"')
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def _lines_about_complaints(stats: LoadStats, source: Source) -> Iterator[str]:

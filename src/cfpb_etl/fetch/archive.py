@@ -17,8 +17,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from cfpb_etl.fetch.complaint_file import FilePart, FileSource, fetch_complaint_file
-from cfpb_etl.fetch.errors import NoArchiveError
+from cfpb_etl.fetch.complaint_file import (
+    FilePart,
+    FileSource,
+    fetch_complaint_file,
+    refuse_unsafe_file,
+)
+from cfpb_etl.fetch.errors import AddressRefusedError, NoArchiveError
+from cfpb_etl.fetch.http.addresses import (
+    fault_of,
+    is_unknown,
+    keep,
+    reference_to,
+    refuse_unsafe,
+    whole,
+)
 from cfpb_etl.fetch.http.client import get_page
 from cfpb_etl.fetch.http.errors import ARCHIVE_PAGE
 from cfpb_etl.model.file import FileVersion  # noqa: TC001 - Prefect reads the annotations
@@ -65,10 +78,13 @@ class Archive(FileSource):
 
     Attributes:
         files: The URLs or paths of the archive's files; empty if the files must be found on the
-            page.
+            page. A URL with a query must be given as for `BulkFile`, also that of the page.
         database: The SQLite file. Downloads are saved in the same folder.
         page: The URL of the archive's web page.
         stored_versions: The stored version of each file; empty if the versions are not read yet.
+
+    Raises:
+        AddressRefusedError, SecretAddressError: If a URL must not be stored.
     """
 
     files: tuple[str, ...] = ()
@@ -79,6 +95,11 @@ class Archive(FileSource):
     kind: ClassVar[SourceKind] = "archive"
     is_partial: ClassVar[bool] = True
     proves_absence: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        refuse_unsafe("page", self.page)
+        for file in self.files:
+            refuse_unsafe_file("files", file)
 
     @property
     def address(self) -> str:
@@ -117,29 +138,40 @@ class Archive(FileSource):
         """
         if isinstance(part, ArchivePage):
             return _fetch_page(part)
+        if is_unknown(part.address) and not self.files:
+            _fetch_page(ArchivePage(self.page))  # an earlier run has found the file there
         stored = self.stored_versions.get(part.key)
         return fetch_complaint_file(self, part, self.database, stored, {"fills_gaps_only": True})
 
 
 def _fetch_page(page: ArchivePage) -> RawPart:
+    address = reference_to(page.address)
     parser = _LinkParser()
-    parser.feed(get_page(page.address, ARCHIVE_PAGE))
-    files = _files_of_page(filter(None, (_zip_url(page.address, link) for link in parser.links)))
+    parser.feed(get_page(address, ARCHIVE_PAGE))
+    files = _files_of_page(filter(None, (_zip_url(whole(address), link) for link in parser.links)))
     if not files:
-        raise NoArchiveError(url=page.address)
+        raise NoArchiveError(url=address.partition("?")[0])
     name = f"archive page, {counted(len(files), 'file')}"
     return RawPart(None, PartInfo(page, name, None, None, None, None), files)
 
 
 def _zip_url(page: str, link: str) -> str | None:
-    """Return the URL of the zip that a link points to; None if the link points to anything else."""
+    """Return a reference to the zip of a link; None if the link points to anything else.
+
+    Raises:
+        AddressRefusedError: If the link has a user name or password.
+    """
     try:
         address = urldefrag(urljoin(page, link.strip())).url
         parts = urlsplit(address)
     except ValueError:  # an invalid host name
         return None
-    is_zip = parts.scheme in ("http", "https") and parts.path.lower().endswith(".zip")
-    return address if is_zip else None
+    if parts.scheme not in ("http", "https") or not parts.path.lower().endswith(".zip"):
+        return None
+    # Some names of files are not valid in a URL, and requests encodes them.
+    if parts.username is not None and (fault := fault_of(address)):
+        raise AddressRefusedError(field="a link to a zip on the archive's page", fault=fault)
+    return keep(address)
 
 
 def _files_of_page(addresses: Iterable[str]) -> list[FilePart]:

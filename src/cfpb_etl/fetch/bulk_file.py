@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
-from cfpb_etl.fetch.complaint_file import FilePart, FileSource, fetch_complaint_file
+from cfpb_etl.fetch.complaint_file import (
+    FilePart,
+    FileSource,
+    fetch_complaint_file,
+    refuse_unsafe_file,
+)
+from cfpb_etl.fetch.http.addresses import reference_to
 from cfpb_etl.model.file import FileVersion  # noqa: TC001 - Prefect reads the annotations
 
 if TYPE_CHECKING:
@@ -28,7 +34,8 @@ class BulkFile(FileSource):
     """CFPB's daily file. After its load, the database has the same complaints as the file.
 
     Attributes:
-        file: The file's URL, or the path of such a file, zipped or not.
+        file: The file's URL, or the path of such a file, zipped or not. A URL with a query must be
+            given as `env:NAME`, `secret:NAME` or a reference (`cfpb_etl.fetch.http.addresses`).
         database: The SQLite file. The download is saved in the same folder.
         allow_withdrawals: Whether to accept the file even if it does not have many of the stored
             complaints.
@@ -36,6 +43,9 @@ class BulkFile(FileSource):
             address and its complaints.
         stored_version: The version of the file that is stored; None if it is not read yet or no
             file is stored.
+
+    Raises:
+        AddressRefusedError, SecretAddressError: If the URL must not be stored.
     """
 
     file: str = BULK_URL
@@ -46,6 +56,9 @@ class BulkFile(FileSource):
 
     kind: ClassVar[SourceKind] = "bulk"
     proves_absence: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        refuse_unsafe_file("file", self.file)
 
     @property
     def is_partial(self) -> bool:
@@ -86,7 +99,8 @@ class BulkFile(FileSource):
             ServerError: If the download fails; each subclass is one kind of failure.
             FileError: If the file cannot be used, or the disk is too full.
         """
-        is_own = part.is_remote and urlsplit(part.address).path == urlsplit(BULK_URL).path
+        path = urlsplit(reference_to(part.address)).path if part.is_remote else ""
+        is_own = path == urlsplit(BULK_URL).path
         info = {
             "proves_absence": True,
             "is_whole": True if self.whole is None and is_own else self.whole,

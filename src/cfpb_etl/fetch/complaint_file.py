@@ -19,6 +19,7 @@ from humanize import naturalsize
 from cfpb_etl.fetch.csv_file import unzipped_size, verify
 from cfpb_etl.fetch.disk_space import ensure_space
 from cfpb_etl.fetch.errors import DamagedDownloadError, NotACsvError, UnreadableFileError
+from cfpb_etl.fetch.http.addresses import is_named, reference_to, refuse_unsafe
 from cfpb_etl.fetch.http.download import discard, fetch_file
 from cfpb_etl.fetch.unpack.containers import written_on
 from cfpb_etl.model.age import Evidence
@@ -26,6 +27,7 @@ from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.events import Progress, emit
 from cfpb_etl.model.file import CsvFile, DateOrder, FileVersion, ReadOptions
 from cfpb_etl.model.part import PartInfo, RawPart
+from cfpb_etl.plain_text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,12 +39,22 @@ _UNZIPPED_RATIO = 16  # estimated ratio of a CSV to its zip, used until the zip 
 # CFPB's name for an export. A browser adds a number to the name of a second export.
 _EXPORT_NAME = re.compile(r"complaints-(\d{4}-\d\d-\d\d)_\d\d_\d\d\b", re.ASCII)
 _DOWNLOAD = "-download-"  # separates the database's name from the file's name
-_MAX_NAME = 100  # characters of a download's name; file systems allow 255 bytes
+_MAX_NAME = 100  # characters of a file's name; file systems allow 255 bytes
 
 
 def is_url(place: str) -> bool:
     """Say whether a file is given by an http or https URL, not by a path."""
     return place.lower().startswith(("http://", "https://"))
+
+
+def refuse_unsafe_file(field: str, place: str) -> None:
+    """Raise an error if a file is given by an address that must not be stored.
+
+    Raises:
+        AddressRefusedError, SecretAddressError: As for `refuse_unsafe`.
+    """
+    if "://" in place:
+        refuse_unsafe(field, place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +106,7 @@ class FilePart:
     """A file, which is read as a whole.
 
     Attributes:
-        address: The file's path or URL.
+        address: The file's path or URL. A URL with a query is a reference, as `keep` returns it.
         as_of: The last day of the archive, `YYYY-MM-DD`; None if the file is not from the archive,
             or if it is not known which files the archive has.
         archived_by: The day by which the archive was complete; None if the file is not from the
@@ -117,13 +129,16 @@ class FilePart:
     @property
     def name(self) -> str:
         """Return the file's name without its folder and without control characters."""
+        if is_named(self.address):
+            return self.address
         path = unquote(urlsplit(self.address).path) if self.is_remote else self.address
-        return "".join(each if each.isprintable() else "?" for each in Path(path).name)
+        name = shortened(Path(path).name, _MAX_NAME)
+        return "".join(each if each.isprintable() else "?" for each in name)
 
     @property
     def is_remote(self) -> bool:
         """Say whether the file must be downloaded."""
-        return is_url(self.address)
+        return is_url(self.address) or is_named(self.address)
 
     @property
     def key(self) -> str:
@@ -242,11 +257,12 @@ def _download(
         except UnreadableFileError as error:
             raise DamagedDownloadError(path=Path(part.name), detail=error.detail) from error
 
+    address = reference_to(part.address)
     return fetch_file(
-        part.address,
+        address,
         path,
         stored,
-        ensure_space=partial(_ensure_space, database, part),
+        ensure_space=partial(_ensure_space, database, address),
         verify=verify_part,
         on_progress=_emit_progress,
     )
@@ -263,9 +279,9 @@ def _download_path(part: FilePart, database: Path) -> Path:
     return database.with_name(f"{database.name}{_DOWNLOAD}{address}-{name}")
 
 
-def _ensure_space(database: Path, part: FilePart, length: int, missing: int) -> None:
+def _ensure_space(database: Path, address: str, length: int, missing: int) -> None:
     """Raise an error if the disk is too full for a file of this length and its complaints."""
-    is_plain = part.name.lower().endswith(".csv")
+    is_plain = urlsplit(address).path.lower().endswith(".csv")
     ensure_space(database, length * (1 if is_plain else _UNZIPPED_RATIO), missing)
 
 

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from cfpb_etl.errors import CfpbEtlError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from pathlib import Path
 
 UNPACK = "Unpack it, and give --file the CSV."
 SAVE_AS_CSV = "Save it as CSV UTF-8, and give --file the CSV."
-_MAX_NAME, _MAX_NAMES = 60, 3  # characters of a name, and names, in a message
-
-
-def quoted(names: Collection[str]) -> str:
-    """Return some names for a message, without characters that control a terminal.
-
-    >>> quoted(["a.csv", "b.csv", "c.csv", "d.csv", "e.csv"])
-    "'a.csv', 'b.csv', 'c.csv' and 2 more"
-    """
-    shown = ", ".join(repr(name[:_MAX_NAME]) for name in islice(names, _MAX_NAMES))
-    more = len(names) - _MAX_NAMES
-    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 class NothingToUpdateError(CfpbEtlError):
@@ -37,6 +23,52 @@ class NothingToUpdateError(CfpbEtlError):
         "Load with a filter or a date first, such as --since, or everything with --source bulk;"
         " loading only the newest N does not count."
     )
+
+
+class AddressRefusedError(CfpbEtlError):
+    """Raised when no request can be sent to an address. The message has no piece of the address."""
+
+    field: str  # what the address was given for
+    fault: str
+    problem = "The address of {field} {fault}"
+
+
+class SecretAddressError(CfpbEtlError):
+    """Raised when a parameter of the flow is an address with a query, which can be secret."""
+
+    field: str
+    problem = (
+        "{field} is an address with a query, which can be secret, and Prefect stores the parameters"
+        " of a run"
+    )
+    remedy = (
+        "Put the whole address into a variable of the environment in which the flow runs, and give"
+        " env:NAME; or save it as a Secret block of Prefect, and give secret:NAME. If a run or a"
+        " deployment has this parameter already, delete it, and replace the secret."
+    )
+
+
+class UnknownQueryError(CfpbEtlError):
+    """Raised when an address has a query that was given only to another process."""
+
+    address: str  # the address with a hash instead of its query
+    problem = "The query of {place} is not stored, because it can be secret"
+    remedy = (
+        "Give the whole address again. In a deployment or another process, give env:NAME or"
+        " secret:NAME."
+    )
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address=address, place=address.partition("?")[0])
+
+
+class NoAddressError(CfpbEtlError):
+    """Raised when a variable or a Secret block has no address to which a request can be sent."""
+
+    name: str  # env:NAME or secret:NAME
+    fault: str
+    problem = "{name} has no address for a request: it {fault}"
+    remedy = "Set it to the whole http:// or https:// address, in the process that runs the flow."
 
 
 class NoArchiveError(CfpbEtlError):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from cfpb_etl.fetch.errors import NothingToUpdateError
-from cfpb_etl.fetch.http.client import get_json, is_valid_url, url_with
+from cfpb_etl.fetch.http.addresses import refuse_unsafe, whole
+from cfpb_etl.fetch.http.client import get_json, url_with
 from cfpb_etl.fetch.http.errors import (
     SearchBackendError,
     ThrottledError,
@@ -54,7 +55,7 @@ class SearchApi:
         limit: How many complaints to fetch at most, the newest first. None to fetch all matches,
             the oldest first; this order is safer while CFPB adds complaints (docs/facts.md,
             "Paging").
-        url: The URL of the API.
+        url: The URL of the API. A URL with a query must be given as for `BulkFile`.
         kind: `api`, or `sample` for made-up complaints.
         rate_limit: The server's rate limit; None if the server has no limit.
         page_size: How many complaints one request asks for.
@@ -65,7 +66,8 @@ class SearchApi:
         stored_newest: The newest day received in the database, also if it is not plausible.
 
     Raises:
-        InvalidQueryError: If the limit, the lookback or the URL is not valid.
+        InvalidQueryError: If the limit or the lookback is not valid.
+        AddressRefusedError, SecretAddressError: If the URL must not be stored.
     """
 
     query: Query = field(default_factory=Query)
@@ -86,9 +88,7 @@ class SearchApi:
         if self.lookback is not None and not 1 <= self.lookback <= _MAX_LOOKBACK:
             allowed = f"give a number of days from 1 to {_MAX_LOOKBACK:,}"
             raise InvalidQueryError(field="lookback", value=self.lookback, allowed=allowed)
-        if not is_valid_url(self.url):
-            allowed = "give an http:// or https:// address without a password"
-            raise InvalidQueryError(field="api_url", value=self.url, allowed=allowed)
+        refuse_unsafe("url", self.url)
 
     @property
     def address(self) -> str:
@@ -123,7 +123,8 @@ class SearchApi:
     @property
     def rate_limiter(self) -> RateLimiter:
         """Return the rate limiter that all requests to this server share."""
-        return rate_limiter_for(urlsplit(self.url).netloc, self.rate_limit)
+        server = urlsplit(self.url).netloc or self.url  # env:NAME has no host
+        return rate_limiter_for(server, self.rate_limit)
 
     def rate_limit_use(self) -> str:
         """Return in words how much of the rate limit is in use; "" if the server has no limit."""
@@ -271,7 +272,7 @@ class SearchApi:
         ]
         if part.after is not None:
             parameters.append(("search_after", f"{part.after[0]}_{part.after[1]}"))
-        return url_with(self.url, parameters)
+        return url_with(whole(self.url), parameters)
 
 
 def _age_of(answer: Answer, part: Page) -> Age:
@@ -289,6 +290,6 @@ def fetch_count(query: Query, url: str = SEARCH_URL) -> int:
     Raises:
         ServerError: If the request fails; each subclass is one kind of failure.
     """
-    url = url_with(url, [*query.parameters(), ("size", "0"), *_NO_EXTRAS])
+    url = url_with(whole(url), [*query.parameters(), ("size", "0"), *_NO_EXTRAS])
     body, _ = get_json(url)
     return read_answer(body, url, latest_plausible_day()).matching

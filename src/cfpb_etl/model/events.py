@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeAlias
+
+from cfpb_etl.plain_text import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +21,20 @@ if TYPE_CHECKING:
     from cfpb_etl.model.load_stats import LoadStats
 
 
+class _Shown:
+    """An event whose texts are plain, because they can contain text of a server or a file."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
+            value = getattr(self, each.name)
+            if isinstance(value, str):
+                object.__setattr__(self, each.name, plain(value))
+
+
 @dataclass(frozen=True, slots=True)
-class Step:
+class Step(_Shown):
     """A step has started or ended.
 
     Attributes:
@@ -33,7 +47,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadStarted:
+class LoadStarted(_Shown):
     """A load has started or resumed.
 
     Attributes:
@@ -46,7 +60,7 @@ class LoadStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class PartStored:
+class PartStored(_Shown):
     """A page or file has been stored.
 
     Attributes:
@@ -61,7 +75,7 @@ class PartStored:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(_Shown):
     """A long step has made progress.
 
     Attributes:
@@ -76,14 +90,14 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Headline:
+class Headline(_Shown):
     """A line that the user should read during the run."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(_Shown):
     """A problem occurred, and the run continues."""
 
     text: str

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cfpb_etl.model.dates import clock_day, is_clock_behind
 from cfpb_etl.model.query import Query
+from cfpb_etl.plain_text import listed, plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +106,7 @@ def warnings(stats: LoadStats) -> list[str]:
     """Return what the user must know about a load, one sentence each."""
     lines = []
     if stats.unknown_columns:
-        lines.append(f"CFPB sends unknown columns: {', '.join(sorted(stats.unknown_columns))}")
+        lines.append(f"CFPB sends unknown columns: {listed(sorted(stats.unknown_columns))}")
     if stats.missing_columns:
         lines.append(
             "These columns are missing, so new complaints have no values in them:"
@@ -149,7 +150,7 @@ def warnings(stats: LoadStats) -> list[str]:
             f"Marked no complaint as withdrawn: {counted(stats.without_id, 'rejected row')} without"
             " an id may belong to complaints that seem to be missing."
         )
-    return lines
+    return [*map(plain, lines)]
 
 
 def what_is_saved(rows: int, database: Path, *, limited: bool, repeat: str = REPEAT_COMMAND) -> str:
@@ -164,4 +165,4 @@ def what_is_saved(rows: int, database: Path, *, limited: bool, repeat: str = REP
     if not rows:
         return "Nothing was stored."
     next_run = "to start over" if limited else "to resume"
-    return f"{counted(rows, 'complaint')} are saved in {database}. {repeat} {next_run}."
+    return f"{counted(rows, 'complaint')} are saved in {plain(str(database))}. {repeat} {next_run}."

@@ -28,6 +28,7 @@ from cfpb_etl.model.wording import (
 )
 from cfpb_etl.orchestration.notifications import how_to_repeat
 from cfpb_etl.orchestration.run_log import log_and_emit
+from cfpb_etl.plain_text import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,13 +102,13 @@ def _ended(outcome: RunOutcome) -> str:
 
 
 def _code(text: str) -> str:
-    return "`" + text.replace("`", "'").replace("|", r"\|") + "`"
+    return "`" + plain(text).replace("`", "'").replace("|", r"\|") + "`"
 
 
 def _verbatim(line: str) -> str:
     # In Markdown an indented line is plain text. Text from a file or server may contain markup.
     return textwrap.fill(
-        " ".join(line.split()),
+        plain(" ".join(line.split())),
         _WIDTH,
         initial_indent=" " * 4,
         subsequent_indent=" " * 6,

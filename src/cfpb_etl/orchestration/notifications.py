@@ -15,6 +15,7 @@ from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.model.events import Warned, emit
 from cfpb_etl.model.wording import REPEAT_COMMAND, what_is_saved
 from cfpb_etl.orchestration.errors import NoNotificationBlockError
+from cfpb_etl.plain_text import plain, without_secrets
 from cfpb_etl.store.sqlite_file import connect
 
 if TYPE_CHECKING:
@@ -103,4 +104,4 @@ def _reason(problem: Exception) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    return " ".join(text.split())
+    return plain(without_secrets(" ".join(text.split())))

@@ -14,6 +14,7 @@ from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.model.events import LoadStarted, PartStored
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.part import ParsedPart, RawPart
+from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
     from prefect import Task
@@ -149,10 +150,16 @@ class RunOutcome:
             self.status = "completed"
         elif isinstance(error, Exception):
             self.status, self.error = "failed", in_brief(error)
-            self.message = str(error) or self.error
+            self.message = _plain(error) or self.error
 
 
 def in_brief(error: Exception) -> str:
     """Return an error's message without the remedy."""
-    text = error.brief if isinstance(error, CfpbEtlError) else str(error)
+    text = error.brief if isinstance(error, CfpbEtlError) else _plain(error)
     return text or type(error).__name__
+
+
+def _plain(error: Exception) -> str:
+    """Return an error's message. Errors of other packages can contain text of any kind."""
+    text = str(error)
+    return text if isinstance(error, CfpbEtlError) else plain(without_secrets(text))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.fetch.errors import NoAddressError, UnknownQueryError
 from cfpb_etl.fetch.search_api import SEARCH_URL, fetch_count
 from cfpb_etl.model.query import Query
 from cfpb_etl.store.merge.order import is_everything_loaded
@@ -116,5 +117,7 @@ def fetch_drift(drift: Drift, url: str | None = None) -> Drift:
     drift = replace(drift, address=url or drift.address)
     try:
         return replace(drift, current=fetch_count(Query.from_dict(drift.query), drift.address))
+    except (UnknownQueryError, NoAddressError) as error:
+        return replace(drift, failure=str(error))
     except CfpbEtlError as error:
         return replace(drift, failure=error.brief)

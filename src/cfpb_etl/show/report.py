@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cfpb_etl import __version__
 from cfpb_etl.atomic_file import write_atomically
 from cfpb_etl.fetch.errors import NotWritableFileError
+from cfpb_etl.plain_text import plain
 from cfpb_etl.show.charts import COLOURS, bar_chart, chart_library, month_chart
 from cfpb_etl.show.status import read_status
 from cfpb_etl.store.sqlite_file import open_for_reading
@@ -77,6 +78,8 @@ def write_report(database: Path, page: Path) -> int:
         autoescape=True,
         trim_blocks=True,
         undefined=StrictUndefined,
+        # The library of the charts is marked as HTML.
+        finalize=lambda value: plain(value) if type(value) is str else value,
     )
     html = environment.get_template("report.html").render(
         status=status,

@@ -14,6 +14,7 @@ from cfpb_etl.model.age import days_in_words
 from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.wording import counts, request_in_words
+from cfpb_etl.plain_text import plain
 from cfpb_etl.show.drift import Drift, fetch_drift, read_drift
 from cfpb_etl.store.lock import is_locked
 from cfpb_etl.store.merge.order import is_everything_loaded
@@ -175,7 +176,7 @@ class Status:
         return [_UNVERIFIED, Caveat("Only a selection of complaints.", text)]
 
     def __str__(self) -> str:
-        return "\n".join(f"{label:<11} {_printable(text)}".rstrip() for label, text in self._lines)
+        return "\n".join(f"{label:<11} {plain(text)}".rstrip() for label, text in self._lines)
 
     @property
     def _lines(self) -> Iterator[tuple[str, str]]:
@@ -191,11 +192,6 @@ class Status:
             yield "at CFPB", str(self.drift)
         for load in self.loads:
             yield f"load {load.load_id}", str(load)
-
-
-def _printable(text: str) -> str:
-    """Return a text with its control characters escaped, because they could control a terminal."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def get_status(database: Path, url: str | None = None) -> Status:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cfpb_etl import __version__
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.source import Watermark
+from cfpb_etl.plain_text import plain, without_secrets
 from cfpb_etl.store import windows
 from cfpb_etl.store.errors import DatabaseError, IncompleteLoadError, OtherKindError
 from cfpb_etl.store.load_row import stored_stats
@@ -109,7 +110,8 @@ def open_load(
         except BaseException as error:
             outcome = "failed" if isinstance(error, Exception) else "interrupted"
             with suppress(sqlite3.Error, DatabaseError):  # the first error is more useful
-                _end(connection, load.id, outcome, str(error) or type(error).__name__)
+                failure = plain(without_secrets(str(error))) or type(error).__name__
+                _end(connection, load.id, outcome, failure)
             raise
         _end(connection, load.id, "complete", None)
 

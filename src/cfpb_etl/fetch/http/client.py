@@ -10,12 +10,12 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 import requests
 
 from cfpb_etl import __version__
+from cfpb_etl.fetch.http.addresses import whole
 from cfpb_etl.fetch.http.errors import (
     SEARCH_API,
     CutBodyError,
@@ -28,6 +28,7 @@ from cfpb_etl.fetch.http.errors import (
 )
 from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT
 from cfpb_etl.model.dates import http_day
+from cfpb_etl.plain_text import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; CFPB took 11.6 s to send 10,0
 MAX_ANSWER_SECONDS = 300  # seconds for a whole body, even if it arrives slowly
 
 _CHUNK = 2**18  # bytes
+_SEARCHED = 2**12  # bytes of a body that are searched for secrets
 _USER_AGENT = f"cfpb-etl/{__version__} (open-source ETL to SQLite; python-requests)"
 
 T = TypeVar("T")
@@ -144,7 +146,7 @@ def open_response(
     with requests.Session() as session:
         with _named_errors(url, server):
             response = session.get(
-                url,
+                whole(url),
                 headers={"User-Agent": _USER_AGENT, **(headers or {})},
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 stream=True,
@@ -218,7 +220,7 @@ def raise_unless_ok(response: requests.Response, body_start: str, url: str, serv
             server=server,
             retry_after=wait,
         )
-    location = response.headers.get("Location", "")[:200]
+    location = response.headers.get("Location", "")
     raise kind(url, status=status, body_start=body_start, detail=location, server=server)
 
 
@@ -245,19 +247,11 @@ def _retry_after(response: requests.Response) -> float:
 
 def start_of(body: bytes | bytearray) -> str:
     """Return the start of a body as one short line."""
-    return " ".join(body[:400].decode("utf-8", "replace").split())[:120]
+    # Secrets are removed before the text is cut: half a secret may not be found.
+    text = without_secrets(body[:_SEARCHED].decode("utf-8", "replace"))
+    return " ".join(text.split())[:120]
 
 
 def url_with(url: str, parameters: Sequence[tuple[str, str]]) -> str:
     """Return a URL with request parameters."""
     return str(requests.Request("GET", url, params=parameters).prepare().url)
-
-
-def is_valid_url(url: str) -> bool:
-    """Say whether a URL can be requested and contains no user name."""
-    try:
-        parts = urlsplit(url)
-        requests.Request("GET", url).prepare()
-    except ValueError:  # a base class of requests' and urllib3's errors
-        return False
-    return parts.scheme in ("http", "https") and parts.username is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.plain_text import MAX_FIELD, plain, shortened, without_known_secrets, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,8 @@ class ServerError(CfpbEtlError):
     """Raised when a server gave no usable answer; each subclass is one kind of failure.
 
     Attributes:
-        url: The URL with its parameters. The error message does not contain the parameters.
+        url: The URL with its parameters, without secrets. The error message does not contain the
+            parameters.
         status: The HTTP status; None if the server did not answer.
         body_start: The first characters of the response body; "" if it is not known.
         detail: The exact problem; "" if the class already describes it.
@@ -73,13 +75,20 @@ class ServerError(CfpbEtlError):
         server: Server = SEARCH_API,
         **fields: Any,  # noqa: ANN401 - a subclass's own
     ) -> None:
+        # The server may repeat an address with its secret, also cut off.
+        detail, body_start = (
+            shortened(without_secrets(detail), MAX_FIELD),
+            without_secrets(body_start),
+        )
         text = self.problem.format(server=server, status=status, detail=detail)
         if detail and "{detail}" not in self.problem:
             text += f": {detail}"
         fields |= {"status": status, "body_start": body_start, "detail": detail, "server": server}
-        super().__init__(text, url=url, **fields)
+        super().__init__(text, **fields)
+        self.url = without_known_secrets(url)
+        place = plain(without_secrets(url.partition("?")[0]), MAX_FIELD)
         quoted = f" The answer began: {body_start!r}." if body_start else ""
-        self.args = (f"{self} Address: {url.partition('?')[0]}.{quoted}",)
+        self.args = (f"{self} Address: {place}.{quoted}",)
 
 
 class RetriableError(ServerError):

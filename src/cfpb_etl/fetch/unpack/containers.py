@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from cfpb_etl.fetch.errors import NotACsvError, UnreadableFileError, quoted
+from cfpb_etl.fetch.errors import NotACsvError, UnreadableFileError
 from cfpb_etl.fetch.unpack.streams import BLOCK, GZIP, Unpacking, compression_of, max_unpacked
 from cfpb_etl.fetch.unpack.zips import ZIP, is_zip, open_zip
+from cfpb_etl.plain_text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,9 +22,9 @@ from cfpb_etl.fetch.errors import (
     UNPACK,
     NotACsvError,
     UnreadableFileError,
-    quoted,
 )
 from cfpb_etl.fetch.unpack.streams import BLOCK, MAX_MEMORY, Inflater, Unpacking, max_unpacked
+from cfpb_etl.plain_text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
