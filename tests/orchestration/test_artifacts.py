@@ -145,13 +145,15 @@ def test_unchanged_files_are_counted(tmp_path: Path) -> None:
 
 def test_text_from_outside_is_not_markup() -> None:
     """Markdown in a file, a query or a path does not change the summary's own."""
-    odd = LoadStats(warnings=("line 7: <img src=x>\n\n# not a heading",))
-    outcome = RunOutcome(NOW, NOW, "completed", request='api {"search": "a|b"}', stats=odd)
+    odd = LoadStats(warnings=("line 7: <img src=x>\n\n# not a \x1bheading",))
+    outcome = RunOutcome(NOW, NOW, request='api {"search": "a|b\n"}', stats=odd)
+    outcome.end(ValueError("\u202e# <b>\n\n| x | y |"))
 
     lines = summary_of(outcome, Path("a|`b`.db"), limited=False, repeat="").splitlines()
 
-    assert "    line 7: <img src=x> # not a heading" in lines
-    assert r'| request | `api {"search": "a\|b"}` |' in lines
+    assert r"    line 7: <img src=x>\n\n# not a \x1bheading" in lines
+    assert r"    \u202e# <b>\n\n| x | y |" in lines
+    assert r'| request | `api {"search": "a\|b\n"}` |' in lines
     assert r"| database | `a\|'b'.db` |" in lines
 
 

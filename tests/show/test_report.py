@@ -55,6 +55,17 @@ def charts(page: Path) -> dict[str, list[dict[str, Any]]]:
     return {name: chart["data"]["values"] for name, chart in specifications(page).items()}
 
 
+def test_no_value_changes_the_direction_of_the_page(path: Path, page: Path) -> None:
+    """A company's name is shown with an escape; letters of all languages stay."""
+    load_file(path, complaint(1, company="Crédit \u202eelgooG", state="CA", timely="Yes"))
+
+    write_report(path, page)
+
+    text = page.read_text("utf-8")
+    assert "\u202e" not in text
+    assert r"Crédit \u202eelgooG" in text
+
+
 def test_the_charts(filled: Path, page: Path) -> None:
     """Every chart has the numbers of the database, and products have today's names."""
     write_report(filled, page)
