@@ -72,15 +72,37 @@ def test_all_matches(database: Path) -> None:
     ]
 
 
-def test_nothing_matches(database: Path) -> None:
-    """The usual reason is a name that CFPB spells in another way."""
+SPELLING = "check the spelling of {}, capitals included"
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        (CALIFORNIA, "ask for more states"),
+        (SearchApi(Query(product=("mortgage",))), SPELLING.format("--product")),
+        (
+            SearchApi(Query(issue=("x",), company=("y",), state=("CA",))),
+            SPELLING.format("--issue and --company"),
+        ),
+        (SearchApi(Query(search="late fees")), "search for fewer or other words"),
+        (SearchApi(Query(since="2026-10-01")), "ask for more days"),
+        (
+            SearchApi(Query(until="2012-01-01", product=("x",), search="y"), limit=9),
+            f"{SPELLING.format('--product')}, or search for fewer or other words,"
+            " or ask for more days",
+        ),
+        (UPDATE, "CFPB has no such complaint in these days now"),
+        (SearchApi(), "CFPB has no complaints now"),
+    ],
+)
+def test_nothing_matches(database: Path, source: SearchApi, hint: str) -> None:
+    """The hint is about what the user asked for."""
     stats = LoadStats(parts=1, matching=0, windows=1)
 
-    assert lines_about_complaints(stats, CALIFORNIA, database) == [
-        "0 complaints in 1 page: 0 new, 0 changed, 0 unchanged",
-        "nothing matches: check the spelling of products, issues and companies at CFPB",
-        "verified   0 of 0",
-    ]
+    first, second, *_ = lines_about_complaints(stats, source, database)
+
+    assert first == "0 complaints in 1 page: 0 new, 0 changed, 0 unchanged"
+    assert second == f"nothing matches: {hint}"
 
 
 @pytest.mark.parametrize("proves_absence", [True, False])

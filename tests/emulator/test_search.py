@@ -291,16 +291,16 @@ def test_plain_term_matches_all_its_words(deployed_api: Api) -> None:
         for source in deployed_api.complaints
     )
 
-    assert deployed_api.total(search_term="equifax PHONE") == expected > 0
+    assert deployed_api.total(search_term="equifax PHONE", field="all") == expected > 0
 
 
 def test_lucene_term_matches_any_of_its_words(deployed_api: Api) -> None:
     """A hyphen or an upper-case TO, even inside a word, makes a Lucene query with OR."""
     equifax = sum(source["company"] == "EQUIFAX, INC." for source in deployed_api.complaints)
 
-    assert deployed_api.total(search_term="equifax-nonsense") == equifax
-    assert deployed_api.total(search_term="equifax NOnsenseTO") == equifax
-    assert deployed_api.total(search_term="equifax nonsense") == 0
+    assert deployed_api.total(search_term="equifax-nonsense", field="all") == equifax
+    assert deployed_api.total(search_term="equifax NOnsenseTO", field="all") == equifax
+    assert deployed_api.total(search_term="equifax nonsense", field="all") == 0
 
 
 @pytest.mark.parametrize("term", ['"equifax', "(equifax", "equifax)"])
@@ -310,7 +310,7 @@ def test_unbalanced_term_gets_424(deployed_api: Api, term: str) -> None:
 
 
 def test_term_is_searched_in_its_field(api_2024: Api) -> None:
-    """In 2024 the default field is the narrative."""
+    """In 2024 this can be the narrative."""
     matching = sum("certified" in s["complaint_what_happened"] for s in api_2024.complaints)
     equifax = sum("EQUIFAX" in s["company"] for s in api_2024.complaints)
 
@@ -318,6 +318,16 @@ def test_term_is_searched_in_its_field(api_2024: Api) -> None:
     assert api_2024.total(search_term="certified", field="company") == 0
     assert api_2024.total(search_term="equifax", field="company") == equifax
     assert api_2024.total(search_term="equifax", field="all") >= equifax
+
+
+def test_without_a_field_only_narratives_are_searched(api: Api) -> None:
+    """CFPB's default is the narrative, also where no complaint has one."""
+    narratives = sum(
+        "mortgage" in (s.get("complaint_what_happened") or "").lower() for s in api.complaints
+    )
+
+    assert api.total(search_term="mortgage") == narratives
+    assert api.total(search_term="mortgage", field="all") > narratives
 
 
 def test_has_narrative_is_a_filter_in_2024(api_2024: Api, deployed_api: Api) -> None:

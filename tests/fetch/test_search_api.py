@@ -13,7 +13,7 @@ import pytest
 from starlette.responses import Response
 
 from cfpb_etl import __version__
-from cfpb_etl.emulator import Emulator, serve
+from cfpb_etl.emulator import Emulator, RawComplaint, generate_complaints, serve
 from cfpb_etl.fetch.errors import AddressRefusedError, NothingToUpdateError
 from cfpb_etl.fetch.http import errors
 from cfpb_etl.fetch.http.rate_limit import RateLimit
@@ -328,6 +328,16 @@ def test_an_invalid_retry_after_is_the_whole_window(
         fetch_pages(app)
 
     assert pauses == [seconds]
+
+
+@pytest.mark.parametrize("complaints", [COMPLAINTS, generate_complaints(500)])
+def test_search_words_are_found_in_all_fields(complaints: list[RawComplaint]) -> None:
+    """Companies and products are searched too, also in the release without narratives."""
+    expected = sum("EQUIFAX" in complaint["company"] for complaint in complaints)
+
+    found = fetch_pages(Emulator(complaints), query=Query(search="equifax"))
+
+    assert sum(page.info.rows or 0 for page in found) >= expected > 0
 
 
 def test_a_first_page_may_be_too_large(emulator: Emulator) -> None:

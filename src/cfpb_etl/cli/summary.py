@@ -10,6 +10,7 @@ from cfpb_etl.model.wording import (
     counted,
     counts,
     days_received,
+    no_match_hint,
     part_reason,
     rows_of_files,
     verified,
@@ -53,7 +54,7 @@ def _lines_about_complaints(stats: LoadStats, source: Source) -> Iterator[str]:
     parts = counted(stats.parts - stats.unchanged_files, source.part_noun)
     yield f"{counted(stats.rows, 'complaint')} in {parts}: {counts(stats)}"
     if stats.matching == 0:
-        yield "nothing matches: check the spelling of products, issues and companies at CFPB"
+        yield f"nothing matches: {no_match_hint(source)}"
     if stats.oldest:
         matching = "" if source.limit is None else f" ({stats.matching:,} match)"
         yield f"received   {days_received(stats)}{matching}"

@@ -47,7 +47,7 @@ class Filters:
     including: FieldValues = ()
     excluding: FieldValues = ()
     search_term: str | None = None
-    search_field: str = "all"
+    search_field: str = "complaint_what_happened"
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ MAX_CONCURRENCY = 6  # windows in parallel; enough for answers of 14 s at CFPB's
 _MAX_LOOKBACK = 36_500  # days
 _LAST_DAY = date.max.isoformat()
 _NO_EXTRAS = [("no_aggs", "true"), ("no_highlight", "true")]
+# Without this, CFPB searches only narratives (docs/facts.md, "Search words").
+_ALL_FIELDS = ("field", "all")
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ class SearchApi:
 
     def _page_url(self, part: Page) -> str:
         parameters = [
-            *replace(self.query, since=part.since, until=part.until).parameters(),
+            *_filters(replace(self.query, since=part.since, until=part.until)),
             ("size", str(part.size_within(self.limit))),
             ("sort", "created_date_asc" if self.limit is None else "created_date_desc"),
             *_NO_EXTRAS,
@@ -284,12 +286,17 @@ def _age_of(answer: Answer, part: Page) -> Age:
     return Age(FIRST_DAY, min(answer.indexed_day, answer.today), "_meta.last_indexed")
 
 
+def _filters(query: Query) -> list[tuple[str, str]]:
+    parameters = query.parameters()
+    return [*parameters, _ALL_FIELDS] if query.search is not None else parameters
+
+
 def fetch_count(query: Query, url: str = SEARCH_URL) -> int:
     """Return how many complaints the server counts for a query. No complaints are fetched.
 
     Raises:
         ServerError: If the request fails; each subclass is one kind of failure.
     """
-    url = url_with(whole(url), [*query.parameters(), ("size", "0"), *_NO_EXTRAS])
+    url = url_with(whole(url), [*_filters(query), ("size", "0"), *_NO_EXTRAS])
     body, _ = get_json(url)
     return read_answer(body, url, latest_plausible_day()).matching

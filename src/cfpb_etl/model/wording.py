@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cfpb_etl.model.load_stats import LoadStats
+    from cfpb_etl.model.source import Source
 
 REPEAT_COMMAND = "Run the same command again"
 _FILES = {"bulk": "CFPB's daily file", "archive": "CFPB's archive of narratives"}
@@ -63,6 +64,24 @@ def counts(stats: LoadStats) -> str:
 def days_received(stats: LoadStats) -> str:
     """Return the first and the last plausible day received of the complaints read."""
     return f"{stats.oldest} to {stats.newest}" if stats.newest else "only days in the future"
+
+
+def no_match_hint(source: Source) -> str:
+    """Return what to check after a search without matches: only what the user asked for."""
+    if source.is_update:
+        return "CFPB has no such complaint in these days now"
+    query = Query.from_record(source.query_json())
+    names = [f"--{name}" for name in ("product", "issue", "company") if getattr(query, name)]
+    hints = []
+    if names:
+        hints.append(f"check the spelling of {' and '.join(names)}, capitals included")
+    if query.search:
+        hints.append("search for fewer or other words")
+    if query.since or query.until:
+        hints.append("ask for more days")
+    if query.state and not hints:
+        hints.append("ask for more states")
+    return ", or ".join(hints) or "CFPB has no complaints now"
 
 
 def verified(stats: LoadStats) -> str:
