@@ -330,6 +330,17 @@ def test_without_a_field_only_narratives_are_searched(api: Api) -> None:
     assert api.total(search_term="mortgage", field="all") > narratives
 
 
+def test_complaint_that_was_not_sent_to_the_company(serve_api: ServeApi) -> None:
+    """A range of days never matches a missing day, and the answer is not an error."""
+    sent, waiting = generate_complaints(2)
+    waiting["date_sent_to_company"] = None
+    api = serve_api([sent, waiting])
+
+    for name in ("company_received_min", "company_received_max"):
+        day = "2011-12-01" if name.endswith("min") else "2030-01-01"
+        assert ids(api.search(**{name: day})["hits"]) == [sent["complaint_id"]]
+
+
 def test_has_narrative_is_a_filter_in_2024(api_2024: Api, deployed_api: Api) -> None:
     """The deployed release ignores it."""
     matching = sum(bool(source["complaint_what_happened"]) for source in api_2024.complaints)

@@ -196,7 +196,12 @@ def _predicates(filters: Filters) -> Iterator[Predicate]:
 
 def _sent_within(days: DateRange) -> Predicate:
     earliest, latest = _epoch_ms_within(days)
-    return lambda source: earliest <= _epoch_ms(source["date_sent_to_company"]) < latest
+
+    def matches(source: RawComplaint) -> bool:
+        day: str | None = source["date_sent_to_company"]
+        return day is not None and earliest <= _epoch_ms(day) < latest
+
+    return matches
 
 
 def _has_value(field: str, values: frozenset[str]) -> Predicate:
