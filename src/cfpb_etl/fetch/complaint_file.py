@@ -18,7 +18,12 @@ from humanize import naturalsize
 
 from cfpb_etl.fetch.csv_file import unzipped_size, verify
 from cfpb_etl.fetch.disk_space import ensure_space
-from cfpb_etl.fetch.errors import DamagedDownloadError, NotACsvError, UnreadableFileError
+from cfpb_etl.fetch.errors import (
+    CutFileError,
+    DamagedDownloadError,
+    NotACsvError,
+    UnreadableFileError,
+)
 from cfpb_etl.fetch.http.addresses import is_named, reference_to, refuse_unsafe
 from cfpb_etl.fetch.http.download import discard, fetch_file
 from cfpb_etl.fetch.unpack.containers import written_on
@@ -255,7 +260,10 @@ def _download(
         except NotACsvError as error:
             raise NotACsvError(Path(part.name), error.detail, error.advice) from error
         except UnreadableFileError as error:
-            raise DamagedDownloadError(path=Path(part.name), detail=error.detail) from error
+            is_cut = isinstance(error, CutFileError)
+            raise DamagedDownloadError(
+                path=Path(part.name), detail=error.detail, is_cut=is_cut
+            ) from error
 
     address = reference_to(part.address)
     return fetch_file(

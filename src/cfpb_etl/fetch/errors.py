@@ -96,6 +96,10 @@ class UnreadableFileError(FileError):
     remedy = "Nothing of it was stored. Check --file, or download the file again."
 
 
+class CutFileError(UnreadableFileError):
+    """Raised when a file ends too early. A download may then have been cut off."""
+
+
 class NotACsvError(UnreadableFileError):
     """Raised when a file is not a CSV, and its bytes show what it is.
 
@@ -152,9 +156,15 @@ class NotEnoughTemporarySpaceError(NotEnoughSpaceError):
 
 
 class DamagedDownloadError(FileError):
-    """Raised when a download is complete, but its checksum is wrong or it is not a CSV."""
+    """Raised when a download is complete, but its checksum is wrong or it is not a CSV.
+
+    Attributes:
+        detail: What is wrong.
+        is_cut: Whether the file ends too early.
+    """
 
     detail: str
+    is_cut: bool = False
     problem = "The download of {path} cannot be used: {detail}"
     remedy = (
         "The download was removed; run again to repeat it. If this happens again, CFPB's file is"

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from cfpb_etl.fetch.errors import NotACsvError, UnreadableFileError
+from cfpb_etl.fetch.errors import CutFileError, NotACsvError, UnreadableFileError
 from cfpb_etl.fetch.unpack.streams import BLOCK, GZIP, Unpacking, compression_of, max_unpacked
 from cfpb_etl.fetch.unpack.zips import ZIP, is_zip, open_zip
 from cfpb_etl.plain_text import quoted
@@ -149,7 +149,8 @@ def _named_errors(path: Path) -> Iterator[None]:
         raise UnreadableFileError(path=path, detail=error.strerror or str(error)) from error
     except (zipfile.BadZipFile, EOFError) as error:  # zipfile, for a stored file
         detail = f"its zip is damaged or cut off: {error}"
-        raise UnreadableFileError(path=path, detail=detail) from error
+        kind = UnreadableFileError if zipfile.is_zipfile(path) else CutFileError  # finds the end
+        raise kind(path=path, detail=detail) from error
 
 
 @contextmanager

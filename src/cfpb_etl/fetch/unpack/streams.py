@@ -10,7 +10,7 @@ import zlib
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from cfpb_etl.fetch.errors import UNPACK, NotACsvError, UnreadableFileError
+from cfpb_etl.fetch.errors import UNPACK, CutFileError, NotACsvError, UnreadableFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,7 +185,8 @@ class Unpacking(io.RawIOBase):
             if piece:
                 return piece
             if needs_input and not data and not self._stream.eof:
-                raise self._error("ends too early, so the file is not complete")
+                detail = f"its {self._name} ends too early, so the file is not complete"
+                raise CutFileError(path=self._path, detail=detail)
         return b""
 
     def _starts_next_stream(self) -> bool:
