@@ -213,6 +213,7 @@ TEMPORARY = {
     "500": faults.server_error(),
     "503 HTML": faults.unavailable_html(),
     "cut body": faults.cut_body(),
+    "cut JSON": faults.invalid_json(),
     "partial": faults.wrong_shape({"timed_out": True}),
 }
 
@@ -240,7 +241,7 @@ PERMANENT: dict[str, tuple[Fault, type[Exception], int]] = {
     "424": (faults.backend_trouble(), http_errors.SearchBackendError, 3),
     "403 HTML": (faults.forbidden_html(), http_errors.AccessDeniedError, 1),
     "200 HTML": (faults.html_page(), http_errors.WrongContentError, 1),
-    "invalid JSON": (faults.invalid_json(), http_errors.UnexpectedBodyError, 1),
+    "another shape": (faults.wrong_shape(), http_errors.UnexpectedBodyError, 1),
     "repeated page": (faults.repeated_page(), http_errors.NoAdvanceError, 1),
 }
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from starlette.responses import Response
 
 from cfpb_etl import __version__
 from cfpb_etl.emulator import Emulator, RawComplaint, generate_complaints, serve
@@ -28,8 +27,6 @@ from support.faults import Delayed, Faulty
 from support.paging import COMPLAINTS, NEWEST_DAY, day_of, fetch_all, fetch_pages, ids_of
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
-
     from cfpb_etl.model.part import RawPart
 
 
@@ -307,27 +304,6 @@ def test_retry_after_is_kept() -> None:
     assert refused.value.retry_after == 1
     assert [request.status for request in emulator.requests] == [200, 429, 200]
     assert emulator.requests[2].at - emulator.requests[1].at >= 1
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"), [("7", 7), ("", 60), ("soon", 60), ("-1", 60), ("9999", 3600)]
-)
-def test_an_invalid_retry_after_is_the_whole_window(
-    header: str, seconds: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A Retry-After that is not a whole number of seconds counts as the whole window."""
-    pauses: list[float] = []
-    monkeypatch.setattr(
-        "cfpb_etl.fetch.http.rate_limit.RateLimiter.pause", lambda _self, wait: pauses.append(wait)
-    )
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await Response(b"{}", 429, {"Retry-After": header})(scope, receive, send)
-
-    with pytest.raises(errors.ThrottledError):
-        fetch_pages(app)
-
-    assert pauses == [seconds]
 
 
 @pytest.mark.parametrize("complaints", [COMPLAINTS, generate_complaints(500)])

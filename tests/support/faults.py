@@ -101,9 +101,10 @@ def server_error() -> Fault:
     return _json(500, {"error": "There was a problem retrieving your request"})
 
 
-def unavailable_html() -> Fault:
+def unavailable_html(retry_after: str | None = None) -> Fault:
     """Answer 503, as a proxy in front of the real server does."""
-    return _html(503, "<html><head><title>503 Service Unavailable</title></head></html>")
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return _html(503, "<html><head><title>503 Service Unavailable</title></head></html>", headers)
 
 
 def forbidden_html() -> Fault:

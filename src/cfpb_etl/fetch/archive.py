@@ -34,6 +34,7 @@ from cfpb_etl.fetch.http.addresses import (
 )
 from cfpb_etl.fetch.http.client import get_page
 from cfpb_etl.fetch.http.errors import ARCHIVE_PAGE
+from cfpb_etl.fetch.http.rate_limit import rate_limiter_for
 from cfpb_etl.model.file import FileVersion  # noqa: TC001 - Prefect reads the annotations
 from cfpb_etl.model.part import PartInfo, RawPart
 from cfpb_etl.model.wording import counted
@@ -147,7 +148,8 @@ class Archive(FileSource):
 def _fetch_page(page: ArchivePage) -> RawPart:
     address = reference_to(page.address)
     parser = _LinkParser()
-    parser.feed(get_page(address, ARCHIVE_PAGE))
+    with rate_limiter_for(address).request():
+        parser.feed(get_page(address, ARCHIVE_PAGE))
     files = _files_of_page(filter(None, (_zip_url(whole(address), link) for link in parser.links)))
     if not files:
         raise NoArchiveError(url=address.partition("?")[0])

@@ -10,16 +10,11 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 from cfpb_etl.fetch.errors import NothingToUpdateError
 from cfpb_etl.fetch.http.addresses import refuse_unsafe, whole
 from cfpb_etl.fetch.http.client import get_json, url_with
-from cfpb_etl.fetch.http.errors import (
-    SearchBackendError,
-    ThrottledError,
-    UnexpectedBodyError,
-)
+from cfpb_etl.fetch.http.errors import SearchBackendError, UnexpectedBodyError
 from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, RateLimit, rate_limiter_for
 from cfpb_etl.fetch.pages import Page, next_page
 from cfpb_etl.fetch.search_answer import Answer, day_of_hit, read_answer
@@ -125,8 +120,7 @@ class SearchApi:
     @property
     def rate_limiter(self) -> RateLimiter:
         """Return the rate limiter that all requests to this server share."""
-        server = urlsplit(self.url).netloc or self.url  # env:NAME has no host
-        return rate_limiter_for(server, self.rate_limit)
+        return rate_limiter_for(self.url, self.rate_limit)
 
     def rate_limit_use(self) -> str:
         """Return in words how much of the rate limit is in use; "" if the server has no limit."""
@@ -191,8 +185,10 @@ class SearchApi:
         """
         try:
             return self._fetch(part)
-        except SearchBackendError:
-            if part.number > 1 or part.size_within(self.limit) <= SMALL_PAGE_SIZE:
+        except SearchBackendError as error:
+            # A server that says when to come back has another problem than the size of the page.
+            is_outage = error.retry_after is not None
+            if is_outage or part.number > 1 or part.size_within(self.limit) <= SMALL_PAGE_SIZE:
                 raise
             return self._fetch(replace(part, size=SMALL_PAGE_SIZE))
 
@@ -244,14 +240,10 @@ class SearchApi:
     def _request(self, part: Page) -> tuple[Answer, str, float]:
         """Request a page, and return its answer, its URL and the seconds that it took."""
         url = self._page_url(part)
-        self.rate_limiter.wait()
-        started = time.monotonic()
-        try:
+        with self.rate_limiter.request():
+            started = time.monotonic()
             body, server_day = get_json(url)
-        except ThrottledError as error:
-            self.rate_limiter.pause(error.retry_after)
-            raise
-        seconds = time.monotonic() - started
+            seconds = time.monotonic() - started
         answer = read_answer(body, url, latest_plausible_day(self.last_ended, server_day))
         requested = part.size_within(self.limit)
         if len(answer.hits) > requested:

@@ -37,14 +37,20 @@ def is_clock_behind(today: str) -> bool:
     return behind > timedelta(2)  # one day is the allowance for time zones
 
 
-def http_day(text: str | None) -> str | None:
-    """Return the day of an HTTP date, `YYYY-MM-DD` in UTC; None if the text is not such a date."""
+def http_moment(text: str | None) -> datetime | None:
+    """Return the moment of an HTTP date, in UTC; None if the text is not such a date."""
     try:
         moment = parsedate_to_datetime(text or "")
         # The zone -0000 means UTC. For this zone Python returns a time without a zone.
-        return (moment.astimezone(UTC) if moment.tzinfo else moment).date().isoformat()
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def http_day(text: str | None) -> str | None:
+    """Return the day of an HTTP date, `YYYY-MM-DD` in UTC; None if the text is not such a date."""
+    moment = http_moment(text)
+    return None if moment is None else moment.date().isoformat()
 
 
 def parse_date(text: str) -> str:

@@ -35,7 +35,7 @@ SITUATIONS = [
     (faults.unavailable_html(), errors.ServerFailureError, 503, "503 Service Unavailable"),
     (faults.forbidden_html(), errors.AccessDeniedError, 403, "Access Denied"),
     (faults.html_page(), errors.WrongContentError, 200, "<!DOCTYPE html>"),
-    (faults.invalid_json(), errors.UnexpectedBodyError, None, '{"took":'),
+    (faults.invalid_json(), errors.CutBodyError, None, '{"took":'),
     (faults.wrong_shape(), errors.UnexpectedBodyError, None, ""),
     (faults.wrong_shape({"timed_out": True}), errors.PartialAnswerError, None, ""),
     (faults.wrong_shape({"_shards": {"failed": 2}}), errors.PartialAnswerError, None, ""),

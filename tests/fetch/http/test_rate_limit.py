@@ -173,7 +173,7 @@ def test_a_limiter_has_its_limit() -> None:
 def test_a_server_has_one_limiter() -> None:
     """All requests to one server share a limiter, and each server has its own."""
     rate_limit = RateLimit(requests=20, seconds=60)
-    limiter = rate_limiter_for("a.example:443", rate_limit)
+    limiter = rate_limiter_for("https://a.example:443/api/", rate_limit)
 
-    assert rate_limiter_for("a.example:443", rate_limit) is limiter
-    assert rate_limiter_for("b.example:443", rate_limit) is not limiter
+    assert rate_limiter_for("https://a.example:443/file.zip", rate_limit) is limiter
+    assert rate_limiter_for("https://b.example:443/api/", rate_limit) is not limiter

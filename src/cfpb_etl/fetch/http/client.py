@@ -5,28 +5,31 @@ The package makes all its requests to CFPB here.
 
 from __future__ import annotations
 
-import re
-import threading
+import logging
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import requests
 
 from cfpb_etl import __version__
 from cfpb_etl.fetch.http.addresses import whole
+from cfpb_etl.fetch.http.completeness import is_page_cut
 from cfpb_etl.fetch.http.errors import (
     SEARCH_API,
     CutBodyError,
+    RetriableError,
+    ServerError,
     ThrottledError,
     TooLargeError,
     UnexpectedBodyError,
-    UnreachableError,
     WrongContentError,
     status_error,
 )
-from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT
+from cfpb_etl.fetch.http.failures import Limits, named_cuts, named_errors
+from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, MAX_WAIT, retry_after
+from cfpb_etl.fetch.http.time_limit import OneConnection, time_limit
 from cfpb_etl.model.dates import http_day
 from cfpb_etl.plain_text import without_secrets
 
@@ -39,8 +42,14 @@ MAX_BODY = 256 * 2**20  # bytes; 10,000 complaints have 6.6 MB (docs/facts.md, "
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 90  # seconds; CFPB took 11.6 s to send 10,000 complaints
 MAX_ANSWER_SECONDS = 300  # seconds for a whole body, even if it arrives slowly
 
+# For headers that it cannot parse, urllib3 logs the whole URL. The answer itself decides.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
+
 _CHUNK = 2**18  # bytes
 _SEARCHED = 2**12  # bytes of a body that are searched for secrets
+_ERROR_CHUNK, _ERROR_SECONDS = 400, 10  # how much of an error's body is read, which is only quoted
+# msgspec raises these three errors (https://github.com/msgspec/msgspec/issues/714).
+_JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _USER_AGENT = f"cfpb-etl/{__version__} (open-source ETL to SQLite; python-requests)"
 
 T = TypeVar("T")
@@ -72,65 +81,55 @@ def get_page(url: str, server: Server) -> str:
     Raises:
         ServerError: If the request fails; each subclass is one kind of failure.
     """
-    _, body = _get(url, server)
-    return body.decode("utf-8", "replace")
+    response, body = _get(url, server)
+    text = body.decode("utf-8", "replace")
+    if is_page_cut(text, response):
+        detail = "it has no end tag </html>"
+        raise CutBodyError(url, body_start=start_of(body), detail=detail, server=server)
+    return text
 
 
 def decode_json(text: bytearray | msgspec.Raw, url: str, type_: type[T]) -> T:
     """Decode received JSON as the given type, and return the value.
 
     Raises:
-        UnexpectedBodyError: If the text is not JSON of this type.
+        CutBodyError: If the text begins as JSON but is not complete.
+        UnexpectedBodyError: If the text is complete JSON of another type, or is something else.
     """
     try:
         return msgspec.json.decode(text, type=type_)
-    # msgspec raises these three errors (https://github.com/msgspec/msgspec/issues/714).
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnexpectedBodyError(
-            url, body_start=start_of(bytes(text)), detail=f"not the expected JSON: {error}"
-        ) from None
+    except _JSON_ERRORS as error:
+        start = start_of(bytes(text))
+        if start.startswith(("{", "[")) and not _is_json(text):
+            detail = f"its JSON is not complete: {error}"
+            raise CutBodyError(url, body_start=start, detail=detail) from None
+        detail = f"not the expected JSON: {error}"
+        raise UnexpectedBodyError(url, body_start=start, detail=detail) from None
+
+
+def _is_json(text: bytearray | msgspec.Raw) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except RecursionError:  # the end was not read, but a server that nests so deep would again
+        return True
+    except _JSON_ERRORS:
+        return False
+    return True
 
 
 def _get(url: str, server: Server) -> tuple[requests.Response, bytearray]:
     deadline = time.monotonic() + MAX_ANSWER_SECONDS
     body = bytearray()
-    with open_response(url, server) as response, _time_limit(response, MAX_ANSWER_SECONDS):
-        try:
-            for chunk in chunks_of(response, url, server):
-                body += chunk
-                if len(body) > MAX_BODY:
-                    detail = f"it has more than {MAX_BODY:,} bytes"
-                    raise TooLargeError(
-                        url, status=response.status_code, detail=detail, server=server
-                    )
-                if time.monotonic() >= deadline:
-                    break
-        except CutBodyError:
-            if time.monotonic() < deadline:
-                raise
-    if time.monotonic() >= deadline:
-        detail = f"the answer was not complete within {MAX_ANSWER_SECONDS} s"
-        raise UnreachableError(url, detail=detail, server=server)
-    raise_unless_ok(response, start_of(body), url, server)
+    with open_response(url, server) as response:
+        raise_unless_ok(response, url, server)
+        for chunk in chunks_of(response, url, server, deadline):
+            body += chunk
+            if len(body) > MAX_BODY:
+                detail = f"it has more than {MAX_BODY:,} bytes"
+                raise TooLargeError(url, status=response.status_code, detail=detail, server=server)
+    if not body or body.isspace():
+        raise CutBodyError(url, status=response.status_code, detail="it is empty", server=server)
     return response, body
-
-
-@contextmanager
-def _time_limit(response: requests.Response, seconds: float) -> Iterator[None]:
-    """End an answer that takes too long, because reading a slow chunk has no time limit."""
-
-    def shut_down() -> None:
-        # The answer may have ended already. While the answer is being closed, its parts are None.
-        with suppress(RuntimeError, ValueError, TypeError, OSError):
-            response.raw.shutdown()
-
-    timer = threading.Timer(seconds, shut_down)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 @contextmanager
@@ -142,9 +141,15 @@ def open_response(
     Raises:
         ServerError: If the server does not answer; each subclass is one kind of failure.
     """
+    connection = OneConnection()
     # Each request has its own session: at 20 requests a minute, a kept connection is often dead.
     with requests.Session() as session:
-        with _named_errors(url, server):
+        session.mount("http://", connection)
+        session.mount("https://", connection)
+        with (
+            named_errors(url, server, _limits()),
+            time_limit(MAX_ANSWER_SECONDS, connection.shut_down),
+        ):
             response = session.get(
                 whole(url),
                 headers={"User-Agent": _USER_AGENT, **(headers or {})},
@@ -157,50 +162,55 @@ def open_response(
             yield response
 
 
-def chunks_of(response: requests.Response, url: str, server: Server) -> Iterator[bytes]:
+def chunks_of(
+    response: requests.Response,
+    url: str,
+    server: Server,
+    deadline: float | None = None,
+    size: int | None = None,
+) -> Iterator[bytes]:
     """Yield the chunks of a body as they arrive.
+
+    Args:
+        response: The answer.
+        url: Its URL, for errors.
+        server: Its server, for errors.
+        deadline: When the body must be complete, by `time.monotonic`; None to limit only the time
+            for each chunk.
+        size: The size of a chunk in bytes; None for the default.
 
     Raises:
         ServerError: If the body is not complete; each subclass is one kind of failure.
     """
     received = 0
-    with _named_errors(url, server):
-        try:
-            for chunk in response.iter_content(_CHUNK):
-                received += len(chunk)
-                yield chunk
-        except requests.exceptions.ChunkedEncodingError as error:
-            raise CutBodyError(url, detail=f"after {received:,} bytes", server=server) from error
+    chunks = response.iter_content(size or _CHUNK)
+    while True:
+        seconds = MAX_ANSWER_SECONDS if deadline is None else deadline - time.monotonic()
+        with (
+            named_errors(url, server, _limits()),
+            named_cuts(received, url, server),
+            time_limit(seconds, response.raw.shutdown),
+        ):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        received += len(chunk)
+        yield chunk
 
 
-@contextmanager
-def _named_errors(url: str, server: Server) -> Iterator[None]:
-    """Convert the errors of requests and urllib3 to errors of this package."""
-    try:
-        yield
-    except requests.Timeout as error:
-        detail = f"no answer within {READ_TIMEOUT} s"
-        raise UnreachableError(url, detail=detail, server=server) from error
-    except requests.ConnectionError as error:
-        raise UnreachableError(url, detail=_reason(error), server=server) from error
-    except requests.RequestException as error:
-        raise UnexpectedBodyError(url, detail=str(error), server=server) from error
-    except ValueError as error:  # urllib3 raises this for an invalid host name
-        raise UnreachableError(url, detail=str(error), server=server) from error
+def _limits() -> Limits:
+    return Limits(CONNECT_TIMEOUT, READ_TIMEOUT, MAX_ANSWER_SECONDS)
 
 
-def _reason(error: BaseException) -> str:
-    """Return the operating system's message at the bottom of a chain of exceptions."""
-    reason = str(error)
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError):
-            reason = cause.strerror or str(cause)
-        cause = cause.__cause__ or cause.__context__
-    return reason
+def body_start(response: requests.Response, url: str, server: Server) -> str:
+    """Return the start of an answer that is not used; "" if it does not arrive."""
+    with suppress(ServerError):
+        deadline = time.monotonic() + _ERROR_SECONDS
+        return start_of(next(chunks_of(response, url, server, deadline, _ERROR_CHUNK), b""))
+    return ""
 
 
-def raise_unless_ok(response: requests.Response, body_start: str, url: str, server: Server) -> None:
+def raise_unless_ok(response: requests.Response, url: str, server: Server) -> None:
     """Raise an error unless the status of an answer is 200.
 
     Raises:
@@ -210,18 +220,18 @@ def raise_unless_ok(response: requests.Response, body_start: str, url: str, serv
     if status == requests.codes.ok:
         return
     kind = status_error(status, server)
-    if kind is ThrottledError:
-        wait = _retry_after(response)
-        raise ThrottledError(
-            url,
-            status=status,
-            body_start=body_start,
-            detail=f"retry in {wait:g} s",
-            server=server,
-            retry_after=wait,
-        )
-    location = response.headers.get("Location", "")
-    raise kind(url, status=status, body_start=body_start, detail=location, server=server)
+    detail = response.headers.get("Location", "")
+    fields: dict[str, Any] = {}
+    if issubclass(kind, RetriableError):
+        wait = retry_after(response)
+        if wait is None and kind is ThrottledError:
+            wait = round(CFPB_RATE_LIMIT.seconds)
+        if wait is not None:
+            detail, fields = f"retry in {wait:,} s", {"retry_after": wait}
+            if wait > MAX_WAIT:
+                fields["attempts"] = 1
+    start = body_start(response, url, server)
+    raise kind(url, status=status, body_start=start, detail=detail, server=server, **fields)
 
 
 def server_day(response: requests.Response) -> str | None:
@@ -232,17 +242,6 @@ def server_day(response: requests.Response) -> str | None:
 def media_type(response: requests.Response) -> str:
     """Return the content type of an answer, such as `application/json`; "" if it is missing."""
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def _retry_after(response: requests.Response) -> float:
-    """Return the seconds in the header Retry-After.
-
-    CFPB sends whole seconds (docs/facts.md, "Rate limit"). Any other value counts as the whole
-    window of the rate limit. The maximum is one hour.
-    """
-    text = response.headers.get("Retry-After", "")
-    seconds = int(text) if re.fullmatch(r"\d{1,4}", text, re.ASCII) else CFPB_RATE_LIMIT.seconds
-    return min(seconds, 3600)
 
 
 def start_of(body: bytes | bytearray) -> str:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cfpb_etl.fetch.http.client import (
+    body_start,
     chunks_of,
     media_type,
     open_response,
     raise_unless_ok,
     server_day,
-    start_of,
 )
+from cfpb_etl.fetch.http.completeness import finish_received, is_encoded
 from cfpb_etl.fetch.http.errors import (
     FILE_SERVER,
     CutBodyError,
@@ -28,6 +29,7 @@ from cfpb_etl.fetch.http.errors import (
     WrongRangeError,
 )
 from cfpb_etl.fetch.http.local_file import LocalFile, Origin
+from cfpb_etl.fetch.http.rate_limit import rate_limiter_for
 from cfpb_etl.model.events import Warned, emit
 from cfpb_etl.model.file import FileVersion
 
@@ -93,9 +95,7 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
         except RetriableError as error:
             if kept is None:
                 raise
-            warning = f"{error.brief}; using {path}, which was downloaded earlier"
-            _LOG.warning("%s", warning)  # without the command line, nobody listens to events
-            emit(Warned(warning))
+            _warn(f"{error.brief}; using {path}, which was downloaded earlier")
             return kept
         if response.status_code == HTTPStatus.NOT_MODIFIED:
             return kept
@@ -111,7 +111,9 @@ def fetch_file(  # noqa: PLR0913 - three arguments say what to fetch, and three 
             ensure_space(origin.length, origin.length - max(file.part_size, 0))
         file.start(origin)
         _receive(response, file, origin, on_progress, max_bytes)
-    file.finish(origin, verify)
+    if not finish_received(file, origin, verify, response):
+        address = url.partition("?")[0]
+        _warn(f"{address} came without its length, so nothing shows whether all of it arrived")
     return replace(origin.version, server_day=server_day(response))
 
 
@@ -181,12 +183,18 @@ def _response(url: str, conditions: Mapping[str, str]) -> Iterator[requests.Resp
     expected = {HTTPStatus.NOT_MODIFIED} if conditions else set()
     if "Range" in conditions:
         expected = {HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
-    with open_response(url, FILE_SERVER, headers) as response:
+    # The server may ask for a pause, but it has no rate limit.
+    with (
+        rate_limiter_for(url).request(),
+        open_response(url, FILE_SERVER, headers) as response,
+    ):
         status = response.status_code
         is_file = status == HTTPStatus.OK and media_type(response) != "text/html"
         if not is_file and status not in expected:
-            start = start_of(next(chunks_of(response, url, FILE_SERVER), b""))
-            raise_unless_ok(response, start, url, FILE_SERVER)
+            raise_unless_ok(response, url, FILE_SERVER)
+            start = body_start(response, url, FILE_SERVER)
+            if not start:
+                raise CutBodyError(url, status=status, detail="it is empty", server=FILE_SERVER)
             raise WrongContentError(
                 url, status=status, body_start=start, detail="a web page", server=FILE_SERVER
             )
@@ -240,7 +248,7 @@ def _receive(
 ) -> None:
     """Append the body of the answer to the part."""
     done, length = file.part_size, origin.length
-    for chunk in chunks_of(response, origin.url, FILE_SERVER):
+    for chunk in _decoded(response, file, origin):
         missing = len(chunk) if length is None else length - done
         done += len(chunk)
         if done > max_bytes or (length is not None and done > length):
@@ -253,6 +261,21 @@ def _receive(
     if length is not None and done < length:
         detail = f"after {done:,} of {length:,} bytes"
         raise CutBodyError(origin.url, detail=detail, server=FILE_SERVER)
+
+
+def _decoded(response: requests.Response, file: LocalFile, origin: Origin) -> Iterator[bytes]:
+    """Yield the chunks of the body. If its compression is damaged, the part may be wrong too."""
+    try:
+        yield from chunks_of(response, origin.url, FILE_SERVER)
+    except CutBodyError:
+        if is_encoded(response):
+            file.discard()
+        raise
+
+
+def _warn(text: str) -> None:
+    _LOG.warning("%s", text)  # without the command line, nobody listens to events
+    emit(Warned(text))
 
 
 def _refuse_too_large(origin: Origin, length: int, max_bytes: int) -> None:

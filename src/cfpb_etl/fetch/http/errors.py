@@ -96,39 +96,49 @@ class RetriableError(ServerError):
 
     Attributes:
         attempts: How many attempts are worth making, including the first attempt.
+        retry_after: How many seconds the server asks to wait; None if it does not say.
     """
 
     attempts = 5
+    retry_after: float | None = None
 
 
 class UnreachableError(RetriableError):
-    """Raised when the server cannot be reached, or does not answer within the timeout."""
+    """Raised when the server cannot be reached."""
 
     problem = "{server.name} could not be reached"
     remedy = "Check the network; --source sample runs offline, on made-up complaints."
 
 
-class CutBodyError(RetriableError):
-    """Raised when the connection ended before the body was complete."""
+class SlowAnswerError(UnreachableError):
+    """Raised when the server does not answer within the timeout, or answers byte by byte."""
 
-    problem = "{server.name} closed the connection before its answer was complete"
+    problem = "{server.name} answered too slowly"
+
+
+class CutBodyError(RetriableError):
+    """Raised when an answer is cut off or damaged (docs/facts.md, "Answers over HTTP")."""
+
+    problem = "{server.name} sent an incomplete or damaged answer"
     remedy = "Try again; a proxy may be cutting long answers."
 
 
+class InvalidHttpError(ServerError):
+    """Raised when an answer does not follow the rules of HTTP."""
+
+    problem = "{server.name} sent an answer that is not valid HTTP"
+    remedy = "Check {server.option}; another kind of server, or a proxy, may have answered."
+
+
 class ThrottledError(RetriableError):
-    """Raised when the status is 429: there were too many requests (docs/facts.md, "Rate limit").
+    """Raised when the status is 429: there were too many requests (docs/facts.md, "Rate limit")."""
 
-    Attributes:
-        retry_after: How many seconds the server asks to wait.
-    """
-
-    retry_after: float
     problem = "{server.name} received too many requests ({status})"
     remedy = "Another program with the same IP address may be using up the limit; try again later."
 
 
 class ServerFailureError(RetriableError):
-    """Raised when the status is 408, or is 500 or higher."""
+    """Raised when the status is 408 or 425, or is 500 or higher."""
 
     problem = "{server.name} failed ({status})"
 
@@ -166,6 +176,13 @@ class AccessDeniedError(ServerError):
         "It refuses many cloud and CI networks; run from another one. --source sample runs offline,"
         " on made-up complaints."
     )
+
+
+class NetworkLoginError(ServerError):
+    """Raised when the status is 511: the network wants a login before it forwards requests."""
+
+    problem = "The network asks for a login before it forwards requests ({status})"
+    remedy = "Log in to the network in a browser, and run again."
 
 
 class NotFoundError(ServerError):
@@ -221,7 +238,9 @@ _ANY_SERVER: Mapping[int, type[ServerError]] = {
     403: AccessDeniedError,
     404: NotFoundError,
     408: ServerFailureError,
+    425: ServerFailureError,
     429: ThrottledError,
+    511: NetworkLoginError,
 }
 _STATUS_ERRORS: Mapping[Server, Mapping[int, type[ServerError]]] = {
     SEARCH_API: {**_ANY_SERVER, 400: RefusedQueryError, 424: SearchBackendError},

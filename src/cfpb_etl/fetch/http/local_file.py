@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+_START = 64  # bytes; they show a container
+
 
 class Origin(msgspec.Struct, frozen=True):
     """The origin of downloaded bytes. A JSON file in the same folder, the note, contains it.
@@ -64,6 +66,13 @@ class LocalFile:
     def part_size(self) -> int:
         """Return the size of the part in bytes; -1 if the part does not exist."""
         return _size(self.part)
+
+    def part_ends(self) -> tuple[bytes, bytes]:
+        """Return the first bytes and the last byte of the part."""
+        with self._named_errors(), self.part.open("rb") as file:
+            start = file.read(_START)
+            file.seek(max(self.part_size - 1, 0))
+            return start, file.read(1)
 
     def origin(self) -> Origin | None:
         """Return the origin of the bytes; None if no valid note exists."""

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
+from math import ceil
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
+
+from cfpb_etl.fetch.http.errors import RetriableError
+from cfpb_etl.model.dates import http_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
+MAX_WAIT = 3600  # seconds; a run that would have to wait longer fails, and says how long
+_MAX_SECONDS = 10**9  # a larger number is not a time
 
 # Requests are counted here before they are sent, but the server counts them when they arrive. The
 # first request of a window may take longer to arrive than the next: it opens a connection, or its
@@ -52,6 +69,17 @@ class RateLimiter:
         self._paused_until = 0.0
         self._lock = threading.Lock()
 
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Wait until one more request is allowed, and pause if the server then asks for it."""
+        self.wait()
+        try:
+            yield
+        except RetriableError as error:
+            if error.retry_after is not None and error.attempts > 1:
+                self.pause(error.retry_after)
+            raise
+
     def wait(self) -> None:
         """Wait until one more request is allowed."""
         self._wait_for_pause()
@@ -67,7 +95,10 @@ class RateLimiter:
         return self._bucket.count()
 
     def pause(self, seconds: float) -> None:
-        """Pause all requests for the seconds in the header Retry-After, which Prefect ignores."""
+        """Pause all requests for the seconds in the header Retry-After, which Prefect ignores.
+
+        The pause runs while Prefect waits before a retry, so the two waits do not add up.
+        """
         with self._lock:
             self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
@@ -76,7 +107,30 @@ class RateLimiter:
             time.sleep(seconds)
 
 
+def rate_limiter_for(url: str, rate_limit: RateLimit | None = None) -> RateLimiter:
+    """Return the rate limiter for all requests of this process to the server of a URL."""
+    return _rate_limiter(urlsplit(url).netloc or url, rate_limit)  # env:NAME has no host
+
+
 @cache
-def rate_limiter_for(server: str, rate_limit: RateLimit | None) -> RateLimiter:  # noqa: ARG001 - the cache's key
-    """Return the rate limiter for all requests of this process to a server (host and port)."""
+def _rate_limiter(server: str, rate_limit: RateLimit | None) -> RateLimiter:  # noqa: ARG001 - the cache's key
     return RateLimiter(rate_limit)
+
+
+def retry_after(response: requests.Response) -> int | None:
+    """Return the seconds in the header Retry-After; None if it is missing or not valid.
+
+    The header has seconds or a date (RFC 9110, 10.2.3). A date is compared with the server's own
+    clock, because this computer's clock can be wrong. If a server and a proxy both send the header,
+    the longer wait counts.
+    """
+    now = http_moment(response.headers.get("Date")) or datetime.now(UTC)
+    waits = [_seconds(text.strip(), now) for text in response.raw.headers.getlist("Retry-After")]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _seconds(text: str, now: datetime) -> int | None:
+    if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        return ceil(min(float(text), _MAX_SECONDS))
+    moment = http_moment(text)
+    return None if moment is None else max(ceil((moment - now).total_seconds()), 0)
