@@ -76,3 +76,37 @@ class MissingExtraError(CfpbEtlError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(package=package, extra=extra, python=sys.executable)
+
+
+class NetworkSettingError(CfpbEtlError):
+    """Raised when a variable for proxies or certificates cannot be used."""
+
+    variable: str
+    detail: str
+
+
+class InvalidProxyError(NetworkSettingError):
+    """Raised when a variable does not contain the address of a proxy."""
+
+    problem = "{variable} does not contain the address of a proxy{detail}"  # it may have a password
+    remedy = (
+        "Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, or as socks5h://HOST:PORT"
+        " for a SOCKS proxy. Percent-encode special characters in the login (# is %23, @ is %40)."
+    )
+
+
+class MissingSocksError(NetworkSettingError):
+    """Raised when a SOCKS proxy needs a package that is not installed."""
+
+    package: str
+    python: str
+    problem = "{detail} is a SOCKS proxy, and the package {package} is not installed"
+    remedy = 'Install the extra that contains it: {python} -m pip install "cfpb-etl[socks]"'
+
+
+class CertificatesError(NetworkSettingError):
+    """Raised when a variable names certificates that cannot be read."""
+
+    path: str
+    problem = "{variable} names {path}, {detail}"
+    remedy = "Correct {variable}, or unset it."

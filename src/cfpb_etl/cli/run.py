@@ -18,6 +18,7 @@ from cfpb_etl.cli.console import RunConsole
 from cfpb_etl.cli.signals import Interruption
 from cfpb_etl.cli.summary import saved_line, summary_of
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from cfpb_etl.environment import keep_loopback_direct
 from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
@@ -48,6 +49,7 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
     with console, listening(console):
         interruption = Interruption(last_line, release=prefect.kill)
         try:
+            keep_loopback_direct(prefect.api_url)
             prefect.start()
             with ExitStack() as stack:
                 if isinstance(source, SearchApi) and options.source == "sample":

@@ -11,6 +11,7 @@ import httpx
 from prefect.logging.loggers import flow_run_logger
 from prefect.utilities.urls import url_for
 
+from cfpb_etl.environment import users_proxies
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.model.events import Warned, emit
 from cfpb_etl.model.wording import REPEAT_COMMAND, what_is_saved
@@ -67,7 +68,8 @@ def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
     )
     try:
         block = load_notification_block(name)
-        with block.raise_on_failure():  # otherwise most blocks ignore an error
+        # Without `raise_on_failure`, most blocks ignore an error.
+        with users_proxies(), block.raise_on_failure():
             block.notify("\n\n".join(lines), f"{flow.name} {ended}")
     except Exception as problem:  # noqa: BLE001 - each block has its own errors
         warning = f"{name} could not be notified that the run {ended}: {_reason(problem)}"

@@ -16,6 +16,7 @@ from prefect.context import refresh_global_settings_context
 from prefect.exceptions import TerminationSignal
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED
 
+from cfpb_etl.environment import through_proxy
 from cfpb_etl.orchestration.errors import PrefectNotStartedError, PrefectUnreachableError
 
 # Prefect's own limit is 20 s. At its first start the server creates a database, which took 15 s on
@@ -127,7 +128,8 @@ class UsersServer:
         with get_client(sync_client=True) as client:
             failure = client.api_healthcheck()
         if failure is not None:
-            raise PrefectUnreachableError(api_url=self.api_url, detail=str(failure))
+            detail = f"{failure}{through_proxy(self.api_url)}"
+            raise PrefectUnreachableError(api_url=self.api_url, detail=detail)
 
     def kill(self) -> None:
         """Do nothing, because the server belongs to the user."""

@@ -29,7 +29,8 @@ from cfpb_etl.fetch.http.errors import (
 )
 from cfpb_etl.fetch.http.failures import Limits, named_cuts, named_errors
 from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT, MAX_WAIT, retry_after
-from cfpb_etl.fetch.http.time_limit import OneConnection, time_limit
+from cfpb_etl.fetch.http.session import Connection
+from cfpb_etl.fetch.http.time_limit import time_limit
 from cfpb_etl.model.dates import http_day
 from cfpb_etl.plain_text import without_secrets
 
@@ -140,12 +141,11 @@ def open_response(
 
     Raises:
         ServerError: If the server does not answer; each subclass is one kind of failure.
+        NetworkSettingError: If the user's proxy or certificates cannot be used.
     """
-    connection = OneConnection()
+    connection = Connection(url, server)
     # Each request has its own session: at 20 requests a minute, a kept connection is often dead.
-    with requests.Session() as session:
-        session.mount("http://", connection)
-        session.mount("https://", connection)
+    with connection.session() as session:
         with (
             named_errors(url, server, _limits()),
             time_limit(MAX_ANSWER_SECONDS, connection.shut_down),

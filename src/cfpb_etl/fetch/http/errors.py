@@ -80,7 +80,7 @@ class ServerError(CfpbEtlError):
             shortened(without_secrets(detail), MAX_FIELD),
             without_secrets(body_start),
         )
-        text = self.problem.format(server=server, status=status, detail=detail)
+        text = self.problem.format(server=server, status=status, detail=detail, **fields)
         if detail and "{detail}" not in self.problem:
             text += f": {detail}"
         fields |= {"status": status, "body_start": body_start, "detail": detail, "server": server}
@@ -114,6 +114,54 @@ class SlowAnswerError(UnreachableError):
     """Raised when the server does not answer within the timeout, or answers byte by byte."""
 
     problem = "{server.name} answered too slowly"
+
+
+class ProxyUnreachableError(RetriableError):
+    """Raised when the user's proxy does not answer, or cannot reach the server."""
+
+    proxy: str
+    variable: str
+    host: str
+    problem = "{server.name} could not be reached through the proxy {proxy}"
+    remedy = "Check {variable}; if this network needs no proxy, set NO_PROXY={host}."
+
+
+class ProxyRefusalError(ServerError):
+    """Raised when the user's proxy refuses to connect to the server."""
+
+    proxy: str
+    variable: str
+    host: str
+    problem = "The proxy {proxy} refused the connection to {host}"
+    remedy = (
+        "Ask the administrator of the proxy to allow {host}; if this network needs no proxy, set"
+        " NO_PROXY={host}."
+    )
+
+
+class ProxyLoginError(ServerError):
+    """Raised when the user's proxy requires a login, or refuses the login that it got."""
+
+    proxy: str
+    variable: str
+    host: str
+    problem = "The proxy {proxy} gave no connection"
+    remedy = (
+        "Write the login into {variable}, as http://USER:PASSWORD@HOST:PORT, and percent-encode"
+        " special characters in it."
+    )
+
+
+class CertificateError(ServerError):
+    """Raised when the certificate of a server cannot be verified."""
+
+    owner: str
+    problem = "{owner} has a certificate that cannot be verified"
+    remedy = (
+        "If a proxy or a virus scanner inspects encrypted connections, set"
+        " REQUESTS_CA_BUNDLE to a file with all trusted certificates, its own included. Also check"
+        " the clock and the address."
+    )
 
 
 class CutBodyError(RetriableError):
