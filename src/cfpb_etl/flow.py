@@ -10,6 +10,7 @@ if __name__ == "__main__":
 
     start()
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run, task_run
+from prefect.settings import PREFECT_RESULTS_LOCAL_STORAGE_PATH
 from prefect.tasks import exponential_backoff
 
 from cfpb_etl.errors import CfpbEtlError
@@ -57,6 +59,11 @@ read_secrets_with(read_secret_block)  # also in another process, which imports t
 BULK_IS_FASTER = 500_000  # complaints; the search API needs 50 requests and 2.5 minutes for them
 
 
+# The tasks and the flow set what the user's settings of Prefect would otherwise decide for them
+# (docs/design.md, "Prefect's settings"). A part is read only once, so parsing and storing cannot be
+# repeated.
+
+
 def is_retriable(_task: object, run: TaskRun, state: State[Any]) -> bool:
     """Say whether a failed fetch may succeed later and may be attempted again."""
     error = state.data
@@ -69,6 +76,8 @@ def is_retriable(_task: object, run: TaskRun, state: State[Any]) -> bool:
     retry_delay_seconds=exponential_backoff(backoff_factor=1),
     retry_jitter_factor=0.5,
     cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
     task_run_name="{part}",
 )
 def get_complaint_data(source: Source, part: Part) -> RawPart:
@@ -91,7 +100,14 @@ def get_complaint_data(source: Source, part: Part) -> RawPart:
     return raw
 
 
-@task(cache_policy=NO_CACHE, task_run_name="{raw}")
+@task(
+    retries=0,
+    retry_delay_seconds=0,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+    task_run_name="{raw}",
+)
 def parse_complaint_data(raw: RawPart) -> ParsedPart:
     """Validate the response and turn it into Complaint records."""
     parsed = parse_part(raw)
@@ -100,7 +116,14 @@ def parse_complaint_data(raw: RawPart) -> ParsedPart:
     return parsed
 
 
-@task(cache_policy=NO_CACHE, task_run_name="{parsed}")
+@task(
+    retries=0,
+    retry_delay_seconds=0,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+    task_run_name="{parsed}",
+)
 def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
     """Write a page or file to SQLite in one transaction."""
     return store_part(parsed, load_id, database)
@@ -108,7 +131,15 @@ def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadSt
 
 @flow(
     name="cfpb-complaints",
-    task_runner=InterruptibleTaskRunner(),  # type: ignore[arg-type]  # as for Prefect's own pool
+    retries=0,
+    retry_delay_seconds=0,
+    persist_result=False,
+    # Prefect writes the error of a failed run there. Without a path, each run would begin with the
+    # storage block in the user's settings, and fail if it does not exist.
+    result_storage=PREFECT_RESULTS_LOCAL_STORAGE_PATH.value(),
+    log_prints=False,
+    # The number of fetches at a time is the source's.
+    task_runner=InterruptibleTaskRunner(max_workers=sys.maxsize),  # type: ignore[arg-type]  # as for Prefect's own pool
     on_failure=[notify_of_failure],
     on_crashed=[notify_of_failure],
 )
