@@ -185,7 +185,11 @@ def test_an_unreachable_api() -> None:
             "http://127.0.0.1:1/api",
             ["http://127.0.0.1:1/api", "unset PREFECT_API_URL"],
         ),
-        ("PREFECT_SERVER_EPHEMERAL_ENABLED", "false", ["switched off"]),
+        (
+            "PREFECT_SERVER_EPHEMERAL_ENABLED",
+            "false",
+            ["is false", "run `unset PREFECT_SERVER_EPHEMERAL_ENABLED`"],
+        ),
     ],
     ids=["unreachable", "switched off"],
 )

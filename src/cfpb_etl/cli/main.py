@@ -24,6 +24,8 @@ from cfpb_etl.cli.signals import exit_when_interrupted
 from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.model.query import InvalidQueryError
+from cfpb_etl.orchestration.setting_origins import named_faults
+from cfpb_etl.orchestration.settings import set_for_every_run
 from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
@@ -57,7 +59,9 @@ def load(options: LoadOptions | None = None) -> ExitCode:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if sys.stderr.isatty():
         print("Starting", end="\r", file=sys.stderr, flush=True)  # imports take one or two seconds
-    from cfpb_etl.cli.run import run
+    set_for_every_run()
+    with named_faults():
+        from cfpb_etl.cli.run import run
 
     return run(source, options)
 
@@ -127,8 +131,9 @@ def draw(picture: Annotated[Path, Parameter(validator=check_picture)] = GRAPH, /
     Args:
         picture: The diagram to write, ending in .svg or .png.
     """
-    from cfpb_etl.flow import load_complaints
-    from cfpb_etl.orchestration.picture import draw_flow
+    with named_faults():
+        from cfpb_etl.flow import load_complaints
+        from cfpb_etl.orchestration.picture import draw_flow
 
     draw_flow(load_complaints, picture)
     _print(str(picture))

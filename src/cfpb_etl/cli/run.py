@@ -23,7 +23,6 @@ from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.events import listening
-from cfpb_etl.orchestration.errors import PrefectUnreachableError
 from cfpb_etl.orchestration.server import INTERRUPTIONS, prefect_server
 from cfpb_etl.plain_text import plain, without_secrets
 
@@ -61,7 +60,7 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
         except INTERRUPTIONS:
             interruption.end()
         except httpx.HTTPError as error:  # only Prefect's client uses httpx
-            failure: Exception = PrefectUnreachableError(api_url=prefect.api_url, detail=str(error))
+            failure: Exception = prefect.named(error)
         except Exception as error:  # noqa: BLE001 - each becomes one line and exit code 1
             if interruption.begun:  # compiled code can convert KeyboardInterrupt to another error
                 interruption.end()

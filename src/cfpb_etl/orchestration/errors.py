@@ -14,9 +14,71 @@ class PrefectUnreachableError(CfpbEtlError):
 
     api_url: str
     detail: str
+    cure: str  # how to remove the address from the user's settings
     problem = "Prefect's API at {api_url} does not answer ({detail})"
+    remedy = "Start it with `prefect server start`, or {cure} to use a temporary server."
+
+
+class PrefectRefusedError(CfpbEtlError):
+    """Raised when Prefect's API does not accept the credentials in the user's settings."""
+
+    api_url: str
+    detail: str
+    cure: str
+    problem = "Prefect's API at {api_url} refuses this run ({detail})"
     remedy = (
-        "Start it with `prefect server start`, or unset PREFECT_API_URL to use a temporary server."
+        "Set PREFECT_API_AUTH_STRING to the server's PREFECT_SERVER_API_AUTH_STRING (for Prefect"
+        " Cloud: PREFECT_API_KEY), or {cure} to use a temporary server."
+    )
+
+
+class NoPrefectServerError(CfpbEtlError):
+    """Raised when the settings name no server, and forbid temporary servers."""
+
+    cure: str
+    problem = "Prefect has no server for this run: PREFECT_SERVER_EPHEMERAL_ENABLED is false"
+    remedy = "Set PREFECT_API_URL to the address of a server, or {cure} to use a temporary server."
+
+
+class PrefectHomeError(CfpbEtlError):
+    """Raised when Prefect's folder cannot have the temporary server's database."""
+
+    home: str
+    megabytes: int
+    detail: str
+    problem = "Prefect's folder {home} cannot be used ({detail})"
+    remedy = "Set PREFECT_HOME to a folder that can be written, with {megabytes} MB of free space."
+
+
+class SettingsFileError(CfpbEtlError):
+    """Raised when Prefect cannot read a file of settings."""
+
+    path: str
+    detail: str
+    cure: str
+    problem = "Prefect cannot read its settings in {path} ({detail})"
+    remedy = "Correct this file, or {cure}."
+
+
+class SettingError(CfpbEtlError):
+    """Raised when a setting of Prefect has a value that it cannot have."""
+
+    name: str
+    place: str
+    detail: str
+    cure: str
+    problem = "Prefect's setting {name} in {place} is not valid ({detail})"
+    remedy = "Correct it, or {cure}."
+
+
+class SettingsError(CfpbEtlError):
+    """Raised when Prefect cannot start because of its settings."""
+
+    detail: str
+    problem = "Prefect cannot start with its settings ({detail})"
+    remedy = (
+        "Check the variables that begin with PREFECT_, the files .env, prefect.toml and"
+        " pyproject.toml in the current folder, and profiles.toml in PREFECT_HOME."
     )
 
 

@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import atexit
-import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
+import httpx
 import uvicorn
 from prefect.client.orchestration import get_client
-from prefect.context import refresh_global_settings_context
 from prefect.exceptions import TerminationSignal
-from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED
+from prefect.settings import get_current_settings
 
 from cfpb_etl.environment import through_proxy
-from cfpb_etl.orchestration.errors import PrefectNotStartedError, PrefectUnreachableError
+from cfpb_etl.orchestration.errors import (
+    NoPrefectServerError,
+    PrefectNotStartedError,
+    PrefectRefusedError,
+    PrefectUnreachableError,
+    SettingError,
+)
+from cfpb_etl.orchestration.setting_origins import origin_of
+from cfpb_etl.orchestration.settings import (
+    SERVER_FOLDER,
+    server_environment,
+    set_for_temporary_server,
+    set_for_users_server,
+)
+
+if TYPE_CHECKING:
+    from cfpb_etl.errors import CfpbEtlError
 
 # Prefect's own limit is 20 s. At its first start the server creates a database, which took 15 s on
 # an idle machine with two cores.
 _START_SECONDS = 120
 _STOP_SECONDS = 5
+_REFUSED = (401, 403)
 
 # The exceptions that Ctrl-C and SIGTERM raise while a flow runs.
 INTERRUPTIONS = (KeyboardInterrupt, TerminationSignal)
-
-_SETTINGS = {
-    # Without a network, the server's telemetry prints an ERROR.
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # By default the server writes each event of a task run separately, which uses half a processor
-    # core that the load needs. With batches, an event is written up to 5 s later.
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
-}
 
 
 class TemporaryServer:
@@ -51,17 +61,24 @@ class TemporaryServer:
         self.api_url = ""
 
     def start(self) -> None:
-        """Start the server without waiting until it is ready, which takes seconds."""
+        """Start the server without waiting until it is ready, which takes seconds.
+
+        Raises:
+            PrefectHomeError: If the server cannot keep its database in Prefect's folder.
+        """
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
         self.api_url = f"http://127.0.0.1:{port}/api"
+        environment = server_environment()
+        set_for_temporary_server(self.api_url)
         block = getattr(signal, "pthread_sigmask", None)  # Windows does not have this function
         before = block(signal.SIG_BLOCK, {signal.SIGINT}) if block else None
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this module
                 # -P: the process imports no module from the current folder.
                 [sys.executable, "-P", "-m", __name__, str(port)],
-                env=_SETTINGS | os.environ,
+                env=environment,
+                cwd=SERVER_FOLDER,
             )
         finally:
             if block:
@@ -69,9 +86,6 @@ class TemporaryServer:
         # Exit handlers run in reverse order. Prefect's exit handlers need the server, and run
         # first.
         atexit.register(_stop, self._process)
-        os.environ["PREFECT_API_URL"] = self.api_url
-        os.environ["PREFECT_UI_URL"] = ""  # the temporary server has no web pages
-        refresh_global_settings_context()
 
     def wait(self) -> None:
         """Wait until the server answers.
@@ -89,6 +103,10 @@ class TemporaryServer:
                 if time.monotonic() > deadline:
                     raise PrefectNotStartedError(detail=f"within {_START_SECONDS} s")
                 time.sleep(0.1)
+
+    def named(self, error: Exception) -> CfpbEtlError:
+        """Return an error of Prefect's client as one that says what the user can do."""
+        return PrefectNotStartedError(detail=" ".join(str(error).split()))
 
     def kill(self) -> None:
         """Kill the server, because an interrupted run does not wait for an orderly end."""
@@ -113,33 +131,57 @@ class UsersServer:
         self.api_url = api_url
 
     def start(self) -> None:
-        """Do nothing, because the user starts this server."""
+        """Only prepare the client, because the user starts this server."""
+        set_for_users_server()
 
     def wait(self) -> None:
         """Return if the server answers.
 
         Raises:
+            NoPrefectServerError: If the settings have no server.
             PrefectUnreachableError: If the server does not answer.
+            SettingError: If there are no certificates for the connection.
         """
         if not self.api_url:
-            raise PrefectUnreachableError(
-                api_url="(none set)", detail="and temporary servers are switched off"
-            )
-        with get_client(sync_client=True) as client:
-            failure = client.api_healthcheck()
+            raise NoPrefectServerError(cure=origin_of("PREFECT_SERVER_EPHEMERAL_ENABLED").cure)
+        failure: Exception | None
+        try:
+            with get_client(sync_client=True) as client:
+                failure = client.api_healthcheck()
+        except OSError as error:  # all others are returned; this one is of the certificates
+            origin = origin_of("PREFECT_API_SSL_CERT_FILE")
+            raise SettingError(**origin._asdict(), detail=str(error)) from error
+        except Exception as error:  # noqa: BLE001 - the address is not one of HTTP
+            failure = error
         if failure is not None:
-            detail = f"{failure}{through_proxy(self.api_url)}"
-            raise PrefectUnreachableError(api_url=self.api_url, detail=detail)
+            raise self.named(failure)
+
+    def named(self, error: Exception) -> CfpbEtlError:
+        """Return an error of Prefect's client as one that says what the user can do."""
+        status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+        kind = PrefectRefusedError if status in _REFUSED else PrefectUnreachableError
+        return kind(
+            api_url=_without_login(self.api_url),
+            detail=_without_login(" ".join(str(error).split())) + through_proxy(self.api_url),
+            cure=origin_of("PREFECT_API_URL").cure,
+        )
 
     def kill(self) -> None:
         """Do nothing, because the server belongs to the user."""
 
 
+def _without_login(text: str) -> str:
+    return re.sub(r"//[^/\s]*@", "//", text)
+
+
 def prefect_server() -> TemporaryServer | UsersServer:
     """Return the server in the user's settings, or a temporary server if the settings have none."""
-    api_url = PREFECT_API_URL.value()
-    if api_url or not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
-        return UsersServer(api_url or "")
+    settings = get_current_settings()
+    ephemeral = settings.server.ephemeral
+    # Only Prefect's own profiles switch temporary servers on. Other profiles do not mention them.
+    forbidden = "enabled" in ephemeral.model_fields_set and not ephemeral.enabled
+    if settings.api.url or forbidden:
+        return UsersServer(settings.api.url or "")
     return TemporaryServer()
 
 

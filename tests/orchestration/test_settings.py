@@ -1,0 +1,184 @@
+"""The settings of Prefect that this program sets itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import prefect.context
+import pytest
+from prefect.settings import Settings, get_current_settings, temporary_settings
+
+from cfpb_etl.model.events import Warned, listening
+from cfpb_etl.orchestration import settings
+from cfpb_etl.orchestration.errors import PrefectHomeError
+from cfpb_etl.orchestration.settings import (
+    SERVER_FOLDER,
+    server_environment,
+    set_for_every_run,
+    set_for_temporary_server,
+)
+
+if TYPE_CHECKING:
+    from cfpb_etl.model.events import Event
+
+# Each of these settings changes a task or a flow that does not set the value itself.
+FOR_TASKS_AND_FLOWS = {
+    "PREFECT_TASKS_DEFAULT_RETRIES": "3",
+    "PREFECT_TASKS_DEFAULT_RETRY_DELAY_SECONDS": "[60, 60, 60]",
+    "PREFECT_TASKS_DEFAULT_PERSIST_RESULT": "true",
+    "PREFECT_TASKS_DISABLE_CACHING": "true",
+    "PREFECT_TASKS_REFRESH_CACHE": "true",
+    "PREFECT_TASKS_RUNNER_THREAD_POOL_MAX_WORKERS": "1",
+    "PREFECT_FLOWS_DEFAULT_RETRIES": "3",
+    "PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS": "[60, 60, 60]",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+    "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK": "s3-bucket/none",
+    "PREFECT_LOGGING_LOG_PRINTS": "true",
+}
+PRINT_OPTIONS = """
+import json, sys
+from cfpb_etl import flow
+tasks = [flow.get_complaint_data, flow.parse_complaint_data, flow.store_complaints]
+names = ["retries", "retry_delay_seconds", "persist_result", "log_prints"]
+options = [[str(getattr(each, name)) for name in names] for each in (*tasks, flow.load_complaints)]
+policies = [type(each.cache_policy).__name__ for each in tasks]
+runner = flow.load_complaints.task_runner.duplicate()
+storage = str(flow.load_complaints.result_storage)
+json.dump([options, policies, storage, runner._max_workers], sys.stdout)
+"""
+
+
+def options_of_the_flow(environment: dict[str, str]) -> object:
+    """Return what Prefect will do with the tasks and the flow in an environment."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRINT_OPTIONS],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_users_settings_for_all_tasks_and_flows_do_not_change_ours() -> None:
+    """Retries, results, caches, prints and threads are what `flow.py` says."""
+    assert options_of_the_flow(FOR_TASKS_AND_FLOWS) == options_of_the_flow({})
+
+
+def test_our_settings_precede_those_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect accepts variables in any case, and also reads files in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    Path("prefect.toml").write_text("[logging]\nmarkup = true\n")
+    os.environ["prefect_logging_to_api_when_missing_flow"] = "error"  # noqa: SIM112 - the case
+
+    set_for_every_run()
+
+    found = Settings().logging
+    assert (found.markup, found.to_api.when_missing_flow) == (False, "ignore")
+    assert "prefect_logging_to_api_when_missing_flow" not in os.environ
+
+
+def test_the_temporary_server_has_no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has Prefect's folder, and the time for which the user wants to keep events."""
+    for name, value in {
+        "PREFECT_SERVER_API_AUTH_STRING": "user:secret",
+        "prefect_server_api_base_path": "/v2",
+        "PREFECT_API_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u:p@127.0.0.1:1/x",
+        "PREFECT_TEST_MODE": "1",
+        "PREFECT__SERVER_WEBSERVER_ONLY": "1",
+        "PREFECT_SERVER": '{"api": {"auth_string": "user:secret"}}',
+        "WEB_CONCURRENCY": "4",
+        "PYTHONPATH": "src",
+        "LANG": "C",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    environment = server_environment()
+
+    ours = {name for name in environment if "PREFECT" in name.upper()}
+    assert ours == {
+        "PREFECT_HOME",
+        "PREFECT_PROFILES_PATH",
+        "PREFECT_SERVER_ANALYTICS_ENABLED",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE",
+    }
+    assert environment["PREFECT_HOME"] == str(get_current_settings().home)
+    assert "WEB_CONCURRENCY" not in environment
+    assert environment["PYTHONPATH"] == str(Path("src").absolute())
+    assert environment["LANG"] == "C"
+
+
+def test_the_temporary_server_keeps_events_as_long_as_the_user_wants(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server reads back the same times: Prefect writes them as ISO 8601 durations."""
+    kept = {
+        "server.events.retention_period": timedelta(days=30, hours=1),
+        "server.services.db_vacuum.enabled": {"events", "flow_runs"},
+        "server.services.db_vacuum.retention_period": timedelta(days=90),
+    }
+    with temporary_settings(kept):
+        environment = server_environment()
+    monkeypatch.setattr(os, "environ", environment)
+
+    found = Settings().server
+
+    assert found.events.retention_period == timedelta(days=30, hours=1)
+    assert found.services.db_vacuum.enabled == {"events", "flow_runs"}
+    assert found.services.db_vacuum.retention_period == timedelta(days=90)
+
+
+@pytest.mark.parametrize("name", [".env", "prefect.toml", "pyproject.toml"])
+def test_the_servers_folder_has_no_settings(name: str) -> None:
+    """Prefect reads these files in the folder where its process starts."""
+    assert not (SERVER_FOLDER / name).exists()
+
+
+def test_a_folder_for_prefect_is_created(tmp_path: Path) -> None:
+    """Prefect itself creates only the last folder of the path."""
+    settings._check_home(tmp_path / "a" / "b")
+
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_disk_without_space(tmp_path: Path) -> None:
+    """The error names the folder before a server is started."""
+    resource = pytest.importorskip("resource")  # Windows does not have it
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(PrefectHomeError) as raised:
+            settings._check_home(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert f"{tmp_path} cannot be used (File too large)" in str(raised.value)
+
+
+def test_a_database_in_the_settings_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user reads where the temporary server keeps the run instead."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    context = prefect.context.GLOBAL_SETTINGS_CONTEXT
+    monkeypatch.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", context)
+    events: list[Event] = []
+    with (
+        temporary_settings({"home": tmp_path, "server.database.name": "other.db"}),
+        listening(events.append),
+    ):
+        set_for_temporary_server("http://127.0.0.1:1/api")
+
+    (warned,) = events
+    assert isinstance(warned, Warned)
+    assert str(tmp_path / "prefect.db") in warned.text
