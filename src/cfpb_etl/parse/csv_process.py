@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 import msgspec
 from pyroaring import BitMap64
 
+from cfpb_etl.child_process import exit_with_parent, start_child
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.csv_file import open_csv
 from cfpb_etl.model.complaint import Complaint
@@ -85,15 +86,8 @@ def _stream(file: CsvFile, stats: ReadStats) -> Iterator[Batch]:
 
 
 def _reader(file: CsvFile, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - this module
-        # -P: the process imports no module from the current folder.
-        [sys.executable, "-P", "-m", __name__, _to_json(file)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        # Ctrl-C in the terminal reaches only this process, which then ends the second process.
-        start_new_session=True,
-    )
+    # Ctrl-C in the terminal reaches only this process, which then ends the second process.
+    return start_child(__name__, _to_json(file), stdout=subprocess.PIPE, stderr=stderr)
 
 
 def _next_frame(pipe: IO[bytes]) -> tuple[bytes, bytes]:
@@ -150,6 +144,7 @@ def _write_frames(file: CsvFile, pipe: BinaryIO) -> None:
 if __name__ == "__main__":
     import gc
 
+    exit_with_parent()
     gc.disable()  # rows have no reference cycles; the collector would search each batch for them
     with suppress(ImportError, AttributeError, OSError):  # some systems do not support this
         import fcntl
