@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,3 +44,18 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
 
     assert [*tmp_path.iterdir()] == [path]
     assert [each.name for each in path.iterdir()] == ["within"]
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    """The next write removes an unfinished file, but no file that may still be written."""
+    page, old, new, other = (
+        tmp_path / name
+        for name in ("page.html", f".cfpb-etl-{'0' * 32}", f".cfpb-etl-{'1' * 32}", ".cfpb-etl-x")
+    )
+    for path in (old, new, other):
+        path.touch()
+    os.utime(old, (0, 0))
+
+    write_atomically(page, b"one")
+
+    assert {*tmp_path.iterdir()} == {page, new, other}
