@@ -30,6 +30,7 @@ from cfpb_etl.fetch.http.errors import RetriableError
 from cfpb_etl.fetch.sources import AnySource
 from cfpb_etl.model.events import (
     Headline,
+    LoadCompleted,
     LoadStarted,
     PartStored,
     PictureDrawn,
@@ -235,6 +236,7 @@ def recorded_run(source: Source, database: Path, graph: Path | None) -> Iterator
     with listening(outcome, progress):
         try:
             yield outcome
+            emit(LoadCompleted())
             progress.complete()
         except BaseException as raised:
             error = raised

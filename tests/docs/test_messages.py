@@ -20,7 +20,7 @@ HEADINGS = [line.lstrip("# ") for line in PAGE.splitlines() if line.startswith("
 # No run ends with these: each is part of another error's message, or has its words from the caller.
 PARTS = {
     *("DatabaseError", "InvalidFieldError", "InvalidTextError"),
-    *("NetworkSettingError", "RetriableError"),
+    *("NetworkSettingError", "PrefectGoneError", "RetriableError"),
 }
 FROM_THE_CALLER = {
     "NotADatabaseError": ["is damaged or is not SQLite", "is another program's SQLite file"],

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from cfpb_etl.model.events import (
     Headline,
+    LoadCompleted,
     LoadStarted,
     PartStored,
     PictureDrawn,
@@ -79,6 +80,7 @@ class RunConsole:
 
     Attributes:
         stats: The stats of the load so far.
+        complete: Whether the load is complete.
         picture: The path of the diagram; None if it is not drawn yet.
     """
 
@@ -86,6 +88,7 @@ class RunConsole:
         self, limit: int | None, rate_limit_use: Callable[[], str], *, verbose: bool
     ) -> None:
         self.stats = LoadStats()
+        self.complete = False
         self.picture: Path | None = None
         self._limit = limit
         self._rate_limit_use = rate_limit_use
@@ -136,6 +139,8 @@ class RunConsole:
                 self._started = time.monotonic(), stats.rows  # earlier rows do not count as speed
             case PartStored(stats=stats):
                 self.stats += stats
+            case LoadCompleted():
+                self.complete = True
             case PictureDrawn(path=path):
                 self.picture = path
         try:

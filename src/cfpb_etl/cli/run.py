@@ -6,15 +6,16 @@ import gc
 import os
 import sys
 import threading
-import time
 import traceback
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
 
 from cfpb_etl.cli.console import RunConsole
+from cfpb_etl.cli.server_death import ServerDeath
 from cfpb_etl.cli.signals import Interruption
 from cfpb_etl.cli.summary import saved_line, summary_of
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
@@ -23,10 +24,13 @@ from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.events import listening
+from cfpb_etl.orchestration.errors import PrefectGoneError
 from cfpb_etl.orchestration.server import INTERRUPTIONS, prefect_server
 from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cfpb_etl.cli.options import LoadOptions
     from cfpb_etl.fetch.sources import AnySource
 
@@ -47,6 +51,7 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
 
     with console, listening(console):
         interruption = Interruption(last_line, release=prefect.kill)
+        death = ServerDeath(prefect, partial(_ended, console, database, source))
         try:
             keep_loopback_direct(prefect.api_url)
             prefect.start()
@@ -59,19 +64,36 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
             summary = summary_of(stats, database, source, console.picture)
         except INTERRUPTIONS:
             interruption.end()
-        except httpx.HTTPError as error:  # only Prefect's client uses httpx
-            failure: Exception = prefect.named(error)
         except Exception as error:  # noqa: BLE001 - each becomes one line and exit code 1
             if interruption.begun:  # compiled code can convert KeyboardInterrupt to another error
                 interruption.end()
+            death.forget()
             failure = error
         else:
+            death.forget()
             console.stop()
             with suppress(OSError):  # a closed pipe or a full disk does not affect the stored load
                 print(summary, flush=True)
-            return _exit_soon(ExitCode.DONE)
+            return _exit_soon(ExitCode.DONE, prefect.died)
+    unknown = prefect.died.is_set() and not isinstance(failure, CfpbEtlError)
+    if unknown or isinstance(failure, httpx.HTTPError):  # only Prefect's client uses httpx
+        failure = prefect.named(failure)
     if options.verbose and not isinstance(failure, CfpbEtlError):
         traceback.print_exception(failure)
+    return _exit_soon(_ended(console, database, source, failure), prefect.died)
+
+
+def _ended(console: RunConsole, database: Path, source: AnySource, failure: Exception) -> ExitCode:
+    """Print how a run ended that did not end well, and return the exit code."""
+    console.stop()
+    if console.complete and isinstance(failure, PrefectGoneError):
+        summary = summary_of(console.stats, database, source, console.picture)
+        warning = f"warning: {' '.join(failure.brief.split())}. The load is complete."
+        with suppress(OSError):
+            print(warning, file=sys.stderr, flush=True)
+        with suppress(OSError):  # a closed pipe or a full disk does not affect the stored load
+            print(summary, flush=True)
+        return ExitCode.DONE
     reason = str(failure)
     if not isinstance(failure, CfpbEtlError):
         reason = plain(without_secrets(f"unexpected {failure!r}"))
@@ -79,7 +101,7 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
     saved = saved_line(console.stats, database, source)
     with suppress(OSError):
         print(f"failed: {' '.join(reason.split())} {saved}{drawn}", file=sys.stderr, flush=True)
-    return _exit_soon(ExitCode.FAILED)
+    return ExitCode.FAILED
 
 
 def _tune_garbage_collection() -> None:
@@ -93,15 +115,19 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(200_000, 10, 10)
 
 
-def _exit_soon(code: ExitCode) -> ExitCode:
+def _exit_soon(code: ExitCode, died: threading.Event) -> ExitCode:
     """Return the exit code, and ensure that the process ends within half a minute.
 
     At exit, Prefect sends the remaining events of the run to its server. If the server is gone,
     Prefect spends minutes trying to send its events, one after another.
+
+    Args:
+        code: The exit code.
+        died: Set if the temporary server has died. Then the process ends at once.
     """
 
     def end() -> None:
-        time.sleep(_EXIT_SECONDS)
+        died.wait(_EXIT_SECONDS)
         os._exit(code)
 
     threading.Thread(target=end, daemon=True).start()

@@ -75,6 +75,11 @@ class PartStored(_Shown):
 
 
 @dataclass(frozen=True, slots=True)
+class LoadCompleted:
+    """All parts are stored, and the load is verified. Only the run's diagram and summary follow."""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress(_Shown):
     """A long step has made progress.
 
@@ -114,7 +119,9 @@ class PictureDrawn:
     path: Path
 
 
-Event: TypeAlias = Step | LoadStarted | PartStored | Progress | Headline | Warned | PictureDrawn
+Event: TypeAlias = (
+    Step | LoadStarted | PartStored | LoadCompleted | Progress | Headline | Warned | PictureDrawn
+)
 Listener: TypeAlias = Callable[[Event], object]
 
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())

@@ -9,7 +9,11 @@ class PictureError(CfpbEtlError):
     """Raised when the diagram of the flow cannot be drawn."""
 
 
-class PrefectUnreachableError(CfpbEtlError):
+class PrefectGoneError(CfpbEtlError):
+    """The base class of errors of Prefect's server. They do not affect a complete load."""
+
+
+class PrefectUnreachableError(PrefectGoneError):
     """Raised when Prefect's API does not answer."""
 
     api_url: str
@@ -91,6 +95,18 @@ class PrefectNotStartedError(CfpbEtlError):
         "Run again; or start a server with `prefect server start`, and set PREFECT_API_URL to the"
         " address that it prints. If a newer Prefect has run here before, its database is too new"
         " for this one: `pip install -U prefect`, or set PREFECT_HOME to a new folder."
+    )
+
+
+class PrefectFailedError(PrefectGoneError):
+    """Raised when Prefect's temporary server fails or ends during a run."""
+
+    detail: str
+    problem = "Prefect's temporary server failed ({detail})"
+    remedy = (
+        "It needs 200 MB of memory, and space in PREFECT_HOME. If this happens again, start a"
+        " server with `prefect server start`, and set PREFECT_API_URL to the address that it"
+        " prints."
     )
 
 

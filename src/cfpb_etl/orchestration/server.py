@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import atexit
+import os
 import re
 import signal
 import socket
 import subprocess
-import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import httpx
-import uvicorn
 from prefect.client.orchestration import get_client
+from prefect.context import refresh_global_settings_context
 from prefect.exceptions import TerminationSignal
 from prefect.settings import get_current_settings
+from rich.text import Text
 
+from cfpb_etl.child_process import start_child
 from cfpb_etl.environment import through_proxy
 from cfpb_etl.orchestration.errors import (
     NoPrefectServerError,
+    PrefectFailedError,
     PrefectNotStartedError,
     PrefectRefusedError,
     PrefectUnreachableError,
@@ -41,6 +45,10 @@ if TYPE_CHECKING:
 _START_SECONDS = 120
 _STOP_SECONDS = 5
 _REFUSED = (401, 403)
+_MAX_LINE = 300  # characters of the server's output in an error
+_MAX_READ = 65_536  # bytes of a line that are kept in memory
+# The line that names an error. More lines can follow it, such as an SQL statement.
+_ERROR_LINE = re.compile(r"[\w.]*(Error|Exception)\b.*: ")
 
 # The exceptions that Ctrl-C and SIGTERM raise while a flow runs.
 INTERRUPTIONS = (KeyboardInterrupt, TerminationSignal)
@@ -50,15 +58,22 @@ class TemporaryServer:
     """Prefect's server in a second process, which ends together with this process.
 
     Prefect can also start such a server, but it would first import the whole server in this
-    process, which takes 2.3 s. Also, Ctrl-C in a terminal interrupts every process of the
-    foreground group. Prefect's server would end first, and Prefect would spend minutes trying to
-    report the interrupted run. Therefore this class blocks SIGINT while it starts the server, and
-    the server's process inherits the block.
+    process, which takes 2.3 s. Also, Ctrl-C in a terminal would interrupt it. It would end before
+    the run, and Prefect would spend minutes trying to report the interrupted run.
+
+    Attributes:
+        api_url: The address of Prefect's API; "" before the start.
+        died: Whether the server has ended although nobody has stopped it.
     """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
         self.api_url = ""
+        self.died = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watch = threading.Thread(target=self._read_output, daemon=True)
+        self._last_line = self._error_line = ""
+        self._is_stopping = False
+        self._heard = 0.0
 
     def start(self) -> None:
         """Start the server without waiting until it is ready, which takes seconds.
@@ -71,21 +86,19 @@ class TemporaryServer:
         self.api_url = f"http://127.0.0.1:{port}/api"
         environment = server_environment()
         set_for_temporary_server(self.api_url)
-        block = getattr(signal, "pthread_sigmask", None)  # Windows does not have this function
-        before = block(signal.SIG_BLOCK, {signal.SIGINT}) if block else None
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - this module
-                # -P: the process imports no module from the current folder.
-                [sys.executable, "-P", "-m", __name__, str(port)],
-                env=environment,
-                cwd=SERVER_FOLDER,
-            )
-        finally:
-            if block:
-                block(signal.SIG_SETMASK, before)
+        self._process = start_child(
+            "cfpb_etl.orchestration.prefect_server.process",
+            str(port),
+            env=environment,
+            cwd=SERVER_FOLDER,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         # Exit handlers run in reverse order. Prefect's exit handlers need the server, and run
         # first.
-        atexit.register(_stop, self._process)
+        atexit.register(self._stop)
+        self._heard = time.monotonic()
+        self._watch.start()
 
     def wait(self) -> None:
         """Wait until the server answers.
@@ -93,42 +106,78 @@ class TemporaryServer:
         Raises:
             PrefectNotStartedError: If the server does not start.
         """
-        deadline = time.monotonic() + _START_SECONDS
         with get_client(sync_client=True) as client:
             while client.api_healthcheck() is not None:
-                if self._process and self._process.poll() is not None:
-                    raise PrefectNotStartedError(
-                        detail=f"it ended with exit code {self._process.returncode}"
-                    )
-                if time.monotonic() > deadline:
+                if self.died.is_set():
+                    raise PrefectNotStartedError(detail=self._how_it_ended())
+                # A server that waits for another one prints empty lines.
+                if time.monotonic() > self._heard + _START_SECONDS:
                     raise PrefectNotStartedError(detail=f"within {_START_SECONDS} s")
                 time.sleep(0.1)
 
     def named(self, error: Exception) -> CfpbEtlError:
         """Return an error of Prefect's client as one that says what the user can do."""
-        return PrefectNotStartedError(detail=" ".join(str(error).split()))
+        if self.died.is_set():
+            return PrefectFailedError(detail=self._how_it_ended())
+        detail = " ".join(str(error).split())
+        return PrefectFailedError(detail=f"{detail}; {self._reason}" if self._reason else detail)
 
     def kill(self) -> None:
         """Kill the server, because an interrupted run does not wait for an orderly end."""
+        self._is_stopping = True
         if self._process:
             self._process.kill()
             self._process.wait()
 
+    def _stop(self) -> None:
+        assert self._process is not None  # noqa: S101 - registered after the start
+        self._is_stopping = True
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    def _read_output(self) -> None:
+        """Read what the server prints, so that a full pipe never blocks it, until it ends."""
+        assert self._process is not None  # noqa: S101 - the thread is started after the process
+        assert self._process.stdout is not None  # noqa: S101 - stdout is a pipe
+        with self._process as process, self._process.stdout as output:
+            while line := output.readline(_MAX_READ):
+                self._heard = time.monotonic()
+                text = Text.from_ansi(line.decode(errors="replace").strip()).plain[:_MAX_LINE]
+                self._last_line = text or self._last_line
+                if _ERROR_LINE.match(text):
+                    self._error_line = text
+            process.wait()
+        if not self._is_stopping:
+            # Prefect would repeat each request for a minute.
+            os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "0"
+            refresh_global_settings_context()
+            self.died.set()
+
+    def _how_it_ended(self) -> str:
+        code = self._process.returncode if self._process else 0
+        ended = f"it ended with {f'exit code {code}' if code >= 0 else signal.Signals(-code).name}"
+        return f"{ended}: {self._reason}" if self._reason else ended
+
+    @property
+    def _reason(self) -> str:
+        """Why the server failed: the last line of its output that names an error, or the last."""
+        return self._error_line or self._last_line
 
 
 class UsersServer:
-    """The Prefect server in the user's settings."""
+    """The Prefect server in the user's settings.
+
+    Attributes:
+        api_url: The address of Prefect's API.
+        died: Never set, because a server that does not answer may come back.
+    """
 
     def __init__(self, api_url: str) -> None:
         self.api_url = api_url
+        self.died = threading.Event()
 
     def start(self) -> None:
         """Only prepare the client, because the user starts this server."""
@@ -183,14 +232,3 @@ def prefect_server() -> TemporaryServer | UsersServer:
     if settings.api.url or forbidden:
         return UsersServer(settings.api.url or "")
     return TemporaryServer()
-
-
-def _serve(port: int) -> None:
-    from prefect.server.api.server import create_app  # noqa: PLC0415 - it takes 2.3 s
-
-    app = create_app(ephemeral=True, final=True)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The second process of a run: Prefect's temporary server."""
