@@ -39,6 +39,9 @@ def pytest_configure() -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # for child processes too
 
 
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def pytest_report_header() -> str:
     """Print the version of SQLite, which comes with Python, and where temporary files are."""
     return f"SQLite {sqlite3.sqlite_version}, temporary files in {tempfile.gettempdir()}"
@@ -47,7 +50,7 @@ def pytest_report_header() -> str:
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
     """Restore the signal handlers, which the command line replaces in the tests' process."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in _HANDLED}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

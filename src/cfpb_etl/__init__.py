@@ -1,5 +1,12 @@
 """Load CFPB's consumer complaints into a SQLite file, and verify what was loaded."""
 
-from importlib.metadata import version
+__version__: str
 
-__version__ = version("cfpb-etl")
+
+def __getattr__(name: str) -> str:
+    """Return the version. Looking it up takes 0.1 s, in which Ctrl-C would show a traceback."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("cfpb-etl")
+    raise AttributeError(name)

@@ -14,12 +14,14 @@ from cfpb_etl.plain_text import MAX_FIELD, plain, shortened, without_secrets
 
 
 class ExitCode(IntEnum):
-    """The exit codes of this package's processes."""
+    """The exit codes of this package's processes: 128 + its number if a signal ended the run."""
 
     DONE = 0
     FAILED = 1
     WRONG_COMMAND = 2
-    INTERRUPTED = 130
+    HUNG_UP = 129  # SIGHUP: the terminal was closed
+    INTERRUPTED = 130  # SIGINT: Ctrl-C
+    TERMINATED = 143  # SIGTERM: `kill`, or the stop of a service or a container
 
 
 class CfpbEtlError(Exception):

@@ -44,7 +44,11 @@ from cfpb_etl.model.part import ParsedPart, Part, RawPart
 from cfpb_etl.model.source import Source
 from cfpb_etl.model.wording import counted, counts, request_in_words, warnings
 from cfpb_etl.orchestration.artifacts import ProgressArtifact, create_run_artifacts
-from cfpb_etl.orchestration.concurrent_fetch import ConcurrentFetch, InterruptibleTaskRunner
+from cfpb_etl.orchestration.concurrent_fetch import (
+    ConcurrentFetch,
+    InterruptibleTaskRunner,
+    end_deployed_process,
+)
 from cfpb_etl.orchestration.errors import PictureError
 from cfpb_etl.orchestration.notifications import load_notification_block, notify_of_failure
 from cfpb_etl.orchestration.outcome import RunOutcome
@@ -243,6 +247,8 @@ def recorded_run(source: Source, database: Path, graph: Path | None) -> Iterator
             raise
         finally:
             outcome.end(error)
+            if outcome.status == "interrupted":
+                end_deployed_process(error)
             picture = draw(graph, outcome)
             if outcome.status != "interrupted":
                 limited = source.limit is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,8 +51,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let rich write as to a terminal."""
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    """Let standard error seem to be a terminal."""
+    stderr = SimpleNamespace(isatty=lambda: True)
+    monkeypatch.setattr(console_module, "sys", SimpleNamespace(stderr=stderr))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "150")
 
@@ -253,7 +255,87 @@ def test_the_bar_fits_80_columns(
     *_, step, bar = lines(capsys)
 
     assert step == f"{title[:79]}…"
-    assert re.fullmatch(r". ━.* 10,000,000 of 18,000,000, 1,000/s, 2:13:20 left", bar)
+    assert re.fullmatch(r". [━╸╺]{20} 10,000,000 of 18,000,000, 1,000/s, 2:13:20 left", bar)
+
+
+LONGEST = LoadStats(parts=1, rows=10_000_000, matching=18_239_728)
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (80, ". ━{20} 10,000,000 of 18,239,728, 100/s, 22:53:17 left"),
+        (60, ". ━{11} 10,000,000 of 18,239,728, 100/s, 22:53:17 left"),
+        (58, ". ━{16} 10,000,000 of 18,239,728, 22:53:17 left"),
+        (40, "10,000,000 of 18,239,728, 22:53:17 left"),
+        (38, "10,000,000 of 18,239,728"),
+        (20, "10,000,000 of 18,239"),
+    ],
+)
+def test_a_narrow_terminal(
+    columns: int,
+    shown: str,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each line stays one line, and what matters most is left out last."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with opened() as console:
+        clock.now += 100_000
+        console(stored(1, LONGEST))
+    *_, step, bar = lines(capsys)
+
+    assert max(len(step), len(bar)) <= columns
+    assert re.fullmatch(shown, bar.replace("╸", "━").replace("╺", "━"))
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_long_step_on_the_bar(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has its share, its rate and the time left; a download has a rate in bytes."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with opened() as console:
+        console(Progress("Storing", "10 complaints", 0.1, 10))
+        clock.now += 10
+        console(Progress("Storing", "20 complaints", 0.2, 20))
+        console._live.refresh()
+        storing = lines(capsys)[-1]
+        clock.now += 10
+        console(Progress("Downloading", "1 MB of 9 MB", 0.1, 1_000_000, "bytes"))
+        clock.now += 1
+        console(Progress("Downloading", "2 MB of 9 MB", 0.2, 2_000_000, "bytes"))
+        console._live.refresh()
+        downloading = lines(capsys)[-1]
+
+    assert storing.endswith("━ 20 complaints, 20%, 1/s, 0:01:20 left")
+    assert downloading.endswith("━ 2 MB of 9 MB, 20%, 1.0 MB/s, 0:00:08 left")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_without_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With TERM=dumb there are lines, as in a file."""
+    monkeypatch.setenv("TERM", "dumb")
+    with opened(limit=100) as console:
+        console(stored(1))
+
+    assert capsys.readouterr().err == "Stored page 1, 100 complaints (100 of 100)\n"
+
+
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"])
+def test_a_file_has_no_commands_of_a_terminal(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Colors that a user forces are not meant for a progress bar in a file."""
+    monkeypatch.setenv(name, "1")
+    with opened(limit=100) as console:
+        console(stored(1))
+
+    assert capsys.readouterr().err == "Stored page 1, 100 complaints (100 of 100)\n"
 
 
 @pytest.mark.usefixtures("terminal")
@@ -272,7 +354,7 @@ def test_the_bar_stays_with_one_of_two_long_steps(
     """Another long step takes the bar only when the first one has not moved for a while."""
 
     def is_on_the_bar(step: str) -> bool:
-        console._bar.refresh()
+        console._live.refresh()
         return lines(capsys)[-2] == step
 
     with opened() as console:

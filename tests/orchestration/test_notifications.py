@@ -234,7 +234,7 @@ def test_a_run_that_a_signal_ends(
             started.append(process)
             _, stderr = process.communicate(timeout=60)
 
-    assert process.returncode == 130, stderr
+    assert process.returncode == 128 + number, stderr
     assert [message["subject"] for message in posted] == subjects
     for message in posted:
         assert "crashed: Execution was aborted by a termination signal" in message["body"]

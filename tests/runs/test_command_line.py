@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -298,6 +299,67 @@ def test_a_closed_pipe_does_not_harm_the_load(closed: str) -> None:
     assert process.returncode == 0, printed
     assert "Traceback" not in printed
     assert query("complaints.db", "SELECT outcome, parts FROM load") == [("complete", 2)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "streams", ["2>&-", "<&- >&- 2>&-", ">/dev/full 2>&1", "2>errors"], ids=str
+)
+@pytest.mark.usefixtures("shared_server")
+def test_streams_that_are_closed_or_full(streams: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service has no terminal and may have no streams; the load is as good."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.setenv(name, "1")
+    command = shlex.join([*PROGRAM, "--source", "sample", "--no-graph"])
+    done = subprocess.run(["sh", "-c", f"{command} {streams}"], capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert query("sample.db", "PRAGMA integrity_check") == [("ok",)]
+    assert query("sample.db", "SELECT outcome, rows FROM load") == [("complete", 1_000)]
+    if streams == "2>errors":
+        assert Path("errors").read_bytes().startswith(b"Stored page 1")
+        assert b"\x1b" not in Path("errors").read_bytes()
+        assert b"\x1b" not in done.stdout
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_a_summary_that_cannot_be_printed() -> None:
+    """The load is complete, and the run says what is missing."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "--source", "sample", "--no-graph"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1] == (
+        "warning: The summary could not be printed: No space left on device."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "streams", "code"),
+    [
+        ("--version", ">/dev/full", 1),
+        ("--help", "COLUMNS=0", 0),
+        ("--nonsense", "2>/dev/full", 2),
+        ("--nonsense", "2>&-", 2),
+        ("status --database nosuch.db", "2>/dev/full", 2),
+    ],
+)
+@pytest.mark.usefixtures("empty_folder")
+def test_a_command_without_a_run(arguments: str, streams: str, code: int) -> None:
+    """The exit code is the same for each kind of output, and no traceback is shown."""
+    variable, redirection = (streams, "") if "=" in streams else ("", streams)
+    command = f"{variable} {shlex.join(PROGRAM)} {arguments} {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert not arguments.startswith("--nonsense") or done.stdout == ""
 
 
 @pytest.mark.usefixtures("shared_server")

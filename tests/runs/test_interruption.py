@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end the program within seconds, and what was stored is kept."""
+"""Signals end the program within seconds, and what was stored is kept."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.deployments import run_deployment
+from prefect.states import Cancelling
 
 from cfpb_etl.emulator import Emulator, serve
 from support import faults
@@ -86,14 +89,16 @@ def interrupt(
         return Ended(process.returncode, lines, time.monotonic() - started, children)
 
 
-def assert_first_page_kept(ended: Ended) -> None:
+def assert_first_page_kept(ended: Ended, number: signal.Signals = signal.SIGINT) -> None:
     """Check that the interrupted run has kept and reported the first of its two pages."""
-    assert ended.exit_code == 130, ended.lines
+    assert ended.exit_code == 128 + number, ended.lines
     assert ended.seconds < 5
+    name = "" if number == signal.SIGINT else f" by {number.name}"
     assert ended.lines[-1] == (
-        "interrupted: 10,000 complaints are saved in complaints.db."
+        f"interrupted{name}: 10,000 complaints are saved in complaints.db."
         " Run the same command again to start over.\n"
     )
+    assert not [line for line in ended.lines if "Traceback" in line or "ignored" in line]
     assert query("complaints.db", "SELECT outcome, parts FROM load") == [("interrupted", 1)]
     assert query("complaints.db", "SELECT COUNT(*) FROM complaint") == [(10_000,)]
     assert "■ interrupted" in Path("complaints-flow.svg").read_text("utf-8")
@@ -108,7 +113,6 @@ def test_ctrl_c_leaves_no_process_behind() -> None:
         ended = interrupt(url, "Stored page 1")
 
     assert_first_page_kept(ended)
-    assert "Traceback" not in "".join(ended.lines)
     assert len(ended.children) == 1
     assert not ended.children[0].is_running()
 
@@ -131,13 +135,79 @@ def test_ctrl_c_ends_a_wait(fault: Fault, after: str, wait: float) -> None:
     assert_first_page_kept(ended)
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGTERM,),
+        (signal.SIGHUP,),
+        (signal.SIGTERM, signal.SIGTERM, signal.SIGINT),
+        (signal.SIGINT, signal.SIGTERM),
+    ],
+    ids=lambda numbers: "-".join(number.name for number in numbers),
+)
 @pytest.mark.usefixtures("shared_server")
-def test_sigterm_is_an_interruption() -> None:
-    """SIGTERM, which `kill` and the stop of a container send, ends the run as Ctrl-C does."""
-    with serve(Faulty(Emulator(COMPLAINTS), {2: faults.stalled()})) as url:
-        ended = interrupt(url, "Stored page 1", send=os.kill, number=signal.SIGTERM)
+def test_other_signals_are_interruptions(numbers: tuple[signal.Signals, ...]) -> None:
+    """`kill`, a closed terminal and the stop of a container end a run as Ctrl-C does.
 
-    assert_first_page_kept(ended)
+    The first signal counts; later ones do not disturb the cleanup.
+    """
+
+    def send(process: int, _number: int) -> None:
+        for number in numbers:
+            os.kill(process, number)
+            threading.Event().wait(0.05)  # signals that arrive together have no order
+
+    with serve(Faulty(Emulator(COMPLAINTS), {2: faults.stalled()})) as url:
+        ended = interrupt(url, "Stored page 1", send=send)
+
+    assert_first_page_kept(ended, numbers[0])
+
+
+@pytest.mark.usefixtures("shared_server")
+def test_a_signal_after_the_summary() -> None:
+    """The run is complete, and the process ends at once without waiting for Prefect."""
+    with subprocess.Popen(
+        [*PROGRAM, "--source", "sample", "--no-graph"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment_without_coverage(),
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("try"):
+                break
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert errors.startswith("Stored page 1")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_server")
+def test_a_program_without_a_terminal_survives_its_end() -> None:
+    """`nohup` ignores SIGHUP, and this does not change."""
+    with (
+        serve(Emulator(COMPLAINTS)) as url,
+        subprocess.Popen(
+            ["nohup", *PROGRAM, "--api-url", url, "--limit", "11000", "--no-graph"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment_without_coverage(),
+        ) as process,
+    ):
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("Stored page 1"):
+                break
+        process.send_signal(signal.SIGHUP)
+        summary, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert summary.startswith("11,000 complaints in 2 pages")
 
 
 @pytest.mark.slow
@@ -147,13 +217,13 @@ def test_sigterm_to_the_process_group() -> None:
     with serve(Faulty(Emulator(COMPLAINTS), {2: faults.stalled()})) as url:
         ended = interrupt(url, "Stored page 1", number=signal.SIGTERM)
 
-    assert_first_page_kept(ended)
+    assert_first_page_kept(ended, signal.SIGTERM)
     assert not [child for child in ended.children if child.is_running()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.usefixtures("empty_folder")
-def test_a_signal_while_prefect_is_imported(number: int) -> None:
+def test_a_signal_while_prefect_is_imported(number: signal.Signals) -> None:
     """Before a run is started, a signal ends the process at once, with one line."""
     with subprocess.Popen(
         [sys.executable, "-X", "importtime", *PROGRAM[1:], "--source", "sample"],
@@ -168,6 +238,71 @@ def test_a_signal_while_prefect_is_imported(number: int) -> None:
         process.send_signal(number)
         lines = [line for line in process.stderr if not line.startswith("import time:")]
 
-    assert process.returncode == 130
-    assert lines == ["interrupted before anything was written.\n"]
+    name = "" if number == signal.SIGINT else f" by {number.name}"
+    assert process.returncode == 128 + number
+    assert lines == [f"interrupted{name} before anything was written.\n"]
     assert not list(Path().iterdir())
+
+
+SERVED = """
+import sys
+from prefect.types.entrypoint import EntrypointType
+from cfpb_etl.flow import load_complaints
+
+load_complaints.serve(
+    sys.argv[1], entrypoint_type=EntrypointType.MODULE_PATH, pause_on_shutdown=False
+)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_server")
+@pytest.mark.parametrize("fault", [faults.stalled(), faults.server_error()], ids=["stall", "retry"])
+def test_a_run_that_is_cancelled_in_prefects_ui(fault: Fault, tmp_path: Path) -> None:
+    """The process of a served run ends within seconds, although a thread cannot be interrupted."""
+    faulty = Faulty(Emulator(COMPLAINTS), dict.fromkeys(range(2, 9), fault))
+    output, lines = tmp_path / "output", ""
+    with serve(faulty) as url, output.open("w") as stream:
+        served = subprocess.Popen(
+            [sys.executable, "-c", SERVED, tmp_path.name],
+            stdout=stream,
+            stderr=stream,
+            env=environment_without_coverage() | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"},
+        )
+        try:
+            wait_for(output, "prefect deployment run")
+            source = {"kind": "api", "url": url, "limit": 11_000}
+            run: Any = run_deployment(
+                f"cfpb-complaints/{tmp_path.name}",
+                parameters={"source": source, "database": "complaints.db", "graph": "flow.svg"},
+                timeout=0,
+            )
+            wait_for(output, "Stored page 1")
+            with get_client(sync_client=True) as client:
+                client.set_flow_run_state(run.id, Cancelling())
+                started = time.monotonic()
+                while (state := client.read_flow_run(run.id).state) and not state.is_final():
+                    threading.Event().wait(0.2)
+            seconds = time.monotonic() - started
+            children = psutil.Process(served.pid).children(recursive=True)
+        finally:
+            served.terminate()
+            served.wait()
+        lines = output.read_text()
+
+    assert state is not None
+    assert state.is_cancelled()
+    assert seconds < 10
+    assert not [child for child in children if "--multiprocessing-fork" in child.cmdline()]
+    assert "Traceback" not in lines
+    assert "Logging error" not in lines
+    assert query("complaints.db", "SELECT outcome, parts FROM load") == [("interrupted", 1)]
+    assert "■ interrupted" in Path("flow.svg").read_text("utf-8")
+
+
+def wait_for(output: Path, text: str) -> None:
+    """Wait until a program has written a text to a file."""
+    deadline = time.monotonic() + 60
+    while text not in output.read_text():
+        assert time.monotonic() < deadline, output.read_text()
+        threading.Event().wait(0.1)

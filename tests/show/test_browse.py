@@ -215,8 +215,10 @@ def browsing(database: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 ENDLESS = "with recursive c(x) as (select 1 union all select x + 1 from c) select max(x) from c"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_a_signal(filled: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_it_serves_until_a_signal(filled: Path, number: signal.Signals, code: int) -> None:
     """It prints its address and nothing else, and stops at once, also while a query runs.
 
     For a wrong address, Datasette prints no traceback with local variables.
@@ -236,7 +238,7 @@ def test_it_serves_until_a_signal(filled: Path, number: signal.Signals) -> None:
         out, err = process.communicate(timeout=15)  # less than the 20 s that a query may take
         client.join()
 
-    assert (process.returncode, out, err) == (0, "", "")
+    assert (process.returncode, out, err) == (code, "", "")
 
 
 def test_datasettes_port_is_in_use(filled: Path) -> None:

@@ -10,6 +10,10 @@ def start() -> NoReturn:
 
     exit_when_interrupted()
 
+    from cfpb_etl.cli.streams import open_missing_streams
+
+    open_missing_streams()
+
     from cfpb_etl.cli.main import main
 
     main()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from contextlib import suppress
 from difflib import get_close_matches
-from io import TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, ValidationError
+from rich.console import Console
 
 from cfpb_etl import __version__
 from cfpb_etl.cli.checks import (
@@ -20,7 +23,8 @@ from cfpb_etl.cli.checks import (
     refuse_same_file,
 )
 from cfpb_etl.cli.options import COMPLAINTS, GRAPH, ApiUrl, Database, LoadOptions, Switch
-from cfpb_etl.cli.signals import exit_when_interrupted
+from cfpb_etl.cli.signals import EXIT_CODES, exit_when_interrupted
+from cfpb_etl.cli.streams import prepare_streams, print_text
 from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.model.query import InvalidQueryError
@@ -58,7 +62,8 @@ def load(options: LoadOptions | None = None) -> ExitCode:
     # Otherwise Prefect's first run in a terminal prints and sends a telemetry notice.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if sys.stderr.isatty():
-        print("Starting", end="\r", file=sys.stderr, flush=True)  # imports take one or two seconds
+        with suppress(OSError):  # the terminal may be gone
+            print("Starting", end="\r", file=sys.stderr, flush=True)  # imports take two seconds
     set_for_every_run()
     with named_faults():
         from cfpb_etl.cli.run import run
@@ -120,8 +125,9 @@ def browse(*, database: Database = COMPLAINTS) -> ExitCode:
     """
     from cfpb_etl.show.browse import serve_database
 
-    serve_database(database)
-    return ExitCode.DONE
+    # Ctrl-C is how a user stops it, but another program learns which signal ended it.
+    number = serve_database(database, EXIT_CODES, _print)
+    return ExitCode.DONE if number == signal.SIGINT else EXIT_CODES.get(number, ExitCode.DONE)
 
 
 @app.command(name="graph")
@@ -143,18 +149,22 @@ def draw(picture: Annotated[Path, Parameter(validator=check_picture)] = GRAPH, /
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Parse this process's arguments, run the command, and exit with its code."""
     exit_when_interrupted()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a test or a notebook has other streams
-            stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
+    # The help and the version are printed as all results are, because rich has no errors for that.
+    shown = TextIOWrapper(BytesIO(), sys.stdout.encoding, "backslashreplace", newline="")
+    console = Console(file=shown, force_terminal=sys.stdout.isatty() or None)
     try:
-        code = app(arguments, exit_on_error=False, print_error=False) or ExitCode.DONE
+        code = app(arguments, console=console, exit_on_error=False, print_error=False)
+        shown.seek(0)
+        if text := shown.read():
+            _print(text.rstrip("\n"))
     except (CycloptsError, WrongCommandError, InvalidQueryError) as error:
         _print_error(f"wrong command: {_in_one_line(error)} See {_command(arguments)} --help.")
         code = ExitCode.WRONG_COMMAND
     except CfpbEtlError as error:
         _print_error(f"failed: {error}")
         code = ExitCode.FAILED
-    sys.exit(code)
+    sys.exit(code or ExitCode.DONE)
 
 
 def _in_one_line(error: Exception) -> str:
@@ -187,14 +197,10 @@ def _commands() -> list[str]:
 
 def _print(text: str) -> None:
     """Print a result. A closed pipe is not an error."""
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        # Otherwise Python would flush the closed pipe again at exit, and print a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise CfpbEtlError(f"The output could not be written: {error.strerror}.") from error
+    error = print_text(text, sys.stdout)
+    if error is not None and not isinstance(error, BrokenPipeError):
+        raise CfpbEtlError(f"The output could not be written: {error.strerror}.") from error
 
 
 def _print_error(line: str) -> None:
-    print(plain(line), file=sys.stderr)
+    print_text(plain(line), sys.stderr)

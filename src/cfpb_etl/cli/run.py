@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import traceback
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import httpx
 
 from cfpb_etl.cli.console import RunConsole
+from cfpb_etl.cli.interruption import Interruption
 from cfpb_etl.cli.server_death import ServerDeath
-from cfpb_etl.cli.signals import Interruption
+from cfpb_etl.cli.streams import print_text
 from cfpb_etl.cli.summary import saved_line, summary_of
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.environment import keep_loopback_direct
@@ -33,54 +34,73 @@ if TYPE_CHECKING:
 
     from cfpb_etl.cli.options import LoadOptions
     from cfpb_etl.fetch.sources import AnySource
+    from cfpb_etl.orchestration.server import TemporaryServer, UsersServer
 
 SAMPLE_COMPLAINTS = 25_000
 _EXIT_SECONDS = 30
 
 
 def run(source: AnySource, options: LoadOptions) -> ExitCode:
-    """Run the flow, print how it ended, and return the exit code. Ctrl-C ends the process."""
+    """Run the flow, print how it ended, and return the exit code. A signal ends the process."""
     _tune_garbage_collection()
-    database, picture = options.database_path, options.picture
     prefect = prefect_server()
     console = RunConsole(source.limit, source.rate_limit_use, verbose=options.verbose)
 
-    def last_line() -> str:
+    def saved() -> str:
         console.stop()
-        return f"interrupted: {saved_line(console.stats, database, source)}"
+        return saved_line(console.stats, options.database_path, source, complete=console.complete)
 
-    with console, listening(console):
-        interruption = Interruption(last_line, release=prefect.kill)
-        death = ServerDeath(prefect, partial(_ended, console, database, source))
+    with console:
+        interruption = Interruption(saved, release=prefect.kill)
         try:
-            keep_loopback_direct(prefect.api_url)
-            prefect.start()
-            with ExitStack() as stack:
-                if isinstance(source, SearchApi) and options.source == "sample":
-                    emulator = Emulator(generate_complaints(SAMPLE_COMPLAINTS, era="2024"))
-                    source = replace(source, url=stack.enter_context(serve(emulator)))
-                prefect.wait()
-                stats = load_complaints(source, database, picture, options.restart, options.notify)
-            summary = summary_of(stats, database, source, console.picture)
+            with listening(console, interruption):
+                code = _run(source, options, prefect, console, interruption)
         except INTERRUPTIONS:
             interruption.end()
-        except Exception as error:  # noqa: BLE001 - each becomes one line and exit code 1
-            if interruption.begun:  # compiled code can convert KeyboardInterrupt to another error
-                interruption.end()
-            death.forget()
-            failure = error
-        else:
-            death.forget()
-            console.stop()
-            with suppress(OSError):  # a closed pipe or a full disk does not affect the stored load
-                print(summary, flush=True)
-            return _exit_soon(ExitCode.DONE, prefect.died)
+        interruption.over(code)
+    return _exit_soon(code, prefect.died)
+
+
+def _run(
+    source: AnySource,
+    options: LoadOptions,
+    prefect: TemporaryServer | UsersServer,
+    console: RunConsole,
+    interruption: Interruption,
+) -> ExitCode:
+    """Run the flow, and print the summary or the failure."""
+    database = options.database_path
+    death = ServerDeath(prefect, partial(_ended, console, database, source))
+    try:
+        keep_loopback_direct(prefect.api_url)
+        prefect.start()
+        with ExitStack() as stack:
+            if isinstance(source, SearchApi) and options.source == "sample":
+                emulator = Emulator(generate_complaints(SAMPLE_COMPLAINTS, era="2024"))
+                source = replace(source, url=stack.enter_context(serve(emulator)))
+            prefect.wait()
+            stats = load_complaints(
+                source, database, options.picture, options.restart, options.notify
+            )
+            interruption.hold()
+        summary = summary_of(stats, database, source, console.picture)
+    except Exception as error:  # noqa: BLE001 - each becomes one line and exit code 1
+        failure = error
+    else:
+        death.forget()
+        console.stop()
+        _print_summary(summary)
+        return ExitCode.DONE
+    if interruption.begun:  # compiled code can convert KeyboardInterrupt to another error
+        interruption.end()
+    interruption.hold()
+    death.forget()
     unknown = prefect.died.is_set() and not isinstance(failure, CfpbEtlError)
     if unknown or isinstance(failure, httpx.HTTPError):  # only Prefect's client uses httpx
         failure = prefect.named(failure)
     if options.verbose and not isinstance(failure, CfpbEtlError):
         traceback.print_exception(failure)
-    return _exit_soon(_ended(console, database, source, failure), prefect.died)
+    return _ended(console, database, source, failure)
 
 
 def _ended(console: RunConsole, database: Path, source: AnySource, failure: Exception) -> ExitCode:
@@ -88,20 +108,25 @@ def _ended(console: RunConsole, database: Path, source: AnySource, failure: Exce
     console.stop()
     if console.complete and isinstance(failure, PrefectGoneError):
         summary = summary_of(console.stats, database, source, console.picture)
-        warning = f"warning: {' '.join(failure.brief.split())}. The load is complete."
-        with suppress(OSError):
-            print(warning, file=sys.stderr, flush=True)
-        with suppress(OSError):  # a closed pipe or a full disk does not affect the stored load
-            print(summary, flush=True)
+        gone = " ".join(failure.brief.split())
+        print_text(f"warning: {gone}. The load is complete.", sys.stderr)
+        _print_summary(summary)
         return ExitCode.DONE
     reason = str(failure)
     if not isinstance(failure, CfpbEtlError):
         reason = plain(without_secrets(f"unexpected {failure!r}"))
     drawn = f" Picture: {console.picture}" if console.picture else ""
-    saved = saved_line(console.stats, database, source)
-    with suppress(OSError):
-        print(f"failed: {' '.join(reason.split())} {saved}{drawn}", file=sys.stderr, flush=True)
+    saved = saved_line(console.stats, database, source, complete=console.complete)
+    print_text(f"failed: {' '.join(reason.split())} {saved}{drawn}", sys.stderr)
     return ExitCode.FAILED
+
+
+def _print_summary(summary: str) -> None:
+    unprinted = print_text(summary, sys.stdout)
+    # The reader of a pipe may leave early. Neither affects the stored load.
+    if unprinted and not isinstance(unprinted, BrokenPipeError):
+        reason = unprinted.strerror
+        print_text(f"warning: The summary could not be printed: {reason}.", sys.stderr)
 
 
 def _tune_garbage_collection() -> None:

@@ -72,8 +72,18 @@ def _lines_about_complaints(stats: LoadStats, source: Source) -> Iterator[str]:
         yield f"withdrawn  {withdrawals(stats)}"
 
 
-def saved_line(stats: LoadStats, database: Path, source: Source) -> str:
-    """Return what a run that did not complete has saved, and what to do next."""
+def saved_line(stats: LoadStats, database: Path, source: Source, *, complete: bool = False) -> str:
+    """Return what a run without a summary has saved, and what to do next.
+
+    Args:
+        stats: What the load has stored.
+        database: The SQLite file.
+        source: The source of the complaints.
+        complete: Whether the load was complete when the run ended.
+    """
+    if complete:
+        stored = f"{counted(stats.rows, 'complaint')} are saved in {database}"
+        return f"The load is complete: {stored}."
     saved = what_is_saved(stats.rows, database, limited=source.limit is not None)
     if not stats.rows and source.part_noun == "file" and downloads_beside(database):
         saved += " The download is kept, and the next run will use it."

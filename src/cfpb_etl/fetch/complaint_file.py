@@ -296,4 +296,4 @@ def _ensure_space(database: Path, address: str, length: int, missing: int) -> No
 def _emit_progress(done: int, total: int | None) -> None:
     of_total = f" of {naturalsize(total)}" if total else ""
     share = done / total if total else None
-    emit(Progress("Downloading", f"{naturalsize(done)}{of_total}", share))
+    emit(Progress("Downloading", f"{naturalsize(done)}{of_total}", share, done, "bytes"))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cfpb_etl.plain_text import plain
 
@@ -87,11 +87,15 @@ class Progress(_Shown):
         step: The step, such as `Downloading`.
         so_far: How much of the step is done, in words.
         share: The share of the step that is done, from 0 to 1; None if the total is unknown.
+        done: How much of the step is done, as a number.
+        unit: What this number counts.
     """
 
     step: str
     so_far: str
     share: float | None
+    done: int = 0
+    unit: Literal["complaints", "bytes"] = "complaints"
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def _stream(file: CsvFile, stats: ReadStats) -> Iterator[Batch]:
                 yield Batch(complaints, line_hashes)
                 if rows >= reported + _PROGRESS_ROWS:
                     reported = rows
-                    emit(Progress("Storing", f"{rows:,} complaints", share))
+                    emit(Progress("Storing", f"{rows:,} complaints", share, rows))
             code = process.wait()  # after a frame with any other letter, the process ends by itself
         finally:
             process.kill()  # if the process is still running, the other rows are not needed

@@ -20,6 +20,7 @@ from cfpb_etl.show.status import Status, read_status
 from cfpb_etl.store.sqlite_file import is_immutable, open_for_reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -140,8 +141,15 @@ def make_datasette(database: Path) -> Datasette:
     return datasette
 
 
-def serve_database(database: Path) -> None:
-    """Serve a database to the browser until Ctrl-C.
+def serve_database(
+    database: Path, signals: Iterable[int], print_url: Callable[[str], object]
+) -> int:
+    """Serve a database to the browser until a signal comes, and return the signal's number.
+
+    Args:
+        database: The SQLite file.
+        signals: The signals that stop the server, unless this process ignores them.
+        print_url: Prints the URL.
 
     Raises:
         DatabaseError: If the file cannot be read as a cfpb-etl database.
@@ -150,14 +158,16 @@ def serve_database(database: Path) -> None:
     config = uvicorn.Config(drop_empty_search(datasette.app()), log_level="warning")
     server = _Server(config, datasette.get_database(_NAME))
     with _listen() as listener:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in signals:
             # Uvicorn handles signals only while it runs, and then passes them to these handlers.
-            signal.signal(number, server.handle_exit)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, server.handle_exit)
         url = f"http://{_HOST}:{listener.getsockname()[1]}/{_NAME}"
-        print(f"{url}  (Ctrl-C to stop)", flush=True)
+        print_url(f"{url}  (Ctrl-C to stop)")
         if sys.stdout.isatty():
             webbrowser.open(url)
         server.run(sockets=[listener])
+    return server.ended_by
 
 
 class _Server(uvicorn.Server):
@@ -166,8 +176,10 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, database: _ReadOnlyDatabase) -> None:
         super().__init__(config)
         self._database = database
+        self.ended_by = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.ended_by = self.ended_by or sig
         super().handle_exit(sig, frame)
         self._database.interrupt()
 
