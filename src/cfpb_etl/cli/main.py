@@ -28,8 +28,8 @@ from cfpb_etl.cli.streams import prepare_streams, print_text
 from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.model.query import InvalidQueryError
-from cfpb_etl.orchestration.setting_origins import named_faults
-from cfpb_etl.orchestration.settings import set_for_every_run
+from cfpb_etl.orchestration.prefect_server.setting_origins import named_faults
+from cfpb_etl.orchestration.prefect_server.settings import set_for_every_run
 from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:

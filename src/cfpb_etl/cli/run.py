@@ -26,7 +26,7 @@ from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.events import listening
 from cfpb_etl.orchestration.errors import PrefectGoneError
-from cfpb_etl.orchestration.server import INTERRUPTIONS, prefect_server
+from cfpb_etl.orchestration.prefect_server.server import INTERRUPTIONS, prefect_server
 from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from cfpb_etl.cli.options import LoadOptions
     from cfpb_etl.fetch.sources import AnySource
-    from cfpb_etl.orchestration.server import TemporaryServer, UsersServer
+    from cfpb_etl.orchestration.prefect_server.server import TemporaryServer, UsersServer
 
 SAMPLE_COMPLAINTS = 25_000
 _EXIT_SECONDS = 30

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from cfpb_etl.errors import ExitCode
-    from cfpb_etl.orchestration.server import TemporaryServer, UsersServer
+    from cfpb_etl.orchestration.prefect_server.server import TemporaryServer, UsersServer
 
 _SECONDS_TO_COMPLETE = 4  # the rest of a load does not need the server
 _SECONDS_TO_END = 4

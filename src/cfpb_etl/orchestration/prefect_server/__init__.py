@@ -1,1 +1,1 @@
-"""The second process of a run: Prefect's temporary server."""
+"""The Prefect server of a run, the settings that it gets, and where the user has set them."""

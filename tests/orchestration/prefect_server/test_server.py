@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED, temporary_settings
 
-from cfpb_etl.orchestration.server import TemporaryServer, UsersServer, prefect_server
+from cfpb_etl.orchestration.prefect_server.server import (
+    TemporaryServer,
+    UsersServer,
+    prefect_server,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +45,7 @@ def test_without_an_api_a_temporary_server_is_used() -> None:
 
 
 IMPATIENT = """
-from cfpb_etl.orchestration import server
+from cfpb_etl.orchestration.prefect_server import server
 from cfpb_etl.cli.main import main
 
 server._START_SECONDS = 0.2

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cfpb_etl.orchestration import setting_origins
-from cfpb_etl.orchestration.setting_origins import named_faults, origin_of
+from cfpb_etl.orchestration.prefect_server import setting_origins
+from cfpb_etl.orchestration.prefect_server.setting_origins import named_faults, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

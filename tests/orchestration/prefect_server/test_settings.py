@@ -15,9 +15,9 @@ import pytest
 from prefect.settings import Settings, get_current_settings, temporary_settings
 
 from cfpb_etl.model.events import Warned, listening
-from cfpb_etl.orchestration import settings
 from cfpb_etl.orchestration.errors import PrefectHomeError
-from cfpb_etl.orchestration.settings import (
+from cfpb_etl.orchestration.prefect_server import settings
+from cfpb_etl.orchestration.prefect_server.settings import (
     SERVER_FOLDER,
     server_environment,
     set_for_every_run,

@@ -29,8 +29,8 @@ from cfpb_etl.orchestration.errors import (
     PrefectUnreachableError,
     SettingError,
 )
-from cfpb_etl.orchestration.setting_origins import origin_of
-from cfpb_etl.orchestration.settings import (
+from cfpb_etl.orchestration.prefect_server.setting_origins import origin_of
+from cfpb_etl.orchestration.prefect_server.settings import (
     SERVER_FOLDER,
     server_environment,
     set_for_temporary_server,
