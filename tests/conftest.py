@@ -25,6 +25,10 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own in it
 ENOUGH = 4 * 2**30  # bytes; all tests together write less than one gigabyte
 
 
+# Of Prefect's server. No test has an automation, a late run or a worker.
+UNUSED_SERVICES = ("TRIGGERS", "EVENT_PERSISTER", "LATE_RUNS", "FOREMAN", "PAUSE_EXPIRATIONS")
+
+
 def pytest_configure() -> None:
     """Keep temporary files in memory, unless TMPDIR names a folder.
 
@@ -61,8 +65,8 @@ def prefect_server() -> Iterator[None]:
     """Run Prefect's test harness once for all tests that run a flow.
 
     Flows send no heartbeats, which only Prefect's automations read: at the end of a run, Prefect
-    waits up to a second for the thread that sends them. Coverage is not measured in the server,
-    which runs only Prefect's code.
+    waits up to a second for the thread that sends them. The server runs without automations and
+    the services for them, and without coverage, which would measure only Prefect's code.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
@@ -73,6 +77,8 @@ def prefect_server() -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             for name in {*os.environ} - {*environment_without_coverage()}:
                 patch.delenv(name)
+            for name in UNUSED_SERVICES:
+                patch.setenv(f"PREFECT_SERVER_SERVICES_{name}_ENABLED", "false")
             stack.enter_context(prefect_test_harness(server_startup_timeout=90))
         stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
         yield

@@ -55,14 +55,15 @@ def interrupt(
     send: Callable[[int, int], None] = os.killpg,
     number: int = signal.SIGINT,
 ) -> Ended:
-    """Start a load of two pages, and send it a signal some time after a certain line.
+    """Start a load of two pages, and send it a signal some time after the first is stored.
 
     By default its whole process group gets SIGINT, as from Ctrl-C in a terminal.
 
     Args:
         url: The address of the search API.
-        after: A part of the line.
-        wait: Seconds from the line to the signal, for the program to reach the state in question.
+        after: A part of a line that must have come too.
+        wait: Seconds from the later of both to the signal, for the program to reach the state in
+            question.
         send: How to send the signal.
         number: The signal.
     """
@@ -78,7 +79,7 @@ def interrupt(
         lines: list[str] = []
         for line in process.stderr:
             lines.append(line)
-            if after in line:
+            if all(text in "".join(lines) for text in ("Stored page 1", after)):
                 break
         threading.Event().wait(wait)
         children = psutil.Process(process.pid).children(recursive=True)
