@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 # A value for each type of a field, by its annotation.
 VALUES: dict[str, Any] = {
+    "bool": True,
     "int": 3,
     "float": 0.25,
     "str": "a text",
     "object": "a value",
     "int | None": 404,
+    "float | None": 2.5,
     "Path": Path("complaints.db"),
     "Sequence[str]": ["first", "second"],
     "Mapping[Order, str]": {"month-first": "2020-03-04", "day-first": "2020-04-03"},

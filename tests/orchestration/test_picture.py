@@ -150,7 +150,7 @@ def test_a_failed_run_has_its_picture(tmp_path: Path) -> None:
 
     assert state.is_failed()
     texts = drawn(tmp_path, outcomes[0])
-    assert {"× failed", "10 rows", "○ not reached", "● completed"} <= set(texts)
+    assert {"× failed", "10 rows and more", "○ not reached", "● completed"} <= set(texts)
 
 
 # --- figures --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import pytest
 from prefect.settings import PREFECT_API_URL
 
+from cfpb_etl import environment
 from cfpb_etl.cli.main import main
 
 if TYPE_CHECKING:
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the command line handles these
+_HANDLED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+)  # the command line handles these
 
 
 @pytest.fixture(scope="session")
@@ -78,8 +84,11 @@ def command(
     """
     from cfpb_etl.cli import run
 
-    monkeypatch.setattr(run, "_exit_soon", lambda code: code)  # it would end the tests' process
+    monkeypatch.setattr(
+        run, "_exit_soon", lambda code, _died: code
+    )  # it would end the tests' process
     monkeypatch.setattr(run, "_tune_garbage_collection", lambda: None)
+    monkeypatch.setattr(environment, "_users", None)
     monkeypatch.setenv("CFPB_ETL_API_URL", "http://127.0.0.1:1/")  # never CFPB's own
     wakeup = signal.set_wakeup_fd(-1)
     handlers = {each: signal.getsignal(each) for each in _HANDLED}

@@ -219,7 +219,7 @@ def test_an_invalid_address(path: Path, capsys: pytest.CaptureFixture[str], addr
     with pytest.raises(SystemExit, match="2"):
         main(["status", "--database", str(path), "--api-url", address])
 
-    assert f"--api-url {address!r} must be an http:// or https://" in capsys.readouterr().err
+    assert "--api-url must be an http:// or https:// address" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

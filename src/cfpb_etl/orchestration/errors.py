@@ -10,7 +10,7 @@ class PictureError(CfpbEtlError):
 
 
 class PrefectGoneError(CfpbEtlError):
-    """The base class of errors of Prefect's server. They do not affect a complete load."""
+    """Raised when Prefect's server is of no use, which does not affect a complete load."""
 
 
 class PrefectUnreachableError(PrefectGoneError):
@@ -23,7 +23,7 @@ class PrefectUnreachableError(PrefectGoneError):
     remedy = "Start it with `prefect server start`, or {cure} to use a temporary server."
 
 
-class PrefectRefusedError(CfpbEtlError):
+class PrefectRefusedError(PrefectGoneError):
     """Raised when Prefect's API does not accept the credentials in the user's settings."""
 
     api_url: str

@@ -162,4 +162,6 @@ def in_brief(error: Exception) -> str:
 def _plain(error: Exception) -> str:
     """Return an error's message. Errors of other packages can contain text of any kind."""
     text = str(error)
-    return text if isinstance(error, CfpbEtlError) else plain(without_secrets(text))
+    if isinstance(error, CfpbEtlError):
+        return text
+    return plain(" ".join(without_secrets(text).split()))

@@ -16,6 +16,7 @@ from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.complaint_file import downloads_beside
 from cfpb_etl.fetch.errors import DamagedDownloadError
 from cfpb_etl.fetch.http import errors
+from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.fetch.http.client import decode_json
 from cfpb_etl.fetch.search_answer import read_answer
 from cfpb_etl.fetch.search_api import SearchApi, fetch_count
@@ -53,7 +54,7 @@ def fetch_file(reply: bytes, folder: Path, name: str = "complaints.csv.zip") -> 
     """Download a file, and return its bytes."""
     with serve_bytes(reply) as server:
         url = urljoin(server.url, name)
-        source = BulkFile(url, folder / "c.db")
+        source = BulkFile(keep(url), folder / "c.db")
         content = source.fetch(source.parts()[0]).take_content()
     assert isinstance(content, CsvFile)
     return content.path.read_bytes()
