@@ -1,4 +1,7 @@
-"""The program as users run it: what it writes, prints and returns."""
+"""The program as users run it: what it writes, prints and returns.
+
+Tests with `command` run it in this process: a process of its own takes seconds for imports.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +22,9 @@ from support.browser import needs_browser, render
 from support.faults import Faulty
 from support.made_up import made_up
 from support.program import PROGRAM, query, run_program
+
+if TYPE_CHECKING:
+    from runs.conftest import Command
 
 LOADING = Path(__file__).parents[2] / "docs" / "loading.md"
 COMPLAINTS = made_up(12_000, era="2024")
@@ -69,17 +76,16 @@ def test_the_sample_needs_no_network() -> None:
     assert query("sample.db", "SELECT COUNT(*) FROM complaint") == [(1_000,)]
 
 
-@pytest.mark.usefixtures("shared_server")
-def test_several_pages_and_a_png() -> None:
+def test_several_pages_and_a_png(command: Command) -> None:
     """Many complaints are fetched page by page; a .png is a PNG; a second run changes nothing."""
     emulator = Emulator(COMPLAINTS)
     with serve(emulator) as url:
-        first = run_program("--api-url", url, "--limit", "11000", "--graph", "flow.png")
-        second = run_program("--api-url", url, "--limit", "11000", "--no-graph")
+        first = command("--api-url", url, "--limit", "11000", "--graph", "flow.png")
+        second = command("--api-url", url, "--limit", "11000", "--no-graph")
 
-    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert (first.code, second.code) == (0, 0), first.log + second.log
     days = sorted((str(c["date_received"])[:10] for c in COMPLAINTS), reverse=True)[:11_000]
-    assert first.stdout.splitlines()[:6] == [
+    assert first.summary.splitlines()[:6] == [
         "11,000 complaints in 2 pages: 11,000 new, 0 changed, 0 unchanged",
         f"received   {days[-1]} to {days[0]} (12,000 match)",
         f"data of    {days[0]} (_meta.last_updated)",
@@ -87,8 +93,8 @@ def test_several_pages_and_a_png() -> None:
         "database   complaints.db, 11,000 complaints",
         "picture    flow.png",
     ]
-    assert "11,000 complaints in 2 pages: 0 new, 0 changed, 11,000 unchanged" in second.stdout
-    assert "picture" not in second.stdout
+    assert "11,000 complaints in 2 pages: 0 new, 0 changed, 11,000 unchanged" in second.summary
+    assert "picture" not in second.summary
     assert Path("flow.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert sorted(path.name for path in Path().iterdir()) == ["complaints.db", "flow.png"]
     sizes = [dict(request.parameters)["size"] for request in emulator.requests]
@@ -112,51 +118,48 @@ def test_a_browser_shows_the_picture(tmp_path: Path) -> None:
     assert text.count("● completed") == 4
 
 
-@pytest.mark.usefixtures("shared_server")
-def test_a_query_without_matches() -> None:
+def test_a_query_without_matches(command: Command) -> None:
     """A filter that matches nothing is not a failure, and the summary says what to check."""
     with serve(Emulator(COMPLAINTS)) as url:
-        done = run_program("--api-url", url, "--product", "mortgage")
+        done = command("--api-url", url, "--product", "mortgage")
 
-    assert done.returncode == 0
-    assert done.stdout.startswith("0 complaints in 1 page")
-    assert "nothing matches: check the spelling" in done.stdout
+    assert done.code == 0
+    assert done.summary.startswith("0 complaints in 1 page")
+    assert "nothing matches: check the spelling" in done.summary
 
 
-@pytest.mark.usefixtures("shared_server")
-def test_an_interrupted_pull_and_an_update() -> None:
+def test_an_interrupted_pull_and_an_update(command: Command) -> None:
     """The same command resumes a pull that failed; --update then loads what has changed since."""
     late, *others = sorted(COMPLAINTS, key=lambda c: str(c["date_received"]), reverse=True)
     emulator = Emulator(others)
     faulty = Faulty(emulator, {2: faults.forbidden_html()})
     with serve(faulty) as url:
         pull = ("--api-url", url, "--since", "2011-12-01", "--no-graph")
-        failed, complete = run_program(*pull), run_program(*pull)
+        failed, complete = command(*pull), command(*pull)
         emulator.put(late)
         emulator.withdraw(str(others[0]["complaint_id"]))
-        updated = run_program("--api-url", url, "--update", "--lookback", "30", "--no-graph")
+        updated = command("--api-url", url, "--update", "--lookback", "30", "--no-graph")
 
-    assert "Run the same command again to resume." in failed.stderr
-    assert complete.returncode == 0
-    assert "Resuming the load started 20" in complete.stderr
-    assert " UTC (10,000 complaints in 1 page already stored)" in complete.stderr
+    assert "Run the same command again to resume." in failed.log
+    assert complete.code == 0
+    assert "Resuming the load started 20" in complete.log
+    assert " UTC (10,000 complaints in 1 page already stored)" in complete.log
     assert len(faulty.requests) == 4
-    assert f"verified   {len(others):,} of {len(others):,}" in complete.stdout
-    assert updated.returncode == 0, updated.stderr
-    assert "Updating load 1 (since 20" in updated.stderr
-    assert "1 new, 0 changed" in updated.stdout
-    assert "1 withdrawn" in updated.stdout
+    assert f"verified   {len(others):,} of {len(others):,}" in complete.summary
+    assert updated.code == 0, updated.log
+    assert "Updating load 1 (since 20" in updated.log
+    assert "1 new, 0 changed" in updated.summary
+    assert "1 withdrawn" in updated.summary
 
 
-@pytest.mark.usefixtures("shared_server")
-def test_an_update_under_a_filter_marks_nothing_as_withdrawn() -> None:
+def test_an_update_under_a_filter_marks_nothing_as_withdrawn(command: Command) -> None:
     """The summary says that withdrawals were not checked, and why."""
     with serve(Emulator(COMPLAINTS)) as url:
-        run_program("--api-url", url, "--state", "CA", "--no-graph")
-        updated = run_program("--api-url", url, "--update", "--no-graph")
+        command("--api-url", url, "--state", "CA", "--no-graph")
+        updated = command("--api-url", url, "--update", "--no-graph")
 
-    assert updated.returncode == 0, updated.stderr
-    assert "withdrawn  not checked: under a filter" in updated.stdout
+    assert updated.code == 0, updated.log
+    assert "withdrawn  not checked: under a filter" in updated.summary
 
 
 # --- the run fails --------------------------------------------------------------------------
@@ -229,17 +232,16 @@ def test_a_failure_on_the_second_page_keeps_the_first() -> None:
     assert "× failed" in Path("complaints-flow.svg").read_text("utf-8")
 
 
-@pytest.mark.usefixtures("shared_server")
-def test_a_sample_is_never_mixed_with_real_complaints() -> None:
+def test_a_sample_is_never_mixed_with_real_complaints(command: Command) -> None:
     """A database with made-up complaints accepts no others."""
-    sample = run_program("--source", "sample", "--limit", "5", "--database", "c.db")
-    assert sample.returncode == 0
+    sample = command("--source", "sample", "--limit", "5", "--database", "c.db")
+    assert sample.code == 0
     with serve(Emulator(COMPLAINTS)) as url:
-        failed = run_program("--api-url", url, "--database", "c.db")
+        failed = command("--api-url", url, "--database", "c.db")
 
-    assert failed.returncode == 1
-    assert "holds made-up complaints" in failed.stderr
-    assert "--database" in failed.stderr
+    assert failed.code == 1
+    assert "holds made-up complaints" in failed.log
+    assert "--database" in failed.log
 
 
 # --- logging --------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ def test_a_failed_run_says_what_is_saved(
     assert failed.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_complete_run_prints_its_summary(
     run: Callable[[ASGIApp], subprocess.CompletedProcess[str]],
 ) -> None:
