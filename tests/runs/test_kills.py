@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MARK = "CFPB_ETL_TEST_RUN"  # a variable that a run and all its processes have
 SECONDS = 5
 COMPLAINTS = generate_complaints(30_000)
-PREFECTS_FILES = {"memo_store.toml", "prefect.db", "prefect.db-shm", "prefect.db-wal"}
+PREFECTS_FILES = {"memo_store.toml", "prefect.db", "prefect.db-shm", "prefect.db-wal", "storage"}
 
 
 def processes_of(run: str) -> Iterator[psutil.Process]:
@@ -120,4 +120,6 @@ def test_kills_leave_no_process_and_no_file(
     ]
     assert {each.name for each in Path().iterdir()} == {"complaints.db", "complaints-flow.svg"}
     assert [*temporary.iterdir()] == []
-    assert {each.name for each in Path(os.environ["PREFECT_HOME"]).iterdir()} <= PREFECTS_FILES
+    home = Path(os.environ["PREFECT_HOME"])
+    assert {each.name for each in home.iterdir()} <= PREFECTS_FILES
+    assert [*home.glob("storage/*")] == []

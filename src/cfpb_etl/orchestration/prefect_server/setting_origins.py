@@ -84,8 +84,9 @@ def named_faults() -> Iterator[None]:
         with suppress(Exception):  # the search for the fault meets the same fault
             named = _fault() or named
         raise named from error
-    if sys.stderr:  # a process without a console has none
-        sys.stderr.write(messages.getvalue())
+    if sys.stderr and messages.tell():  # a process without a console has no stderr
+        with suppress(OSError):  # its disk may be full
+            sys.stderr.write(messages.getvalue())
 
 
 def _once() -> Callable[[logging.LogRecord], bool]:
