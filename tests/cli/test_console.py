@@ -22,6 +22,7 @@ from cfpb_etl.model.events import (
     Warned,
 )
 from cfpb_etl.model.load_stats import LoadStats
+from support.logs import restored_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,15 +64,11 @@ def opened(
     limit: int | None = None, rate_limit_use: str = "", *, verbose: bool = False
 ) -> Iterator[RunConsole]:
     """Open a console, and restore the handlers of the log afterwards."""
-    loggers = [logging.getLogger(name) for name in (None, "prefect._internal")]
-    before = [logger.handlers[:] for logger in loggers]
-    try:
-        with RunConsole(limit, lambda: rate_limit_use, verbose=verbose) as console:
-            yield console
-    finally:
-        logging.raiseExceptions = True
-        for logger, handlers in zip(loggers, before, strict=True):
-            logger.handlers[:] = handlers
+    with (
+        restored_logs(),
+        RunConsole(limit, lambda: rate_limit_use, verbose=verbose) as console,
+    ):
+        yield console
 
 
 def stored(page: int, stats: LoadStats = PAGE) -> PartStored:

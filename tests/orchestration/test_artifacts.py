@@ -152,7 +152,7 @@ def test_text_from_outside_is_not_markup() -> None:
     lines = summary_of(outcome, Path("a|`b`.db"), limited=False, repeat="").splitlines()
 
     assert r"    line 7: <img src=x>\n\n# not a \x1bheading" in lines
-    assert r"    \u202e# <b>\n\n| x | y |" in lines
+    assert r"    \u202e# <b> | x | y |" in lines
     assert r'| request | `api {"search": "a\|b\n"}` |' in lines
     assert r"| database | `a\|'b'.db` |" in lines
 

@@ -10,6 +10,7 @@ from prefect.settings import PREFECT_API_URL
 
 from cfpb_etl import environment
 from cfpb_etl.cli.main import main
+from support.logs import restored_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,9 +85,8 @@ def command(
     """
     from cfpb_etl.cli import run
 
-    monkeypatch.setattr(
-        run, "_exit_soon", lambda code, _died: code
-    )  # it would end the tests' process
+    # It would end the tests' process.
+    monkeypatch.setattr(run, "_exit_soon", lambda code, _died: code)
     monkeypatch.setattr(run, "_tune_garbage_collection", lambda: None)
     monkeypatch.setattr(environment, "_users", None)
     monkeypatch.setenv("CFPB_ETL_API_URL", "http://127.0.0.1:1/")  # never CFPB's own
@@ -99,7 +99,8 @@ def command(
             main(arguments)
         return Done(ended.value.code, *capfd.readouterr())
 
-    yield run_command
+    with restored_logs():
+        yield run_command
     signal.set_wakeup_fd(wakeup)
     for each, handler in handlers.items():
         signal.signal(each, handler)
