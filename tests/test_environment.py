@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cfpb_etl import environment
+from cfpb_etl.cli.main import main
 from cfpb_etl.environment import (
     Proxy,
     is_this_computer,
@@ -134,7 +135,15 @@ def test_no_proxy_excludes(
 @pytest.mark.parametrize(
     "value",
     [
-        *("http://", "://", "http://joe:s3cret@", "joe:s3cret", "two words", "proxy:port"),
+        *(
+            "http://",
+            "://",
+            "'http://joe:s3cret@proxy:80'",
+            "http://joe:s3cret@",
+            "joe:s3cret",
+            "two words",
+            "proxy:port",
+        ),
         *("http://joe:s3cret#1@proxy:80", "http://joe:1#s3cret@proxy:80", "proxy:99999"),
         *("http://joe:s3/cret@proxy:80", "socks://joe:s3cret@proxy", "ftp://proxy"),
     ],
@@ -247,15 +256,26 @@ def test_other_libraries_get_the_users_proxies(monkeypatch: pytest.MonkeyPatch) 
     assert proxy_variables() == {"NO_PROXY": "*"}
 
 
-def test_the_certificates_of_prefects_client_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("/nowhere/ca.pem", "which does not exist"),
+        ("/etc", "which cannot be read (Is a directory)"),
+        ("/dev/null", "which is not a file of certificates in PEM"),
+    ],
+)
+def test_the_certificates_of_prefects_client_are_checked(
+    file: str, problem: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Prefect's client reads SSL_CERT_FILE even if it encrypts nothing."""
-    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", file)
 
-    with pytest.raises(CertificatesError) as failed:
-        keep_loopback_direct("")
+    for command in (["--source", "sample"], ["graph"]):
+        with pytest.raises(SystemExit, match="1"):
+            main(command)
 
-    expected = "SSL_CERT_FILE names /nowhere/ca.pem, which does not exist. Correct SSL_CERT_FILE"
-    assert str(failed.value).startswith(expected)
+        expected = f"failed: SSL_CERT_FILE names {file}, {problem}. Correct SSL_CERT_FILE"
+        assert capfd.readouterr().err.startswith(expected)
 
 
 def trusted_by(path: object) -> int:

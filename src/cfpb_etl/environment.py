@@ -160,7 +160,9 @@ def _checked(address: str, variable: str) -> Proxy:
     if parts is None or not parts.host or ("@" in url and parts.auth is None):
         raise InvalidProxyError(variable=variable, detail="")
     if parts.scheme not in _SCHEMES:
-        raise InvalidProxyError(variable=variable, detail=f": it begins with {parts.scheme}://")
+        raise InvalidProxyError(
+            variable=variable, detail=f": it begins with {parts.scheme}://" if parts.scheme else ""
+        )
     return Proxy(f"{parts.scheme}://{url.partition('://')[2]}", variable)
 
 
@@ -188,7 +190,7 @@ def load_certificates(context: ssl.SSLContext, variable: str, path: str) -> None
     """
     try:
         folders = [each for each in map(Path, path.split(os.pathsep)) if each.is_dir()]
-        if not folders:
+        if not folders or variable == "SSL_CERT_FILE":  # OpenSSL and httpx take no folder here
             context.load_verify_locations(cafile=path)
             return
         # OpenSSL finds a certificate by the hash in the name of its file.
@@ -209,6 +211,16 @@ def load_certificates(context: ssl.SSLContext, variable: str, path: str) -> None
 # --- Prefect --------------------------------------------------------------------------------
 
 
+def check_certificate_file() -> None:
+    """Check the file in SSL_CERT_FILE. Call this before Prefect is imported, which loads the file.
+
+    Raises:
+        CertificatesError: If there are no certificates in the file.
+    """
+    if file := os.environ.get("SSL_CERT_FILE"):
+        load_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "SSL_CERT_FILE", file)
+
+
 def keep_loopback_direct(api_url: str) -> None:
     """Leave only those proxy variables in the environment that connections to Prefect's API need.
 
@@ -221,11 +233,8 @@ def keep_loopback_direct(api_url: str) -> None:
     Raises:
         InvalidProxyError: If the variable for the API does not contain the address of a proxy.
         MissingSocksError: If the proxy for the API needs packages that are not installed.
-        CertificatesError: If SSL_CERT_FILE, which Prefect's client reads, has no certificates.
     """
     global _users  # noqa: PLW0603 - the environment is global too
-    if file := os.environ.get("SSL_CERT_FILE"):
-        load_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "SSL_CERT_FILE", file)
     _users = _settings()
     if not _users.proxies:
         return

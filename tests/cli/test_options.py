@@ -50,6 +50,7 @@ WRONG_COMMANDS = [
     (["--graph", "missing/flow.svg"], "--graph", "folder that does not exist"),
     (["--graph", "flow.svg", "--no-graph"], "--no-graph", "contradicts --graph"),
     (["--graph", "./x.svg", "--database", "x.svg"], "--graph", "same file as the database"),
+    (["--notify", "https://hooks.example/T0"], "--notify must be the TYPE/NAME", "not an address"),
     (["--update"], "--update", "a database, and complaints.db does not exist"),
     (["--update", *SAMPLE], "--update", "sample.db does not exist"),
     (["--update", "--database", "x.db"], "--update", "x.db does not exist"),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from datetime import date
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -13,7 +18,14 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve, write_archive
+from cfpb_etl.emulator import (
+    BULK_PATH,
+    Emulator,
+    generate_complaints,
+    serve,
+    write_archive,
+    write_bulk_file,
+)
 from cfpb_etl.fetch.archive import Archive, ArchivePage
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.complaint_file import FilePart
@@ -71,6 +83,33 @@ def test_a_file_of_a_reference_and_of_a_variable(
         assert load(source, published.folder).result().unchanged_files == 1
         assert last_load(published.folder)["address"] == place
     assert not is_stored(published.folder)
+
+
+class FilesWithoutETag(SimpleHTTPRequestHandler):
+    """Sends files, and 304 if they are not newer than a client says."""
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_a_variable_that_now_names_another_file(
+    tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older file is not taken for an unchanged one."""
+    for folder, rows_of_it in (("newer", 60), ("older", 50)):
+        (tmp_path / folder).mkdir()
+        complaints = generate_complaints(rows_of_it)
+        file = write_bulk_file(tmp_path / folder, complaints, day=date(2026, 10, 8))
+        file.rename(tmp_path / f"{folder}.zip")
+    os.utime(tmp_path / "older.zip", (0, 1_700_000_000))
+    source = BulkFile("env:THE_FILE", tmp_path / "complaints.db")
+    handler = partial(FilesWithoutETag, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        for name, rows_of_it in (("newer", 60), ("older", 50)):
+            monkeypatch.setenv("THE_FILE", f"http://127.0.0.1:{server.server_port}/{name}.zip")
+            assert load(source, tmp_path).result().rows == rows_of_it
+        server.shutdown()
 
 
 def test_a_file_of_a_block(published: DailyFile) -> None:

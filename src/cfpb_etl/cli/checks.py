@@ -110,6 +110,12 @@ def check_allowed(_type: object, allowed: float | None) -> None:
         raise ValueError(f"{allowed:g} must be a number of rows, or a share below 1")
 
 
+def check_block_name(_type: object, name: str | None) -> None:
+    """Raise ValueError if the name of a block is an address, which can be secret."""
+    if name is not None and "://" in name:
+        raise ValueError("must be the TYPE/NAME of a block, and not an address")
+
+
 def api_url_from_environment() -> str | None:
     """Return a reference to the URL in the variable CFPB_ETL_API_URL; None if it is not set.
 

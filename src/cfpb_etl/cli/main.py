@@ -25,6 +25,7 @@ from cfpb_etl.cli.checks import (
 from cfpb_etl.cli.options import COMPLAINTS, GRAPH, ApiUrl, Database, LoadOptions, Switch
 from cfpb_etl.cli.signals import EXIT_CODES, exit_when_interrupted
 from cfpb_etl.cli.streams import prepare_streams, print_text
+from cfpb_etl.environment import check_certificate_file
 from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.model.query import InvalidQueryError
@@ -64,6 +65,7 @@ def load(options: LoadOptions | None = None) -> ExitCode:
     if sys.stderr.isatty():
         with suppress(OSError):  # the terminal may be gone
             print("Starting", end="\r", file=sys.stderr, flush=True)  # imports take two seconds
+    check_certificate_file()
     set_for_every_run()
     with named_faults():
         from cfpb_etl.cli.run import run
@@ -137,6 +139,7 @@ def draw(picture: Annotated[Path, Parameter(validator=check_picture)] = GRAPH, /
     Args:
         picture: The diagram to write, ending in .svg or .png.
     """
+    check_certificate_file()
     with named_faults():
         from cfpb_etl.flow import load_complaints
         from cfpb_etl.orchestration.picture import draw_flow

@@ -14,6 +14,7 @@ from cfpb_etl.cli.checks import (
     WrongCommandError,
     api_url_from_environment,
     check_allowed,
+    check_block_name,
     check_database,
     check_day,
     check_file_path,
@@ -123,7 +124,7 @@ class LoadOptions:
     api_url: ApiUrl = None
     graph: Path | None = None
     no_graph: Switch = False
-    notify: Annotated[str | None, Parameter(metavar="TYPE/NAME")] = None
+    notify: Annotated[str | None, Parameter(validator=check_block_name, metavar="TYPE/NAME")] = None
     verbose: Switch = False
 
     @property

@@ -193,8 +193,11 @@ def fetch_complaint_file(
     if part.is_remote:
         path = _download_path(part, database)
         # If the user says now how old the file is, a stored version must be read again.
-        stored = stored if source.as_of is None else None
-        downloaded = _download(part, path, database, stored)
+        known = stored if source.as_of is None else None
+        if known is not None and is_named(part.address):
+            # The address behind env:NAME may have changed, and then its old time shows nothing.
+            known = FileVersion(known.etag) if known.etag else None
+        downloaded = _download(part, path, database, known)
         if downloaded is None:
             return RawPart(
                 None, info_of(name=f"{part.name}, unchanged", version=stored, is_unchanged=True)

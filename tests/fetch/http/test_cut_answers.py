@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
 import gzip
 from typing import TYPE_CHECKING
@@ -76,6 +77,7 @@ PACKED_JSON = gzip.compress(JSON)
         answer(PACKED_JSON, GZIP),
         chunked(PACKED_JSON, GZIP),
         b"HTTP/1.1 100 Continue\r\n\r\n" + framed(JSON),
+        framed(codecs.BOM_UTF8 + JSON),
     ],
 )
 def test_a_complete_answer(reply: bytes) -> None:
@@ -299,11 +301,14 @@ def test_a_complete_file_that_is_damaged_is_final(tmp_path: Path) -> None:
         fetch_file(framed(body, kind=PACKED), tmp_path)
 
 
-def test_a_csv_whose_end_nothing_shows(tmp_path: Path) -> None:
-    """It is used, with a warning that rows may be missing."""
+@pytest.mark.parametrize(
+    "reply", [answer(CSV, kind=PLAIN), framed(PACKED_CSV, GZIP, kind=PLAIN)], ids=["plain", "gzip"]
+)
+def test_a_csv_whose_end_nothing_shows(reply: bytes, tmp_path: Path) -> None:
+    """It is used, with a warning that rows may be missing. A length can be that of the gzip."""
     events: list[Event] = []
     with listening(events.append):
-        assert fetch_file(answer(CSV, kind=PLAIN), tmp_path, "complaints.csv?key=1") == CSV
+        assert fetch_file(reply, tmp_path, "complaints.csv?key=1") == CSV
 
     (warning,) = [event.text for event in events if isinstance(event, Warned)]
     assert warning.endswith(

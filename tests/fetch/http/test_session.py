@@ -16,13 +16,17 @@ from cfpb_etl.fetch.http.client import get_json
 from cfpb_etl.fetch.http.errors import (
     FILE_SERVER,
     CertificateError,
+    CutBodyError,
+    InvalidHttpError,
     ProxyLoginError,
     ProxyRefusalError,
     ProxyUnreachableError,
     RetriableError,
     ServerError,
+    UnreachableError,
 )
 from support.proxy import Proxy
+from support.raw_server import serve_bytes
 from support.tls import Authority, TlsServer
 
 if TYPE_CHECKING:
@@ -128,6 +132,26 @@ def test_this_computer_is_reached_directly(
         get_json(site.url(origin.format(site.port)))
 
     assert proxy.asked == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [(b"SSH-2.0-x\r\n", InvalidHttpError), (b"HTTP/1.1 2", CutBodyError), (b"", UnreachableError)],
+)
+def test_a_fault_of_the_server_is_not_the_proxys(
+    site: Site, reply: bytes, error: type[ServerError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a proxy that works, the same errors arise as without one."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(site.authority.bundle))
+    with (
+        serve_bytes(reply) as server,
+        TlsServer(site.authority.context(HOST), urlsplit(server.url).port or 0) as tls,
+        Proxy({HOST: tls.port}) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        text = fails(site.url(f"https://{HOST}"), error)
+
+    assert "proxy http" not in text
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -300,6 +324,17 @@ def test_the_variables_of_openssl_are_used_together(
     text = fails(url, CertificateError)
 
     assert f"certificate; trusted: {other.bundle} (REQUESTS_CA_BUNDLE). If" in text
+
+
+@pytest.mark.parametrize("folder", ["/nowhere", ""])
+def test_a_folder_beside_a_file_may_be_unusable(
+    site: Site, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers often name a folder that they do not have. OpenSSL ignores it too."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(site.authority.bundle))
+    monkeypatch.setenv("SSL_CERT_DIR", folder or str(tmp_path))
+
+    get_json(site.url(f"HTTPS://localhost:{site.tls_port}"))
 
 
 def test_an_unknown_authority_is_a_final_error(site: Site) -> None:

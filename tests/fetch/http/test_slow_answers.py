@@ -28,6 +28,7 @@ TRICKLING: dict[str, Answer] = {
     "answers to wait for": trickle(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "body": trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"),
     "body without a length": trickle(b"HTTP/1.1 200 OK\r\n\r\n"),
+    "chunks": trickle(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
     "size of a chunk": trickle(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
 }
 

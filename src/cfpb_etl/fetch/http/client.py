@@ -5,6 +5,7 @@ The package makes all its requests to CFPB here.
 
 from __future__ import annotations
 
+import codecs
 import logging
 import time
 from contextlib import contextmanager, suppress
@@ -73,7 +74,7 @@ def get_json(url: str) -> tuple[bytearray, str | None]:
             body_start=start_of(body),
             detail=response.headers.get("Content-Type", "no Content-Type"),
         )
-    return body, server_day(response)
+    return body.removeprefix(codecs.BOM_UTF8), server_day(response)
 
 
 def get_page(url: str, server: Server) -> str:
@@ -182,20 +183,23 @@ def chunks_of(
     Raises:
         ServerError: If the body is not complete; each subclass is one kind of failure.
     """
-    received = 0
-    chunks = response.iter_content(size or _CHUNK)
+    received, size = 0, size or _CHUNK
+    # A body in HTTP chunks arrives in pieces of the server's size, also of one byte.
+    pieces = response.iter_content(size)
     while True:
+        chunk = bytearray()
         seconds = MAX_ANSWER_SECONDS if deadline is None else deadline - time.monotonic()
         with (
             named_errors(url, server, _limits()),
             named_cuts(received, url, server),
             time_limit(seconds, response.raw.shutdown),
         ):
-            chunk = next(chunks, None)
-        if chunk is None:
+            while len(chunk) < size and (piece := next(pieces, b"")):
+                chunk += piece
+        if not chunk:
             return
         received += len(chunk)
-        yield chunk
+        yield bytes(chunk)
 
 
 def _limits() -> Limits:

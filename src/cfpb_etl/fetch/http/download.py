@@ -205,7 +205,8 @@ def _response(url: str, conditions: Mapping[str, str]) -> Iterator[requests.Resp
 
 
 def _origin_of(response: requests.Response, url: str) -> Origin:
-    length = response.headers.get("Content-Length", "")
+    # The length of a compressed body is not the length of the file.
+    length = "" if is_encoded(response) else response.headers.get("Content-Length", "")
     return Origin(
         url=url,
         etag=response.headers.get("ETag") or None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib3.exceptions import ProxyError
 from urllib3.util import create_urllib3_context
 
 from cfpb_etl.environment import certificate_variables, load_certificates, proxy_for
+from cfpb_etl.errors import CertificatesError
 from cfpb_etl.fetch.http.errors import (
     CertificateError,
     ProxyLoginError,
@@ -43,7 +45,7 @@ class Connection(OneConnection):
     def __init__(self, url: str, server: Server) -> None:
         self._url, self._server, self._proxy = url, server, proxy_for(url)
         self._context: ssl.SSLContext | None = None
-        if url.startswith("https") or (self._proxy and self._proxy.url.startswith("https")):
+        if urlsplit(url).scheme == "https" or (self._proxy and self._proxy.url.startswith("https")):
             self._context = _context(tuple(certificate_variables().items()))
         if self._proxy is not None:
             self._proxy.require("socks")
@@ -82,7 +84,8 @@ class Connection(OneConnection):
             for cause in causes:
                 if isinstance(cause, ssl.SSLCertVerificationError):
                     raise self._unverified(cause, causes) from None
-            if self._proxy is None:
+            # Behind a tunnel that stands, the server failed, and not the proxy.
+            if self._proxy is None or (self.is_open and urlsplit(self._url).scheme == "https"):
                 raise
             raise self._proxy_error(self._proxy, causes) from None
         if self._proxy and response.status_code == requests.codes.proxy_authentication_required:
@@ -139,7 +142,10 @@ class Connection(OneConnection):
 def _context(certificates: tuple[tuple[str, str], ...]) -> ssl.SSLContext:
     context = create_urllib3_context()
     for variable, path in certificates:
-        load_certificates(context, variable, path)
+        # As in OpenSSL, a folder beside a file may be unusable.
+        ignored = (CertificatesError,) if variable == "SSL_CERT_DIR" and certificates[1:] else ()
+        with suppress(*ignored):
+            load_certificates(context, variable, path)
     if not certificates:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     return context

@@ -26,10 +26,15 @@ class TooSlow(requests.Timeout):
 
 
 class OneConnection(HTTPAdapter):
-    """Makes the connection of one request, which can be shut down before the answer has begun."""
+    """Makes the connection of one request, which can be shut down before the answer has begun.
+
+    Attributes:
+        is_open: Whether the connection stands, with its tunnel if there is a proxy and TLS.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.is_open = False
         self._connection: HTTPConnection | None = None
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> HTTPConnectionPool:  # noqa: ANN401 - as in requests
@@ -39,8 +44,14 @@ class OneConnection(HTTPAdapter):
         connection_of = type(pool).ConnectionCls
 
         def connect(**options: Any) -> HTTPConnection:  # noqa: ANN401 - as in urllib3
-            self._connection = cast("HTTPConnection", connection_of(**options))
-            return self._connection
+            made = self._connection = cast("HTTPConnection", connection_of(**options))
+
+            def note_open() -> None:
+                connection_of.connect(made)  # as in urllib3
+                self.is_open = True
+
+            made.connect = note_open  # type: ignore[method-assign]
+            return made
 
         pool.ConnectionCls = connect  # type: ignore[assignment]  # urllib3 only calls it
         return pool
