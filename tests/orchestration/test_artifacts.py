@@ -218,7 +218,7 @@ def test_a_run_does_not_fail_without_its_server(
     assert state.is_completed()
     warnings = [line.partition(":") for line in caplog.messages if "Prefect's server" in line]
     assert [what for what, _, _ in warnings] == [
-        "Prefect's server refused the progress of the run",
-        "Prefect's server refused the summary of the run",
+        "Prefect's server did not take the progress of the run",
+        "Prefect's server did not take the summary of the run",
     ]
     assert all("refused" in reason for _, _, reason in warnings)

@@ -139,7 +139,6 @@ class RunConsole:
 
     Attributes:
         stats: The stats of the load so far.
-        complete: Whether the load is complete.
         picture: The path of the diagram; None if it is not drawn yet.
         complete: Whether the load is complete.
     """
@@ -148,7 +147,6 @@ class RunConsole:
         self, limit: int | None, rate_limit_use: Callable[[], str], *, verbose: bool
     ) -> None:
         self.stats = LoadStats()
-        self.complete = False
         self.picture: Path | None = None
         self._limit = limit
         self._rate_limit_use = rate_limit_use

@@ -79,7 +79,8 @@ class Interruption:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self._number = self._number or number
-        if self._code is not None:
+        # While another signal ends the process, its locks are taken.
+        if self._code is not None and not self._ending.locked():
             self.end()
         if not self._holding:
             self._holding = True

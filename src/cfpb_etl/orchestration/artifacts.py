@@ -64,7 +64,7 @@ def create_run_artifacts(
                 f"data:{media_type};base64,{data}", PICTURE, "The flow as it ran."
             )
     except Exception as error:  # noqa: BLE001 - the run has ended, so no error may fail it
-        log_and_emit(Warned(f"Prefect's server refused the summary of the run: {error}"))
+        log_and_emit(Warned(f"Prefect's server did not take the summary of the run: {error}"))
 
 
 def summary_of(outcome: RunOutcome, database: Path, *, limited: bool, repeat: str) -> str:
@@ -164,4 +164,4 @@ class ProgressArtifact:
                 update_progress_artifact(self._artifact, percent)
         except Exception as error:  # noqa: BLE001 - progress never fails a run
             self._artifact, self._next_update = None, float("inf")
-            log_and_emit(Warned(f"Prefect's server refused the progress of the run: {error}"))
+            log_and_emit(Warned(f"Prefect's server did not take the progress of the run: {error}"))

@@ -36,6 +36,19 @@ class PrefectRefusedError(PrefectGoneError):
     )
 
 
+class NoPrefectApiError(PrefectGoneError):
+    """Raised when the server in the user's settings has no API that this Prefect can use."""
+
+    api_url: str
+    detail: str
+    cure: str
+    problem = "The server at {api_url} has no API that this Prefect can use ({detail})"
+    remedy = (
+        "Check the address, which usually ends in /api, and the version of the server, or {cure} to"
+        " use a temporary server."
+    )
+
+
 class NoPrefectServerError(CfpbEtlError):
     """Raised when the settings name no server, and forbid temporary servers."""
 

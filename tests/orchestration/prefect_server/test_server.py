@@ -5,10 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_SERVER_EPHEMERAL_ENABLED,
+    temporary_settings,
+)
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
+from cfpb_etl.emulator import serve
+from cfpb_etl.orchestration.errors import (
+    NoPrefectApiError,
+    PrefectRefusedError,
+    PrefectUnreachableError,
+)
 from cfpb_etl.orchestration.prefect_server.server import (
     TemporaryServer,
     UsersServer,
@@ -17,6 +32,8 @@ from cfpb_etl.orchestration.prefect_server.server import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cfpb_etl.errors import CfpbEtlError
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -42,6 +59,36 @@ def test_without_an_api_a_temporary_server_is_used() -> None:
         {PREFECT_SERVER_EPHEMERAL_ENABLED: False}, restore_defaults={PREFECT_API_URL}
     ):
         assert isinstance(prefect_server(), UsersServer)
+
+
+@pytest.mark.parametrize(
+    ("health", "version", "body", "kind"),
+    [
+        (404, 404, "{}", NoPrefectApiError),
+        (200, 404, "{}", NoPrefectApiError),
+        (200, 200, '"2.20.1"', NoPrefectApiError),
+        (200, 401, "{}", PrefectRefusedError),
+        (200, 403, "{}", PrefectRefusedError),
+        (200, 500, "{}", PrefectUnreachableError),
+    ],
+)
+def test_a_server_that_cannot_be_used(
+    health: int, version: int, body: str, kind: type[CfpbEtlError]
+) -> None:
+    """The error says whether the address, the version, the login or the server is wrong."""
+    app = Starlette(
+        routes=[
+            Route("/api/health", lambda _: Response("true", health)),
+            Route("/api/admin/version", lambda _: Response(body, version)),
+        ]
+    )
+    with serve(app) as url:
+        api_url = urljoin(url, "/api")
+        settings = {PREFECT_API_URL: api_url, PREFECT_CLIENT_MAX_RETRIES: 0}
+        with temporary_settings(settings), pytest.raises(kind) as failed:
+            UsersServer(api_url).wait()
+
+    assert f"{api_url} " in str(failed.value)
 
 
 IMPATIENT = """

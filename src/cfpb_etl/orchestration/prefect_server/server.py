@@ -22,8 +22,10 @@ from rich.text import Text
 from cfpb_etl.child_process import start_child
 from cfpb_etl.environment import through_proxy
 from cfpb_etl.orchestration.errors import (
+    NoPrefectApiError,
     NoPrefectServerError,
     PrefectFailedError,
+    PrefectGoneError,
     PrefectNotStartedError,
     PrefectRefusedError,
     PrefectUnreachableError,
@@ -188,7 +190,7 @@ class UsersServer:
 
         Raises:
             NoPrefectServerError: If the settings have no server.
-            PrefectUnreachableError: If the server does not answer.
+            PrefectGoneError: If the server does not answer, or cannot be used.
             SettingError: If there are no certificates for the connection.
         """
         if not self.api_url:
@@ -197,9 +199,13 @@ class UsersServer:
         try:
             with get_client(sync_client=True) as client:
                 failure = client.api_healthcheck()
+                if failure is None and get_current_settings().client.server_version_check_enabled:
+                    client.raise_for_api_version_mismatch_once()
         except OSError as error:  # all others are returned; this one is of the certificates
             origin = origin_of("PREFECT_API_SSL_CERT_FILE")
             raise SettingError(**origin._asdict(), detail=str(error)) from error
+        except RuntimeError as error:  # of the check of the version
+            failure = error.__cause__ if isinstance(error.__cause__, Exception) else error
         except Exception as error:  # noqa: BLE001 - the address is not one of HTTP
             failure = error
         if failure is not None:
@@ -208,7 +214,11 @@ class UsersServer:
     def named(self, error: Exception) -> CfpbEtlError:
         """Return an error of Prefect's client as one that says what the user can do."""
         status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
-        kind = PrefectRefusedError if status in _REFUSED else PrefectUnreachableError
+        kind: type[PrefectGoneError] = PrefectUnreachableError
+        if status in _REFUSED:
+            kind = PrefectRefusedError
+        elif status == httpx.codes.NOT_FOUND or isinstance(error, RuntimeError):
+            kind = NoPrefectApiError
         return kind(
             api_url=_without_login(self.api_url),
             detail=_without_login(" ".join(str(error).split())) + through_proxy(self.api_url),

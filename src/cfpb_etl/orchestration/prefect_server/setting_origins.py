@@ -12,6 +12,7 @@ import re
 import sys
 import tomllib
 import traceback
+import warnings
 from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,7 +71,9 @@ def named_faults() -> Iterator[None]:
     messages = io.StringIO()
     try:
         # About a fault, Prefect prints several lines here, and goes on until the next import.
-        with redirect_stderr(messages):
+        with redirect_stderr(messages), warnings.catch_warnings():
+            # The run names this folder itself.
+            warnings.filterwarnings("ignore", "Failed to create the Prefect home")
             import prefect  # noqa: F401
         yield
     except CfpbEtlError:
@@ -137,6 +140,10 @@ def _file_error(path: Path, detail: str) -> SettingsFileError:
 
 
 def _profiles() -> Path:
+    with suppress(Exception):  # Prefect's own search meets the same fault
+        from prefect.settings.sources import _get_profiles_path
+
+        return _get_profiles_path()
     home = os.environ.get("PREFECT_HOME") or Path("~", ".prefect")
     path = os.environ.get("PREFECT_PROFILES_PATH") or Path(home, "profiles.toml")
     return Path(path).expanduser()
@@ -161,16 +168,25 @@ def _unreadable(path: Path) -> str:
 def _fault_of_files(model: Model) -> CfpbEtlError | None:
     """Return the error of a file whose tables are not what Prefect expects."""
     from prefect.settings import sources
+    from pydantic_settings.exceptions import SettingsError as UnreadableValueError
 
     for path, source in (
         ("prefect.toml", sources.PrefectTomlConfigSettingsSource),
         ("pyproject.toml", sources.PyprojectTomlConfigSettingsSource),
         (_profiles(), sources.ProfileSettingsTomlLoader),
     ):
+        if not Path(path).exists():
+            continue
         try:
-            source(model)
+            settings = source(model)
         except Exception:  # noqa: BLE001 - each shape has its own error
             return _file_error(Path(path), _NO_TABLE)
+        try:
+            settings()
+        except UnreadableValueError:
+            continue  # `_fault_of_values` names the setting
+        except Exception as error:  # noqa: BLE001 - each type has its own error
+            return _file_error(Path(path), _in_one_line(error))
     return None
 
 

@@ -33,6 +33,8 @@ _FOR_THE_CLIENT = {
     "PREFECT_API_ENABLE_HTTP2": "false",
     "PREFECT_API_REQUEST_TIMEOUT": "60",
     "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+    # With another value, the client can take the temporary server for Prefect Cloud.
+    "PREFECT_CLOUD_API_URL": "https://api.prefect.cloud/api",
     "PREFECT_CLIENT_CUSTOM_HEADERS": "{}",
     "PREFECT_CLIENT_MAX_RETRIES": "5",
     "PREFECT_CLIENT_RETRY_EXTRA_CODES": "",
@@ -103,6 +105,9 @@ def set_for_temporary_server(api_url: str) -> None:
                 " PREFECT_API_URL"
             )
         )
+    # Each of these variables has a whole group of settings, as JSON.
+    for group in ("PREFECT_API", "PREFECT_CLIENT", "PREFECT_EVENTS", "PREFECT_SERVER"):
+        os.environ.pop(group, None)
     _set(_FOR_THE_CLIENT | {"PREFECT_API_URL": api_url})
     refresh_global_settings_context()
     _start_metrics()
@@ -149,7 +154,7 @@ def _check_home(home: Path) -> None:
         with tempfile.TemporaryFile(dir=home) as trial:
             trial.write(bytes(_HOME_MEGABYTES * 1_000_000))
     except OSError as error:
-        detail = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        detail = "it is a file" if home.is_file() else error.strerror
         raise PrefectHomeError(
             home=home.absolute(), megabytes=_HOME_MEGABYTES, detail=detail
         ) from error
