@@ -23,6 +23,7 @@ def release():
     child.wait()
 
 interruption = Interruption(lambda: "nothing", release)
+interruption.hold()
 interruption.over(ExitCode.DONE)
 print("over", flush=True)
 while True:
