@@ -121,7 +121,7 @@ def test_one_state_after_another(command: Command, cfpb: Cfpb) -> None:
     assert "--allow-withdrawals" not in second.log
     assert second.line("withdrawn") == NO_MARKS
     assert cfpb.marks() == {}
-    refused = load(command, cfpb.text(of_state("TX")), "--whole", "--as-of", "2026-11-26")
+    refused = load(command, cfpb.text(of_state("TX")), "--whole", "--as-of", clock_day())
     assert refused.code == 1
     assert "--allow-withdrawals" in refused.log
     assert cfpb.marks() == {}
@@ -145,10 +145,10 @@ def test_a_part_of_a_daily_file(command: Command, cfpb: Cfpb) -> None:
     done = load(command, cfpb.text(of_year("2026")))
     assert done.code == 0
     assert done.line("withdrawn") == NO_MARKS
-    done = load(command, cfpb.text(), "--whole", "--as-of", "2026-11-26")
+    done = load(command, cfpb.text(), "--whole", "--as-of", clock_day())
     assert done.code == 0, done.log
     assert done.line("withdrawn") == "1 marked, 0 added as withdrawn"
-    assert cfpb.marks() == {OTHER: "2026-11-26"}
+    assert cfpb.marks() == {OTHER: clock_day()}
 
 
 def test_options_for_a_download_that_is_stored(command: Command, cfpb: Cfpb) -> None:
