@@ -70,12 +70,13 @@ def named_faults() -> Iterator[None]:
     logging.getLogger("dotenv.main").addFilter(_once())
     messages = io.StringIO()
     try:
-        # About a fault, Prefect prints several lines here, and goes on until the next import.
-        with redirect_stderr(messages), warnings.catch_warnings():
-            # The run names this folder itself.
-            warnings.filterwarnings("ignore", "Failed to create the Prefect home")
-            import prefect  # noqa: F401
-        yield
+        with warnings.catch_warnings():
+            # The run names these faults itself.
+            warnings.filterwarnings("ignore", "Failed to (create the Prefect home|load profiles)")
+            # About a fault, Prefect prints several lines here, and goes on until the next import.
+            with redirect_stderr(messages):
+                import prefect  # noqa: F401
+            yield
     except CfpbEtlError:
         raise
     except Exception as error:
@@ -84,7 +85,9 @@ def named_faults() -> Iterator[None]:
         if not any(name.partition(".")[0] == "prefect" for name in modules | {_missing(error)}):
             raise
         named: CfpbEtlError = SettingsError(detail=_in_one_line(error))
-        with suppress(Exception):  # the search for the fault meets the same fault
+        # The search for the fault meets the same fault, and the same warnings.
+        with suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             named = _fault() or named
         raise named from error
     if sys.stderr and messages.tell():  # a process without a console has no stderr
