@@ -21,7 +21,6 @@ from cfpb_etl.fetch.complaint_file import (
     FilePart,
     FileSource,
     fetch_complaint_file,
-    refuse_unsafe_file,
 )
 from cfpb_etl.fetch.errors import AddressRefusedError, NoArchiveError
 from cfpb_etl.fetch.http.addresses import (
@@ -30,6 +29,7 @@ from cfpb_etl.fetch.http.addresses import (
     keep,
     reference_to,
     refuse_unsafe,
+    refuse_unsafe_file,
     whole,
 )
 from cfpb_etl.fetch.http.client import get_page

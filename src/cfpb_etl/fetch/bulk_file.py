@@ -11,9 +11,8 @@ from cfpb_etl.fetch.complaint_file import (
     FilePart,
     FileSource,
     fetch_complaint_file,
-    refuse_unsafe_file,
 )
-from cfpb_etl.fetch.http.addresses import reference_to
+from cfpb_etl.fetch.http.addresses import reference_to, refuse_unsafe_file
 from cfpb_etl.model.file import FileVersion  # noqa: TC001 - Prefect reads the annotations
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from cfpb_etl.fetch.errors import (
     NotACsvError,
     UnreadableFileError,
 )
-from cfpb_etl.fetch.http.addresses import is_named, reference_to, refuse_unsafe
+from cfpb_etl.fetch.http.addresses import is_named, reference_to
 from cfpb_etl.fetch.http.download import discard, fetch_file
 from cfpb_etl.fetch.unpack.containers import written_on
 from cfpb_etl.model.age import Evidence
@@ -50,16 +50,6 @@ _MAX_NAME = 100  # characters of a file's name; file systems allow 255 bytes
 def is_url(place: str) -> bool:
     """Say whether a file is given by an http or https URL, not by a path."""
     return place.lower().startswith(("http://", "https://"))
-
-
-def refuse_unsafe_file(field: str, place: str) -> None:
-    """Raise an error if a file is given by an address that must not be stored.
-
-    Raises:
-        AddressRefusedError, SecretAddressError: As for `refuse_unsafe`.
-    """
-    if "://" in place:
-        refuse_unsafe(field, place)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,14 +40,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where a file is written, alone in its folder. The name says nothing of its kind."""
-    folder = tmp_path / "files"
-    folder.mkdir()
-    return folder / "complaints"
-
-
 @pytest.mark.parametrize("zipped", [False, True], ids=["gzip", "zip"])
 def test_the_position_shows_how_much_is_read(path: Path, *, zipped: bool) -> None:
     """The position of the file goes from its beginning to its end."""

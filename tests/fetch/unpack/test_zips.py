@@ -34,14 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where a file is written, alone in its folder. The name says nothing of its kind."""
-    folder = tmp_path / "files"
-    folder.mkdir()
-    return folder / "complaints"
-
-
 # --- zips that can be read ------------------------------------------------------------------
 
 

@@ -90,6 +90,16 @@ def refuse_unsafe(field: str, address: str) -> None:
         raise SecretAddressError(field=field)
 
 
+def refuse_unsafe_file(field: str, place: str) -> None:
+    """Raise an error if a file is given by an address that must not be stored.
+
+    Raises:
+        AddressRefusedError, SecretAddressError: As for `refuse_unsafe`.
+    """
+    if "://" in place:
+        refuse_unsafe(field, place)
+
+
 def keep(address: str) -> str:
     """Keep the query of an address in this process, and return a reference to the address.
 

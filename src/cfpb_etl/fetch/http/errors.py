@@ -76,10 +76,8 @@ class ServerError(CfpbEtlError):
         **fields: Any,  # noqa: ANN401 - a subclass's own
     ) -> None:
         # The server may repeat an address with its secret, also cut off.
-        detail, body_start = (
-            shortened(without_secrets(detail), MAX_FIELD),
-            without_secrets(body_start),
-        )
+        detail = shortened(without_secrets(detail), MAX_FIELD)
+        body_start = without_secrets(body_start)
         text = self.problem.format(server=server, status=status, detail=detail, **fields)
         if detail and "{detail}" not in self.problem:
             text += f": {detail}"
@@ -139,12 +137,9 @@ class ProxyRefusalError(ServerError):
     )
 
 
-class ProxyLoginError(ServerError):
+class ProxyLoginError(ProxyRefusalError):
     """Raised when the user's proxy requires a login, or refuses the login that it got."""
 
-    proxy: str
-    variable: str
-    host: str
     problem = "The proxy {proxy} gave no connection"
     remedy = (
         "Write the login into {variable}, as http://USER:PASSWORD@HOST:PORT, and percent-encode"

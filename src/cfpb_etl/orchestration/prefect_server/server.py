@@ -118,7 +118,7 @@ class TemporaryServer:
                 time.sleep(0.1)
 
     def named(self, error: Exception) -> CfpbEtlError:
-        """Return an error of Prefect's client as one that says what the user can do."""
+        """Turn an error of Prefect's client into one that says what to do next."""
         if self.died.is_set():
             return PrefectFailedError(detail=self._how_it_ended())
         detail = " ".join(str(error).split())
@@ -212,7 +212,7 @@ class UsersServer:
             raise self.named(failure)
 
     def named(self, error: Exception) -> CfpbEtlError:
-        """Return an error of Prefect's client as one that says what the user can do."""
+        """Turn an error of Prefect's client into one that says what to do next."""
         status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
         kind: type[PrefectGoneError] = PrefectUnreachableError
         if status in _REFUSED:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 # archive's complaints were not in the daily file (docs/facts.md, "Removed complaints").
 MAX_REMOVED = 1 / 100
 _LACKING = "complaint_id IN (SELECT complaint_id FROM temp.missing)"
-_FILTERS = ("submitted_via", "company_response", "timely", "tags")  # of CFPB's page
+_FILTERS = ("submitted_via", "company_response", "timely", "tags")  # on CFPB's page
 _ANSWER = "company_public_response"
 # Columns that CFPB changes, and that its page filters by.
 _CHANGING = ("company_response", "timely", _ANSWER)
-_ENOUGH = 50  # complaints; so many have several responses, and some that were not timely
+_ENOUGH = 50  # complaints; among 50, there are several responses, and some were not timely
 
 
 class Coverage(NamedTuple):
