@@ -19,7 +19,6 @@ from prefect.client.orchestration import get_client
 from cfpb_etl.emulator import Emulator, generate_complaints, read_recordings, serve
 from cfpb_etl.fetch.http import client
 from cfpb_etl.fetch.http import errors as http_errors
-from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.dates import parse_date
@@ -366,7 +365,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning(
 def test_without_a_picture(tmp_path: Path) -> None:
     """With `graph=None` no picture is drawn."""
     with serve(Emulator(COMPLAINTS[:10])) as url:
-        load_complaints(SearchApi(url=url, rate_limit=None), tmp_path / "complaints.db", None)
+        load_complaints(api_url=url, database=tmp_path / "complaints.db", graph=None)
 
     assert [path.name for path in tmp_path.iterdir()] == ["complaints.db"]
 

@@ -68,6 +68,19 @@ def _restored(
     return error
 
 
+class WrongParameterError(CfpbEtlError):
+    """Raised when a parameter of a load has a value that is not allowed.
+
+    Attributes:
+        parameter: The name of the parameter, such as `zip_code`.
+        reason: What is wrong, or what is allowed. Names of parameters are in backticks.
+    """
+
+    parameter: str
+    reason: str
+    problem = "`{parameter}` {reason}"
+
+
 class MissingExtraError(CfpbEtlError):
     """Raised when a package is missing, and an extra of cfpb-etl would install the package."""
 

@@ -27,7 +27,6 @@ from prefect.tasks import exponential_backoff
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.http.addresses import read_secrets_with
 from cfpb_etl.fetch.http.errors import RetriableError
-from cfpb_etl.fetch.sources import AnySource
 from cfpb_etl.model.events import (
     Headline,
     LoadCompleted,
@@ -55,6 +54,9 @@ from cfpb_etl.orchestration.outcome import RunOutcome
 from cfpb_etl.orchestration.picture import draw_flow
 from cfpb_etl.orchestration.run_log import log_and_emit
 from cfpb_etl.orchestration.secret_blocks import read_secret_block
+from cfpb_etl.parameters.load_parameters import LoadParameters
+from cfpb_etl.parameters.sample import served
+from cfpb_etl.parameters.signature import with_parameters_of
 from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.store.loads import Load, open_load
 from cfpb_etl.store.part_writer import store_part
@@ -136,6 +138,8 @@ def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadSt
 
 @flow(
     name="cfpb-complaints",
+    description="Load CFPB consumer complaints into a SQLite file. Without a filter, date or limit,"
+    " this loads the newest 1,000 complaints.",
     retries=0,
     retry_delay_seconds=0,
     persist_result=False,
@@ -148,32 +152,26 @@ def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadSt
     on_failure=[notify_of_failure],
     on_crashed=[notify_of_failure],
 )
-def load_complaints(
-    source: AnySource,
-    database: Path = Path("complaints.db"),
-    graph: Path | None = Path("complaints-flow.svg"),
-    restart: bool = False,  # noqa: FBT001, FBT002 - a parameter of the deployed flow, by its name
-    notify: str | None = None,
-) -> LoadStats:
+@with_parameters_of(LoadParameters)
+def load_complaints(parameters: LoadParameters) -> LoadStats:
     """Load CFPB consumer complaints into a SQLite file.
 
-    Args:
-        source: Which complaints to load, and where from. A source of files also has a field
-            `database`. It is not used: the flow's `database` replaces it.
-        database: The SQLite file. It is created if it does not exist. Downloaded files are saved
-            beside it.
-        graph: Where to draw the flow as it ran (.svg or .png), or None.
-        restart: Start over instead of resuming an interrupted load.
-        notify: Prefect's notification block to notify if the run fails or crashes, `TYPE/NAME`.
+    Without a filter, date or limit, this loads the newest 1,000 complaints. What was stored before
+    is kept if the load fails.
 
     Raises:
-        CfpbEtlError: If the load fails. What was stored before is kept.
+        CfpbEtlError: If a parameter is wrong, or if the load fails.
     """
-    if notify is not None:
-        load_notification_block(notify)  # a wrong name must fail before anything is loaded
+    database = parameters.database_path
+    selected = parameters.to_source()
+    if parameters.notify is not None:
+        load_notification_block(
+            parameters.notify
+        )  # a wrong name must fail before anything is loaded
     with (
-        recorded_run(source, database, graph) as outcome,
-        open_load(database, source, flow_run.id, restart=restart) as load,
+        served(selected) as source,
+        recorded_run(source, database, parameters.picture) as outcome,
+        open_load(database, source, flow_run.id, restart=parameters.restart) as load,
     ):
         announce(load)
         # More than once if the counts of a window differ: the window is then left to be read again.

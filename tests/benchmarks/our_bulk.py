@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from cfpb_etl.cli.options import LoadOptions
 from cfpb_etl.cli.run import run
+from cfpb_etl.parameters.load_parameters import LoadParameters
 from cfpb_etl.store.loads import Load, open_load
 from cfpb_etl.store.sqlite_file import drop_indexes
 
@@ -56,15 +56,15 @@ def peak_memory() -> int:
 
 if __name__ == "__main__":
     file, database = sys.argv[1:]
-    options = LoadOptions(
-        source="bulk", file=(file,), database=Path(database), whole=True, no_graph=True
+    options = LoadParameters(
+        source="bulk", file=(file,), database=Path(database), whole=True, graph=None
     )
     bare = patch("cfpb_etl.store.part_writer.drop_indexes", drop_for_good)
     with (
         patch("cfpb_etl.flow.open_load", timed_load),
         bare if os.environ.get("WITHOUT_INDEXES") else nullcontext(),
     ):
-        code = run(options.to_source(), options)
+        code = run(options.to_source(), options, verbose=False)
     if code:
         sys.exit(code)
     stats = loads[0].stats

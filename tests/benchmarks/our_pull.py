@@ -15,10 +15,8 @@ from unittest.mock import patch
 
 import requests
 
-from cfpb_etl.cli.options import LoadOptions
 from cfpb_etl.cli.run import run
-from cfpb_etl.fetch.search_api import SearchApi
-from cfpb_etl.model.query import Query
+from cfpb_etl.parameters.load_parameters import LoadParameters
 from cfpb_etl.store.sqlite_file import transaction
 
 if TYPE_CHECKING:
@@ -46,13 +44,13 @@ def noted_transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 if __name__ == "__main__":
     url, database = sys.argv[1:]
-    options = LoadOptions(database=Path(database), no_graph=True)
-    source = SearchApi(Query(since="2011-01-01"), url=url, rate_limit=None)
+    options = LoadParameters(since="2011-01-01", api_url=url, database=Path(database), graph=None)
+    source = options.to_source()
     with (
         patch("requests.Session.send", noted_send),
         patch("cfpb_etl.store.part_writer.transaction", noted_transaction),
     ):
-        code = run(source, options)
+        code = run(source, options, verbose=False)
     if code:
         sys.exit(code)
     print(committed_at[-1] - sent_at[0])

@@ -11,7 +11,7 @@ import pytest
 
 from cfpb_etl import __version__
 from cfpb_etl.cli.main import main
-from cfpb_etl.cli.options import LoadOptions
+from cfpb_etl.parameters.load_parameters import LoadParameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert max(map(len, text.splitlines())) == 80
     words = text.split()
     assert {"browse", "graph", "report", "status"} < {*words}
-    options = {f"--{each.name.replace('_', '-')}" for each in fields(LoadOptions)}
+    options = {f"--{each.name.replace('_', '-')}" for each in fields(LoadParameters)}
     assert options < {*words}
 
 

@@ -25,7 +25,7 @@ PARTS = {
 FROM_THE_CALLER = {
     "NotADatabaseError": ["is damaged or is not SQLite", "is another program's SQLite file"],
     "PictureError": ["The picture could not be"],
-    "WrongCommandError": ["wrong command"],
+    "WrongParameterError": ["wrong command"],
 }
 
 

@@ -23,13 +23,13 @@ from cfpb_etl.fetch.archive import Archive
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.complaint_file import downloads_beside
 from cfpb_etl.fetch.http import errors as http_errors
-from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.query import Query
 from support import faults
 from support.faults import Faulty
 from support.made_up import made_up
 from support.prefect_runs import error_of, last_load, rows, run_at
+from support.sources import load_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,8 +81,7 @@ class Site:
     def run(self, *files: Path | str) -> State[Any]:
         """Run the flow for these files, or for those of the page."""
         source = Archive(tuple(map(str, files)), self.database, self.page)
-        state: State[Any] = load_complaints(source, self.database, None, return_state=True)
-        return state
+        return load_source(source, self.database)
 
     def load_archive(self, *files: Path | str) -> LoadStats:
         """Run the flow to its end."""
@@ -92,7 +91,7 @@ class Site:
     def load_bulk(self) -> LoadStats:
         """Load the daily file."""
         source = BulkFile(urljoin(self.api_url, BULK_PATH), self.database)
-        stats: LoadStats = load_complaints(source, self.database, None)
+        stats: LoadStats = load_source(source, self.database).result()
         return stats
 
     def load_api(self, url: str | None = None, **filters: Any) -> LoadStats:

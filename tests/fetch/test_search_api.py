@@ -19,7 +19,7 @@ from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.fetch.search_api import SEARCH_URL, SearchApi
 from cfpb_etl.model.age import Age
-from cfpb_etl.model.query import InvalidQueryError, Query
+from cfpb_etl.model.query import Query
 from cfpb_etl.model.source import Watermark
 from cfpb_etl.parse.dispatch import parse_part
 from support import faults
@@ -434,17 +434,3 @@ def test_the_total_of_the_source(emulator: Emulator, total: object, expected: in
     (page,) = fetch_pages(Faulty(emulator, otherwise=faults.wrong_shape(body)))
 
     assert page.info.source_total == expected
-
-
-@pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_is_a_number_of_complaints(limit: int) -> None:
-    """A limit below one is not valid."""
-    with pytest.raises(InvalidQueryError, match="limit"):
-        SearchApi(limit=limit)
-
-
-@pytest.mark.parametrize("days", [0, -1, 36_501])
-def test_a_lookback_is_a_number_of_days(days: int) -> None:
-    """A lookback below a day, or above a century, is not valid."""
-    with pytest.raises(InvalidQueryError, match="lookback"):
-        SearchApi(lookback=days)

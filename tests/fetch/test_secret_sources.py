@@ -37,10 +37,11 @@ from cfpb_etl.fetch.errors import (
 )
 from cfpb_etl.fetch.http import addresses
 from cfpb_etl.fetch.http.addresses import keep, whole
-from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.query import Query
+from cfpb_etl.parameters.load_parameters import LoadParameters
 from cfpb_etl.show.status import get_status
 from support.prefect_runs import error_of, last_load, rows, run_at
+from support.sources import load_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,8 +57,7 @@ QUERY = "token=s3cret%2Fvalue"
 
 def load(source: BulkFile | Archive | SearchApi, folder: Path) -> State[Any]:
     """Run the flow without a picture."""
-    state: State[Any] = load_complaints(source, folder / "complaints.db", None, return_state=True)
-    return state
+    return load_source(source, folder / "complaints.db")
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,18 +135,18 @@ def test_a_query_that_only_another_process_knows(
 
 
 @pytest.mark.parametrize(
-    "source",
+    "parameters",
     [
-        {"file": f"https://host.example/x.zip?{QUERY}"},
-        {"files": [f"https://host.example/x.zip?{QUERY}"]},
-        {"page": f"https://host.example/?{QUERY}"},
-        {"url": f"https://host.example/?{QUERY}"},
+        {"source": "bulk", "file": f"https://host.example/x.zip?{QUERY}"},
+        {"source": "archive", "file": [f"https://host.example/x.zip?{QUERY}"]},
+        {"source": "archive", "file": f"https://host.example/?{QUERY}"},
+        {"api_url": f"https://host.example/?{QUERY}"},
     ],
 )
-def test_a_parameter_of_the_flow_cannot_have_a_query(source: Mapping[str, Any]) -> None:
-    """A deployment's parameters are JSON, which Prefect turns into a source."""
+def test_a_parameter_of_the_flow_cannot_have_a_query(parameters: dict[str, Any]) -> None:
+    """Only the command line accepts such an address, because Prefect stores parameters."""
     with pytest.raises(SecretAddressError) as raised:
-        load_complaints.validate_parameters({"source": source})
+        LoadParameters(**parameters).to_source()
 
     assert "s3cret" not in str(raised.value)
 

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cfpb_etl.model.query import STATES, InvalidQueryError, Query
+from cfpb_etl.errors import WrongParameterError
+from cfpb_etl.model.query import STATES, Query
 
 
 def test_an_empty_query_is_falsy() -> None:
@@ -62,6 +63,11 @@ FULL = Query(
     issue=("Fraud or scam",),
     company=("EQUIFAX, INC.",),
     search="late fees",
+    tag=("Older American, Servicemember",),
+    zip_code=("391XX",),
+    timely="No",
+    submitted_via=("Phone",),
+    company_response=("In progress",),
 )
 
 
@@ -77,7 +83,7 @@ def test_a_query_survives_a_round_trip(query: Query) -> None:
 
 def test_recorded_filters_are_checked() -> None:
     """A record that was changed by hand cannot contain a value that the API rejects."""
-    with pytest.raises(InvalidQueryError, match="state"):
+    with pytest.raises(WrongParameterError, match="state"):
         Query.from_dict({"state": ["ZZ"]})
 
 
@@ -86,13 +92,18 @@ def test_parameters_repeat_the_key_of_a_list() -> None:
     assert FULL.parameters() == [
         ("date_received_min", "2026-10-01"),
         ("date_received_max", "2026-10-07"),
-        ("search_term", "late fees"),
         ("state", "CA"),
         ("state", "NY"),
         ("product", "Mortgage•FHA mortgage"),
         ("product", "Debt collection"),
         ("issue", "Fraud or scam"),
         ("company", "EQUIFAX, INC."),
+        ("search_term", "late fees"),
+        ("tags", "Older American, Servicemember"),
+        ("zip_code", "391XX"),
+        ("timely", "No"),
+        ("submitted_via", "Phone"),
+        ("company_response", "In progress"),
     ]
     assert "product=Mortgage%E2%80%A2FHA+mortgage&product=Debt" in urlencode(FULL.parameters())
 
@@ -109,11 +120,12 @@ def test_the_states_are_the_59_of_the_api() -> None:
 )
 def test_a_state_that_the_api_rejects(code: str) -> None:
     """Other codes raise an error, even those that occur in the data."""
-    with pytest.raises(InvalidQueryError) as caught:
+    with pytest.raises(WrongParameterError) as caught:
         Query(state=("CA", code))
 
-    assert (caught.value.field, caught.value.value) == ("state", code)
-    assert "WY" in caught.value.allowed
+    assert caught.value.parameter == "state"
+    assert repr(code)[:100] in caught.value.reason
+    assert "WY" in caught.value.reason
 
 
 @pytest.mark.parametrize("field", ["since", "until"])
@@ -134,19 +146,20 @@ def test_a_state_that_the_api_rejects(code: str) -> None:
 )
 def test_an_invalid_day(field: str, text: str) -> None:
     """A day must be in the calendar, and have the format YYYY-MM-DD."""
-    with pytest.raises(InvalidQueryError) as caught:
+    with pytest.raises(WrongParameterError) as caught:
         Query(**{field: text})  # type: ignore[arg-type]
 
-    assert (caught.value.field, caught.value.value) == (field, text)
+    assert caught.value.parameter == field
+    assert repr(text)[:100] in caught.value.reason
 
 
 def test_since_must_not_be_after_until() -> None:
     """A range of a single day is valid, and an empty range is not."""
     assert Query(since="2026-10-07", until="2026-10-07")
-    with pytest.raises(InvalidQueryError, match="after --until 2026-10-06") as caught:
+    with pytest.raises(WrongParameterError, match="after `until` 2026-10-06") as caught:
         Query(since="2026-10-07", until="2026-10-06")
 
-    assert caught.value.field == "since"
+    assert caught.value.parameter == "since"
 
 
 LISTS = ["product", "issue", "company"]
@@ -156,10 +169,11 @@ LISTS = ["product", "issue", "company"]
 @pytest.mark.parametrize("text", ["", "   ", "\t\n", "x" * 201, "a\0b", "\udcff"])
 def test_a_text_that_the_api_rejects(field: str, text: str) -> None:
     """A text must not be blank, longer than 200 characters, or impossible to send."""
-    with pytest.raises(InvalidQueryError) as caught:
+    with pytest.raises(WrongParameterError) as caught:
         Query(**{field: text if field == "search" else ("Mortgage", text)})  # type: ignore[arg-type]
 
-    assert (caught.value.field, caught.value.value) == (field, text)
+    assert caught.value.parameter == field
+    assert repr(text)[:100] in caught.value.reason
 
 
 @pytest.mark.parametrize("field", [*LISTS, "search"])
@@ -175,10 +189,10 @@ def test_a_text_that_the_api_accepts(field: str, text: str) -> None:
 @pytest.mark.parametrize("text", ["A•B•C", "A••B", "Mortgage•", "•FHA mortgage", "•", "A• "])
 def test_levels_that_match_nothing(field: str, text: str) -> None:
     """The API rejects a second bullet, and an empty level would match nothing."""
-    with pytest.raises(InvalidQueryError, match="with one •") as caught:
+    with pytest.raises(WrongParameterError, match="with one •") as caught:
         Query(**{field: (text,)})  # type: ignore[arg-type]
 
-    assert caught.value.field == field
+    assert caught.value.parameter == field
 
 
 def test_a_company_can_have_bullets() -> None:
@@ -190,3 +204,18 @@ def test_a_query_in_words() -> None:
     """The words name each filter that is set, and join the values of a list."""
     assert str(Query()) == ""
     assert str(Query(since="2026-10-01", state=("CA", "NY"))) == "since 2026-10-01, state CA or NY"
+    assert str(Query(zip_code=("391XX",), timely="No")) == "zip code 391XX, timely No"
+
+
+@pytest.mark.parametrize("code", ["9410", "941033", "9410-", "391xx", "", "\uff1094103", "94103\n"])
+def test_a_zip_code_that_no_complaint_has(code: str) -> None:
+    """A code has five digits, or capital X for masked digits."""
+    with pytest.raises(WrongParameterError, match="such as 391XX"):
+        Query(zip_code=("94103", code))
+
+
+@pytest.mark.parametrize("answer", ["yes", "No ", "", "Late"])
+def test_an_answer_that_no_complaint_has(answer: str) -> None:
+    """An answer is in time or not."""
+    with pytest.raises(WrongParameterError, match="give Yes or No"):
+        Query(timely=answer)

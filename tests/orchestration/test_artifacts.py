@@ -23,7 +23,6 @@ from prefect.settings import (
 
 from cfpb_etl.emulator import BULK_PATH, Emulator, serve, write_bulk_file
 from cfpb_etl.fetch.bulk_file import BulkFile
-from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.events import LoadStarted, PartStored, Progress
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.orchestration import artifacts
@@ -40,6 +39,7 @@ from support import faults
 from support.faults import Faulty
 from support.made_up import made_up
 from support.prefect_runs import error_of, run
+from support.sources import load_source
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact, State
@@ -135,8 +135,8 @@ def test_unchanged_files_are_counted(tmp_path: Path) -> None:
     database = tmp_path / "complaints.db"
     with serve(Emulator(COMPLAINTS, files=tmp_path)) as url:
         source = BulkFile(urljoin(url, BULK_PATH), database)
-        load_complaints(source, database, None)
-        state: State[Any] = load_complaints(source, database, None, return_state=True)
+        load_source(source, database)
+        state = load_source(source, database)
 
     assert "| files not read | 1, unchanged since the last load |" in str(
         artifacts_of(state)[SUMMARY].data

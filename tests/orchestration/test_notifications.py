@@ -23,13 +23,13 @@ from pydantic import SecretStr
 
 from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.fetch.search_api import SearchApi
-from cfpb_etl.flow import load_complaints
 from cfpb_etl.orchestration.errors import NoNotificationBlockError
 from cfpb_etl.orchestration.notifications import load_notification_block
 from support import faults
 from support.faults import Exchange, Faulty
 from support.made_up import made_up
 from support.prefect_runs import error_of
+from support.sources import load_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,10 +106,7 @@ def load(
     """Run the flow with a thousand complaints a page."""
     with serve(app) as url:
         source = SearchApi(url=url, limit=limit, rate_limit=None, page_size=1_000)
-        state: State[Any] = load_complaints(
-            source, folder / "complaints.db", None, notify=notify, return_state=True
-        )
-    return state
+        return load_source(source, folder / "complaints.db", notify=notify)
 
 
 def broken() -> Faulty:
@@ -243,19 +240,18 @@ def test_a_run_that_a_signal_ends(
 
 SERVED = """
 import sys
-from dataclasses import asdict
 from prefect.types.entrypoint import EntrypointType
 from cfpb_etl.flow import load_complaints
-from cfpb_etl.fetch.search_api import SearchApi
 
 name, url, notify = sys.argv[1:]
 load_complaints.serve(
     name=name,
     entrypoint_type=EntrypointType.MODULE_PATH,
     parameters={
-        "source": asdict(SearchApi(url=url, rate_limit=None)),
+        "api_url": url,
+        "since": "2011-12-01",
         "database": "complaints.db",
-        "graph": None,
+        "graph": "none",
         "notify": notify,
     },
 )

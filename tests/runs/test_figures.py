@@ -16,6 +16,7 @@ from support import faults
 from support.faults import Faulty
 from support.made_up import made_up
 from support.prefect_runs import last_load, texts
+from support.sources import load_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def test_the_figures_are_the_same(
     flow = load_complaints.with_options(**options)
     with serve(Faulty(Emulator(COMPLAINTS), FAULTS)) as url, environment:
         source = SearchApi(limit=2_500, url=url, page_size=700, rate_limit=None)
-        state = flow(source, tmp_path / "complaints.db", tmp_path / "flow.svg", return_state=True)
+        state = load_source(source, tmp_path / "complaints.db", tmp_path / "flow.svg", flow=flow)
 
     assert state.is_failed()
     assert {text.strip() for text in texts(tmp_path)} >= FIGURES

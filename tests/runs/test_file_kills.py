@@ -16,7 +16,6 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
-from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.fetch.complaint_file import downloads_beside
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.complaint import Complaint
@@ -34,18 +33,15 @@ STATE = f"SELECT {', '.join(Complaint._fields)}, withdrawn_on FROM complaint ORD
 LOAD = """
 import sys
 from pathlib import Path
-from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.flow import load_complaints
 
-database = Path("complaints.db")
-load_complaints(BulkFile(sys.argv[1], database), database, None)
+load_complaints(source="bulk", file=sys.argv[1], graph=None)
 """
 
 
 def load_here(url: str, folder: Path) -> None:
     """Load the file in this process."""
-    database = folder / "complaints.db"
-    load_complaints(BulkFile(url, database), database, None)
+    load_complaints(source="bulk", file=url, database=folder / "complaints.db", graph=None)
 
 
 @pytest.mark.slow

@@ -272,10 +272,9 @@ def test_a_run_that_is_cancelled_in_prefects_ui(fault: Fault, tmp_path: Path) ->
         )
         try:
             wait_for(output, "prefect deployment run")
-            source = {"kind": "api", "url": url, "limit": 11_000}
             run: Any = run_deployment(
                 f"cfpb-complaints/{tmp_path.name}",
-                parameters={"source": source, "database": "complaints.db", "graph": "flow.svg"},
+                parameters={"api_url": url, "limit": 11_000, "graph": "flow.svg"},
                 timeout=0,
             )
             wait_for(output, "Stored page 1")

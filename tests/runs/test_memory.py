@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 PROGRAM = """
 import sys
 from pathlib import Path
-from cfpb_etl.flow import load_complaints
+from support.sources import load_source
 from cfpb_etl.fetch.search_api import SearchApi
 
 url, pages = sys.argv[1], int(sys.argv[2])
 source = SearchApi(limit=pages * 100, url=url, page_size=100, rate_limit=None)
-stats = load_complaints(source, Path("complaints.db"), None)
+stats = load_source(source, Path("complaints.db")).result()
 status = Path("/proc/self/status").read_text()
 print(stats.parts, status.partition("VmHWM:")[2].split()[0])
 """

@@ -146,7 +146,7 @@ def test_a_resumed_load_keeps_its_last_day(tmp_path: Path) -> None:
 PULL = """
 import sys
 from pathlib import Path
-from cfpb_etl.flow import load_complaints
+from support.sources import load_source
 from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.model.query import Query
 from cfpb_etl.fetch.search_api import SearchApi
@@ -154,7 +154,7 @@ from cfpb_etl.fetch.search_api import SearchApi
 source = SearchApi(
     Query(since="2011-12-01"), url=sys.argv[1], page_size=100, rate_limit=RateLimit(2000, 60)
 )
-stats = load_complaints(source, Path("complaints.db"), None)
+stats = load_source(source, Path("complaints.db")).result()
 print("complete", stats.received, stats.expected)
 """
 

@@ -10,10 +10,10 @@ from urllib.parse import urljoin
 
 from cfpb_etl.emulator import BULK_PATH, Emulator, serve
 from cfpb_etl.fetch.bulk_file import BulkFile
-from cfpb_etl.flow import load_complaints
 from support.faults import Faulty
 from support.made_up import made_up
 from support.prefect_runs import rows
+from support.sources import load_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,10 +75,7 @@ class DailyFile:
 def load(file: str, folder: Path, **options: Any) -> State[Any]:
     """Run the flow for a file."""
     database = folder / "complaints.db"
-    state: State[Any] = load_complaints(
-        BulkFile(file, database, **options), database, folder / "flow.svg", return_state=True
-    )
-    return state
+    return load_source(BulkFile(file, database, **options), database, folder / "flow.svg")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from cfpb_etl.emulator import serve
 from cfpb_etl.fetch.search_api import SearchApi
-from cfpb_etl.flow import load_complaints
+from support.sources import load_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,10 +69,7 @@ def run_at(url: str, folder: Path, *, restart: bool = False, **options: Any) -> 
         options: Fields of `SearchApi`.
     """
     source = SearchApi(**{"url": url, "rate_limit": None, "page_size": 1_000, **options})
-    state: State[Any] = load_complaints(
-        source, folder / "complaints.db", folder / "flow.svg", restart, return_state=True
-    )
-    return state
+    return load_source(source, folder / "complaints.db", folder / "flow.svg", restart=restart)
 
 
 def error_of(state: State[Any]) -> BaseException:

@@ -156,7 +156,7 @@ class RunConsole:
         self._console = Console(
             stderr=True, highlight=False, soft_wrap=True, force_terminal=sys.stderr.isatty()
         )
-        self._silent = verbose
+        self.verbose = verbose
         self._long_steps: dict[str, _LongStep] = {}
         self._on_bar = "", 0.0  # the long step on the bar, and the time when the bar last moved
         self._bar = _Bar()
@@ -164,13 +164,13 @@ class RunConsole:
 
     def __enter__(self) -> Self:
         """Replace Prefect's console as the log handler, until the process ends."""
-        if not self._silent:
+        if not self.verbose:
             logging.getLogger().handlers[:] = [_OtherWarnings(self._warn)]
             # This logger does not pass records to the root. Without a handler, Python prints them.
             logging.getLogger("prefect._internal").handlers[:] = [logging.NullHandler()]
             # If its server is gone, Prefect would print that into the last line.
             logging.raiseExceptions = False
-        if not self._silent and self._console.is_interactive:  # TERM=dumb is not interactive
+        if not self.verbose and self._console.is_interactive:  # TERM=dumb is not interactive
             self._live.start()
         return self
 
@@ -184,7 +184,7 @@ class RunConsole:
 
     def stop(self) -> None:
         """Remove the progress bar, and print nothing more: `run` prints the last line itself."""
-        self._silent = True
+        self.verbose = True
         with suppress(OSError, SystemExit):  # the terminal may be gone
             self._live.stop()
 
@@ -201,10 +201,10 @@ class RunConsole:
             case PictureDrawn(path=path):
                 self.picture = path
         try:
-            if not self._silent:
+            if not self.verbose:
                 self._show(event)
         except (OSError, SystemExit):  # rich exits if the reader of its output is gone
-            self._silent = True
+            self.verbose = True
 
     def _show(self, event: Event) -> None:
         match event:
@@ -221,7 +221,7 @@ class RunConsole:
                 self._console.print(f"{text} ({counts})" if counts else text, markup=False)
 
     def _warn(self, text: str) -> None:
-        if not self._silent:
+        if not self.verbose:
             self._console.print(f"warning: {text}", markup=False)
 
     def _show_on_bar(self, title: str) -> None:

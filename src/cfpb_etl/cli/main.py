@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import fields
 from difflib import get_close_matches
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
+import pydantic
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, ValidationError
 from rich.console import Console
 
 from cfpb_etl import __version__
-from cfpb_etl.cli.checks import (
-    WrongCommandError,
-    api_url_from_environment,
-    check_page,
-    check_picture,
-    refuse_same_file,
+from cfpb_etl.cli.checks import (  # cyclopts reads the annotations
+    ApiUrl,  # noqa: TC001
+    Database,  # noqa: TC001
+    Page,  # noqa: TC001
+    Picture,  # noqa: TC001
 )
-from cfpb_etl.cli.options import COMPLAINTS, GRAPH, ApiUrl, Database, LoadOptions, Switch
 from cfpb_etl.cli.signals import EXIT_CODES, exit_when_interrupted
 from cfpb_etl.cli.streams import prepare_streams, print_text
 from cfpb_etl.environment import check_certificate_file
-from cfpb_etl.errors import CfpbEtlError, ExitCode
+from cfpb_etl.errors import CfpbEtlError, ExitCode, WrongParameterError
 from cfpb_etl.fetch.http.addresses import keep
-from cfpb_etl.model.query import InvalidQueryError
 from cfpb_etl.orchestration.prefect_server.setting_origins import named_faults
 from cfpb_etl.orchestration.prefect_server.settings import set_for_every_run
+from cfpb_etl.parameters.checks import api_url_from_environment, refuse_same_file
+from cfpb_etl.parameters.load_parameters import COMPLAINTS, GRAPH, LoadParameters, reason_of
 from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _REPORT = Path("complaints-report.html")
+_PARAMETERS = {each.name for each in fields(LoadParameters)}
+
+
+def _show_default(value: object) -> str | None:
+    """Return a default for the help; None if it says nothing, such as no filter."""
+    return str(value) if value and value != () else None
+
 
 app = App(
     name="cfpb-etl",
     version=__version__,
     usage="Usage: cfpb-etl [COMMAND] [OPTIONS]",
     group_parameters="Options",
+    default_parameter=Parameter(negative_bool="", negative_iterable="", show_default=_show_default),
     result_action="return_value",
 )
 app["--help"].group = "Options"
@@ -51,15 +61,20 @@ app["--version"].help = "Print the version and exit."
 
 
 @app.default
-def load(options: LoadOptions | None = None) -> ExitCode:
+def load(parameters: LoadParameters | None = None, *, verbose: bool = False) -> ExitCode:
     """Load CFPB consumer complaints into SQLite and draw a diagram of the run.
 
     Without a filter, date or --limit, this loads the newest 1,000 complaints. With a filter or date
     it loads every match. With --source bulk or archive it loads all complaints in the files. If a
-    run is interrupted, repeat the same command to resume.
+    run is interrupted, repeat the same command to resume. If an option can have several values,
+    repeat the option for each.
+
+    Args:
+        parameters: What to load.
+        verbose: Show Prefect's log and tracebacks.
     """
-    options = options or LoadOptions()
-    source = options.to_source()
+    parameters = (parameters or LoadParameters()).with_kept_addresses()
+    source = parameters.to_source()
     # Otherwise Prefect's first run in a terminal prints and sends a telemetry notice.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if sys.stderr.isatty():
@@ -70,14 +85,14 @@ def load(options: LoadOptions | None = None) -> ExitCode:
     with named_faults():
         from cfpb_etl.cli.run import run
 
-    return run(source, options)
+    return run(source, parameters, verbose=verbose)
 
 
 @app.command
 def status(
     *,
     database: Database = COMPLAINTS,
-    as_json: Annotated[Switch, Parameter(name="--json")] = False,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
     api_url: ApiUrl = None,
 ) -> ExitCode:
     """Show what a database contains, its recent loads, and how many more complaints CFPB has now.
@@ -98,7 +113,7 @@ def status(
 
 @app.command
 def report(
-    page: Annotated[Path, Parameter(validator=check_page)] = _REPORT,
+    page: Page = _REPORT,
     /,
     *,
     database: Database = COMPLAINTS,
@@ -133,7 +148,7 @@ def browse(*, database: Database = COMPLAINTS) -> ExitCode:
 
 
 @app.command(name="graph")
-def draw(picture: Annotated[Path, Parameter(validator=check_picture)] = GRAPH, /) -> ExitCode:
+def draw(picture: Picture = GRAPH, /) -> ExitCode:
     """Draw the flow without running it.
 
     Args:
@@ -161,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         shown.seek(0)
         if text := shown.read():
             _print(text.rstrip("\n"))
-    except (CycloptsError, WrongCommandError, InvalidQueryError) as error:
+    except (CycloptsError, WrongParameterError) as error:
         _print_error(f"wrong command: {_in_one_line(error)} See {_command(arguments)} --help.")
         code = ExitCode.WRONG_COMMAND
     except CfpbEtlError as error:
@@ -171,9 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _in_one_line(error: Exception) -> str:
-    if isinstance(error, InvalidQueryError):
-        option = f"--{error.field.replace('_', '-')}"
-        return f"{option} {error.value!r} is not valid; {error.allowed}."
+    if isinstance(error, WrongParameterError):
+        return f"{re.sub('`(.+?)`', _option, str(error))}."
     if isinstance(error, UnusedCliTokensError):
         words = error.unused_tokens or [""]
         if words[0] in _commands():
@@ -183,9 +197,18 @@ def _in_one_line(error: Exception) -> str:
         unexpected = f"Unexpected {without_secrets(' '.join(words))!r}."
         return f"{unexpected} To give an option several values, repeat the option."
     if isinstance(error, ValidationError) and error.argument:
-        return f"{error.argument.name} {without_secrets(error.exception_message)}."
+        reason = error.exception_message
+        if isinstance(error.__cause__, pydantic.ValidationError):
+            reason = reason_of(error.__cause__)
+        return f"{error.argument.name} {without_secrets(reason)}."
     text = " ".join(without_secrets(str(error)).split())
     return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _option(name: re.Match[str]) -> str:
+    """Return how the command line spells the name of a parameter."""
+    is_option = name[1] in _PARAMETERS
+    return f"--{name[1].replace('_', '-')}" if is_option else name[1]
 
 
 def _command(arguments: Sequence[str] | None) -> str:

@@ -7,8 +7,7 @@ import os
 import sys
 import threading
 import traceback
-from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,42 +18,42 @@ from cfpb_etl.cli.interruption import Interruption
 from cfpb_etl.cli.server_death import ServerDeath
 from cfpb_etl.cli.streams import print_text
 from cfpb_etl.cli.summary import saved_line, summary_of
-from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.environment import keep_loopback_direct
 from cfpb_etl.errors import CfpbEtlError, ExitCode
-from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.events import listening
 from cfpb_etl.orchestration.errors import PrefectGoneError
 from cfpb_etl.orchestration.prefect_server.server import INTERRUPTIONS, prefect_server
+from cfpb_etl.parameters.sample import sample_emulator
 from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cfpb_etl.cli.options import LoadOptions
     from cfpb_etl.fetch.sources import AnySource
     from cfpb_etl.orchestration.prefect_server.server import TemporaryServer, UsersServer
+    from cfpb_etl.parameters.load_parameters import LoadParameters
 
-SAMPLE_COMPLAINTS = 25_000
 _EXIT_SECONDS = 30
 
 
-def run(source: AnySource, options: LoadOptions) -> ExitCode:
+def run(source: AnySource, parameters: LoadParameters, *, verbose: bool) -> ExitCode:
     """Run the flow, print how it ended, and return the exit code. A signal ends the process."""
     _tune_garbage_collection()
     prefect = prefect_server()
-    console = RunConsole(source.limit, source.rate_limit_use, verbose=options.verbose)
+    console = RunConsole(source.limit, source.rate_limit_use, verbose=verbose)
 
     def saved() -> str:
         console.stop()
-        return saved_line(console.stats, options.database_path, source, complete=console.complete)
+        return saved_line(
+            console.stats, parameters.database_path, source, complete=console.complete
+        )
 
     with console:
         interruption = Interruption(saved, release=prefect.kill)
         try:
             with listening(console, interruption):
-                code = _run(source, options, prefect, console, interruption)
+                code = _run(source, parameters, prefect, console, interruption)
         except INTERRUPTIONS:
             interruption.end()
         interruption.over(code)
@@ -63,26 +62,22 @@ def run(source: AnySource, options: LoadOptions) -> ExitCode:
 
 def _run(
     source: AnySource,
-    options: LoadOptions,
+    parameters: LoadParameters,
     prefect: TemporaryServer | UsersServer,
     console: RunConsole,
     interruption: Interruption,
 ) -> ExitCode:
     """Run the flow, and print the summary or the failure."""
-    database = options.database_path
+    database = parameters.database_path
     death = ServerDeath(prefect, partial(_ended, console, database, source))
     try:
         keep_loopback_direct(prefect.api_url)
         prefect.start()
-        with ExitStack() as stack:
-            if isinstance(source, SearchApi) and options.source == "sample":
-                emulator = Emulator(generate_complaints(SAMPLE_COMPLAINTS, era="2024"))
-                source = replace(source, url=stack.enter_context(serve(emulator)))
-            prefect.wait()
-            stats = load_complaints(
-                source, database, options.picture, options.restart, options.notify
-            )
-            interruption.hold()
+        if parameters.source == "sample":
+            sample_emulator()  # while Prefect's server starts
+        prefect.wait()
+        stats = load_complaints(**asdict(parameters))
+        interruption.hold()
         summary = summary_of(stats, database, source, console.picture)
     except Exception as error:  # noqa: BLE001 - each becomes one line and exit code 1
         failure = error
@@ -98,7 +93,7 @@ def _run(
     unknown = prefect.died.is_set() and not isinstance(failure, CfpbEtlError)
     if unknown or isinstance(failure, httpx.HTTPError):  # only Prefect's client uses httpx
         failure = prefect.named(failure)
-    if options.verbose and not isinstance(failure, CfpbEtlError):
+    if console.verbose and not isinstance(failure, CfpbEtlError):
         traceback.print_exception(failure)
     return _ended(console, database, source, failure)
 

@@ -98,9 +98,9 @@ class Archive(FileSource):
     proves_absence: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        refuse_unsafe("page", self.page)
+        refuse_unsafe("file", self.page)
         for file in self.files:
-            refuse_unsafe_file("files", file)
+            refuse_unsafe_file("file", file)
 
     @property
     def address(self) -> str:

@@ -21,7 +21,7 @@ from cfpb_etl.fetch.search_answer import Answer, day_of_hit, read_answer
 from cfpb_etl.model.age import FIRST_DAY, LAST_UPDATED, Age
 from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.part import PartInfo, RawPart
-from cfpb_etl.model.query import InvalidQueryError, Query
+from cfpb_etl.model.query import Query
 from cfpb_etl.model.source import SourceKind  # noqa: TC001 - Prefect reads the annotations
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ PAGE_SIZE = 10_000  # the maximum for one answer (docs/facts.md, "Page size")
 SMALL_PAGE_SIZE = 1_000  # used after a status 424 for the first page: perhaps a lower maximum
 MAX_CONCURRENCY = 6  # windows in parallel; enough for answers of 14 s at CFPB's rate limit
 
-_MAX_LOOKBACK = 36_500  # days
 _LAST_DAY = date.max.isoformat()
 _NO_EXTRAS = [("no_aggs", "true"), ("no_highlight", "true")]
 # Without this, CFPB searches only narratives (docs/facts.md, "Search words").
@@ -63,7 +62,6 @@ class SearchApi:
         stored_newest: The newest day received in the database, also if it is not plausible.
 
     Raises:
-        InvalidQueryError: If the limit or the lookback is not valid.
         AddressRefusedError, SecretAddressError: If the URL must not be stored.
     """
 
@@ -79,13 +77,7 @@ class SearchApi:
     stored_newest: str | None = None
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            allowed = "give a number of complaints from 1"
-            raise InvalidQueryError(field="limit", value=self.limit, allowed=allowed)
-        if self.lookback is not None and not 1 <= self.lookback <= _MAX_LOOKBACK:
-            allowed = f"give a number of days from 1 to {_MAX_LOOKBACK:,}"
-            raise InvalidQueryError(field="lookback", value=self.lookback, allowed=allowed)
-        refuse_unsafe("url", self.url)
+        refuse_unsafe("api_url", self.url)
 
     @property
     def address(self) -> str:

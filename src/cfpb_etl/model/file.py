@@ -21,7 +21,7 @@ _FEWEST_STATES = 50  # of 63 values; the rarest occur once in 20,000 complaints
 _MISSING_PRODUCTS = 2  # the newest products may have no complaint yet
 # CFPB's names of products, by the day on which most of them were in use
 # (docs/facts.md, "Product names").
-_PRODUCTS = {
+PRODUCTS = {
     "2014-12-31": (
         "Bank account or service",
         "Consumer Loan",
@@ -161,8 +161,8 @@ class Scope:
         states = len(self.states - {None})
         if states < _FEWEST_STATES:
             return f"it has {states} of about 60 states"
-        known = {name for day, names in _PRODUCTS.items() if newest >= day for name in names}
-        known = known or {*_PRODUCTS[min(_PRODUCTS)]}
+        known = {name for day, names in PRODUCTS.items() if newest >= day for name in names}
+        known = known or {*PRODUCTS[min(PRODUCTS)]}
         found = len(known & self.products)
         if found < len(known) - _MISSING_PRODUCTS:
             return f"it has {found} of {len(known)} products"

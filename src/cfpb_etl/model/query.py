@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.errors import WrongParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,22 +20,16 @@ STATES = tuple(
     " MS MT NC ND NE NH NJ NM NV NY OH OK OR PA PR RI SC SD TN TX UT VA VI VT WA WI WV WY".split()
 )
 _DAYS = ("since", "until")
-_MAX_TEXT = 200  # characters of a filter value
-
-
-class InvalidQueryError(CfpbEtlError):
-    """Raised when a query asks for something that the search API does not allow.
-
-    Attributes:
-        field: The field of the query, such as `state`.
-        value: The value that the user gave.
-        allowed: The values that are allowed, in words.
-    """
-
-    field: str
-    value: object
-    allowed: str
-    problem = "{field}: {value!r} is not valid; {allowed}"
+MAX_TEXT = 200  # characters of a filter value
+ZIP_CODE = "^[0-9X]{5}"  # five digits, or a masked code (docs/facts.md, "States and ZIP codes")
+SPELLED = ("product", "issue", "company", "tag", "submitted_via", "company_response")
+# The names of the search API, where they differ.
+_API_NAMES = {
+    "since": "date_received_min",
+    "until": "date_received_max",
+    "search": "search_term",
+    "tag": "tags",
+}
 
 
 @dataclass(frozen=True)
@@ -51,9 +45,14 @@ class Query:
         issue: `Issue` or `Issue•Sub-issue`, in CFPB's spelling.
         company: Company names in CFPB's spelling.
         search: The words to search for.
+        tag: `Servicemember`, `Older American`, or both with a comma, which is a value of its own.
+        zip_code: ZIP codes as published: five digits, or masked, such as `391XX`.
+        timely: `Yes` or `No`: whether the company answered in time.
+        submitted_via: How CFPB received the complaint.
+        company_response: How the company answered.
 
     Raises:
-        InvalidQueryError: If the API does not accept a value.
+        WrongParameterError: If the API does not accept a value.
     """
 
     since: str | None = None
@@ -63,30 +62,37 @@ class Query:
     issue: tuple[str, ...] = ()
     company: tuple[str, ...] = ()
     search: str | None = None
+    tag: tuple[str, ...] = ()
+    zip_code: tuple[str, ...] = ()
+    timely: str | None = None
+    submitted_via: tuple[str, ...] = ()
+    company_response: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in _DAYS:
             _check_day(name, getattr(self, name))
         if self.since and self.until and self.since > self.until:
-            raise InvalidQueryError(
-                field="since",
-                value=self.since,
-                allowed=f"it must not be after --until {self.until}",
-            )
-        for code in self.state:
-            if code not in STATES:
-                raise InvalidQueryError(
-                    field="state",
-                    value=code,
-                    allowed=f"CFPB filters by these, in capitals: {' '.join(STATES)}",
-                )
-        for name in ("product", "issue", "company", "search"):
-            value = getattr(self, name)
-            for text in (value,) if name == "search" and value is not None else value or ():
+            raise _wrong("since", self.since, f"it must not be after `until` {self.until}")
+        self._check_codes()
+        for name in SPELLED:
+            for text in getattr(self, name):
                 _check_text(name, text)
+        if self.search is not None:
+            _check_text("search", self.search)
         for name in ("product", "issue"):
             for text in getattr(self, name):
                 _check_levels(name, text)
+
+    def _check_codes(self) -> None:
+        for code in self.state:
+            if code not in STATES:
+                allowed = f"CFPB filters by these, in capitals: {' '.join(STATES)}"
+                raise _wrong("state", code, allowed)
+        for code in self.zip_code:
+            if not re.fullmatch(ZIP_CODE, code):
+                raise _wrong("zip_code", code, "give five digits, or a masked code such as 391XX")
+        if self.timely not in (None, "Yes", "No"):
+            raise _wrong("timely", self.timely, "give Yes or No")
 
     def __bool__(self) -> bool:
         """Say whether the query has any filter."""
@@ -94,7 +100,7 @@ class Query:
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{name} {value if isinstance(value, str) else ' or '.join(value)}"
+            f"{name.replace('_', ' ')} {value if isinstance(value, str) else ' or '.join(value)}"
             for name, value in self.to_dict().items()
         )
 
@@ -128,19 +134,10 @@ class Query:
 
         For a list, the parameter's name is repeated (docs/facts.md, "Parameters").
         """
-        scalars = (
-            ("date_received_min", self.since),
-            ("date_received_max", self.until),
-            ("search_term", self.search),
-        )
-        lists = {
-            "state": self.state,
-            "product": self.product,
-            "issue": self.issue,
-            "company": self.company,
-        }
-        return [(key, value) for key, value in scalars if value is not None] + [
-            (key, value) for key, values in lists.items() for value in values
+        return [
+            (_API_NAMES.get(name, name), value)
+            for name, values in self.to_dict().items()
+            for value in ((values,) if isinstance(values, str) else values)
         ]
 
 
@@ -152,26 +149,23 @@ def _check_day(name: str, text: str | None) -> None:
             raise ValueError  # noqa: TRY301 - fromisoformat accepts more formats than the API
         date.fromisoformat(text)
     except ValueError:
-        raise InvalidQueryError(
-            field=name, value=text, allowed="give a day as YYYY-MM-DD"
-        ) from None
+        raise _wrong(name, text, "give a day as YYYY-MM-DD") from None
 
 
 def _check_text(name: str, text: str) -> None:
     # Bytes that a terminal cannot decode become lone surrogates, which a URL cannot contain.
     sendable = "\0" not in text and not re.search("[\ud800-\udfff]", text)
-    if not 1 <= len(text) <= _MAX_TEXT or not text.strip() or not sendable:
-        raise InvalidQueryError(
-            field=name,
-            value=text,
-            allowed=f"give 1 to {_MAX_TEXT} characters that are not all blank",
-        )
+    if not 1 <= len(text) <= MAX_TEXT or not text.strip() or not sendable:
+        allowed = f"give 1 to {MAX_TEXT} characters that are not all blank"
+        raise _wrong(name, text, allowed)
 
 
 def _check_levels(name: str, text: str) -> None:
     levels = text.split("•")
     if len(levels) > 2 or not all(level.strip() for level in levels):  # noqa: PLR2004 - name•sub-name
         title = name.capitalize()
-        raise InvalidQueryError(
-            field=name, value=text, allowed=f"give {title}, or {title}•Sub-{name} with one •"
-        )
+        raise _wrong(name, text, f"give {title}, or {title}•Sub-{name} with one •")
+
+
+def _wrong(name: str, value: str, allowed: str) -> WrongParameterError:
+    return WrongParameterError(parameter=name, reason=f"{value!r} is not valid; {allowed}")

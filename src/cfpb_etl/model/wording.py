@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cfpb_etl.model.dates import clock_day, is_clock_behind
-from cfpb_etl.model.query import Query
+from cfpb_etl.model.query import SPELLED, Query
 from cfpb_etl.plain_text import listed, plain
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def no_match_hint(source: Source) -> str:
     if source.is_update:
         return "CFPB has no such complaint in these days now"
     query = Query.from_record(source.query_json())
-    names = [f"--{name}" for name in ("product", "issue", "company") if getattr(query, name)]
+    names = [f"--{name.replace('_', '-')}" for name in SPELLED if getattr(query, name)]
     hints = []
     if names:
         hints.append(f"check the spelling of {' and '.join(names)}, capitals included")

@@ -1,0 +1,165 @@
+"""The command line, the flow and Prefect's deployments have the same parameters."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from prefect.utilities.schema_tools.validation import ValidationError, validate
+
+from cfpb_etl.cli.main import main
+from cfpb_etl.flow import load_complaints
+from cfpb_etl.parameters.load_parameters import LoadParameters
+
+NAMES = [each.name for each in fields(LoadParameters)]
+SCHEMA = load_complaints.parameters.model_dump()
+ADDRESS = "https://example.org/x"
+
+
+def refused(parameters: dict[str, Any]) -> str:
+    """Return why Prefect's API refuses parameters, as it checks them; "" if it accepts them."""
+    try:
+        validate(parameters, SCHEMA, raise_on_error=True, allow_none_with_default=True)
+    except ValidationError as error:
+        return str(error)
+    return ""
+
+
+def descriptions() -> dict[str, str]:
+    """Return the description of each parameter."""
+    text = inspect.getdoc(LoadParameters) or ""
+    listed = text.partition("Attributes:\n")[2].partition("\n\nRaises:")[0]
+    found = re.findall(r"^    (\w+): (.*?)(?=\n    \w|\Z)", listed, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(words.split()) for name, words in found}
+
+
+def test_the_flow_has_all_parameters() -> None:
+    """Their names, order, types, defaults and descriptions are those of the command line."""
+    taken = inspect.signature(load_complaints.fn).parameters
+
+    assert [*taken] == NAMES == [*SCHEMA["properties"]] == [*descriptions()]
+    for each in fields(LoadParameters):
+        assert taken[each.name].annotation == each.type
+        assert taken[each.name].default == each.default
+        described = SCHEMA["properties"][each.name]["description"]
+        assert " ".join(described.split()) == descriptions()[each.name]
+    assert "required" not in SCHEMA or SCHEMA["required"] == []
+
+
+def test_the_command_line_has_all_parameters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each has an option of its name, with the same description."""
+    monkeypatch.setenv("COLUMNS", "500")  # each option is one line
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    options = {line.split()[1]: line for line in lines if line.startswith("│ --")}
+
+    for name, words in descriptions().items():
+        assert words in options.pop(f"--{name.replace('_', '-')}")
+    assert {*options} == {"--help", "--version", "--verbose"}
+
+
+def test_the_description_is_short() -> None:
+    """The form shows it above the parameters; the lists of a docstring are not prose."""
+    assert load_complaints.description
+    assert "Args:" not in load_complaints.description
+    assert len(load_complaints.description) < 400
+
+
+RIGHT: list[tuple[str, Any]] = [
+    ("database", "data/complaints.db"),
+    ("source", "bulk"),
+    ("since", "2024-02-29"),
+    ("state", "ca"),
+    ("state", ["CA", "NY"]),
+    ("product", "A product of next year"),
+    ("product", ["Mortgage•FHA mortgage", "Debt collection"]),
+    ("company", "EQUIFAX, INC."),
+    ("search", "late fees"),
+    ("tag", ["Servicemember", "Older American, Servicemember"]),
+    ("zip_code", ["94103", "391XX"]),
+    ("timely", "No"),
+    ("limit", 1),
+    ("update", True),
+    ("lookback", 36_500),
+    ("file", "data/x.csv"),
+    ("file", [ADDRESS, "env:CFPB_FILE", "secret:cfpb-file"]),
+    ("as_of", "2026-10-01"),
+    ("date_order", "day-first"),
+    ("allow_rejected", 0),
+    ("allow_rejected", 0.25),
+    ("allow_rejected", 1_000),
+    ("api_url", "env:CFPB_URL"),
+    ("graph", "flow.PNG"),
+    ("graph", "none"),
+    ("notify", "slack-webhook/team"),
+]
+WRONG: list[tuple[str, Any]] = [
+    ("database", 5),
+    ("database", " "),
+    ("source", "cfpb"),
+    ("source", None),
+    ("since", "2026-13-45"),
+    ("since", "2026-02-30"),
+    ("since", "2023-02-29"),
+    ("since", "2026-10-01\n"),
+    ("since", "yesterday"),
+    ("since", 20261001),
+    ("state", "XX"),
+    ("state", ["CA", "XX"]),
+    ("product", ""),
+    ("product", "x" * 201),
+    ("product", [5]),
+    ("search", " "),
+    ("search", ["late"]),
+    ("zip_code", "9410"),
+    ("zip_code", 94103),
+    ("timely", "maybe"),
+    ("timely", False),
+    ("limit", 0),
+    ("limit", True),
+    ("limit", "5"),
+    ("update", "yes"),
+    ("lookback", 36_501),
+    ("file", f"{ADDRESS}?token=s3cret"),
+    ("file", ["https://me:it@example.org/x"]),
+    ("as_of", "2026-10-1"),
+    ("date_order", "day first"),
+    ("allow_rejected", 1.5),
+    ("allow_rejected", -1),
+    ("api_url", f"{ADDRESS}?token=s3cret"),
+    ("api_url", "https://me:it@example.org/"),
+    ("api_url", "ftp://example.org/"),
+    ("graph", "flow.pdf"),
+    ("notify", "https://hooks.example/T0"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), RIGHT)
+def test_prefect_accepts_what_is_right(name: str, value: Any) -> None:
+    """The schema of a deployment has no rule that the other doors do not have."""
+    assert refused({name: value}) == ""
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_prefect_refuses_what_is_wrong(name: str, value: Any) -> None:
+    """A wrong value ends the request for a run, and the message names the parameter."""
+    assert f"'{name}'" in refused({name: value}).replace("[", "'[")
+
+
+def test_days_are_those_of_the_calendar() -> None:
+    """The pattern accepts each day of 28 years, and no other text of that form."""
+    days = {date(2000, 1, 1) + timedelta(days) for days in range(28 * 366)}
+    texts = {f"{y}-{m:02}-{d:02}" for y in range(2000, 2027) for m in range(14) for d in range(33)}
+    pattern = re.compile(SCHEMA["properties"]["since"]["pattern"])
+
+    accepted = {text for text in texts if pattern.search(text)}
+    assert accepted == texts & {day.isoformat() for day in days}
+    for text in ("1900-02-29", "2100-02-29", "0000-01-01", "2000-02-29 "):
+        assert not pattern.search(text)
