@@ -27,6 +27,7 @@ from prefect.tasks import exponential_backoff
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.http.addresses import read_secrets_with
 from cfpb_etl.fetch.http.errors import RetriableError
+from cfpb_etl.fetch.http.rate_limit import share_rate_limits_by
 from cfpb_etl.model.events import (
     Headline,
     LoadCompleted,
@@ -54,6 +55,7 @@ from cfpb_etl.orchestration.outcome import RunOutcome
 from cfpb_etl.orchestration.picture import draw_flow
 from cfpb_etl.orchestration.run_log import log_and_emit
 from cfpb_etl.orchestration.secret_blocks import read_secret_block
+from cfpb_etl.orchestration.shared_rate_limit import SharedRateLimiter
 from cfpb_etl.parameters.load_parameters import LoadParameters
 from cfpb_etl.parameters.sample import served
 from cfpb_etl.parameters.signature import with_parameters_of
@@ -61,7 +63,9 @@ from cfpb_etl.parse.dispatch import parse_part
 from cfpb_etl.store.loads import Load, open_load
 from cfpb_etl.store.part_writer import store_part
 
-read_secrets_with(read_secret_block)  # also in another process, which imports this module
+# Also in another process, which imports this module.
+read_secrets_with(read_secret_block)
+share_rate_limits_by(SharedRateLimiter)
 
 BULK_IS_FASTER = 500_000  # complaints; the search API needs 50 requests and 2.5 minutes for them
 

@@ -68,6 +68,10 @@ class FakeSource:
         """Raise an error, because no test calls this."""
         raise NotImplementedError(part)
 
+    def for_other_processes(self, counted_at: str) -> FakeSource:  # noqa: ARG002
+        """Return the source unchanged."""
+        return self
+
     def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
         """Raise an error, because no test calls this."""
         raise NotImplementedError(raw, in_flight)

@@ -82,6 +82,9 @@ class FileSource:
         """Return "", because file servers have no rate limit."""
         return ""
 
+    def for_other_processes(self, counted_at: str) -> None:
+        """Return None: another process may be on a computer without the database's folder."""
+
     def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:  # noqa: ARG002
         """Return the parts that follow a fetched part."""
         return raw.next_parts

@@ -156,6 +156,11 @@ class SearchApi:
         """Return the page from the JSON that `to_json` wrote."""
         return Page.from_json(text)
 
+    def for_other_processes(self, counted_at: str) -> SearchApi | None:
+        """Return this source with a shared rate limit; None for the sample, which is local."""
+        limit = self.rate_limit and replace(self.rate_limit, counted_at=counted_at)
+        return None if self.kind == "sample" else replace(self, rate_limit=limit)
+
     def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
         """Return the next page. Its window is split if the rate limit allows more requests.
 

@@ -123,6 +123,17 @@ class Source(Protocol):
         """
         ...
 
+    def for_other_processes(self, counted_at: str) -> Source | None:
+        """Return the source with which other processes fetch parts, such as a Dask worker.
+
+        Args:
+            counted_at: The URL of Prefect's API, which counts the requests of all processes.
+
+        Returns:
+            None if parts can be fetched only in the process of the flow.
+        """
+        ...
+
     def split(self, raw: RawPart, in_flight: int) -> Sequence[Part]:
         """Return the parts that follow a fetched part. A window may be split to fetch it faster.
 

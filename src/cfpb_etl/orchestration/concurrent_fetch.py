@@ -6,16 +6,17 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
-from prefect.futures import PrefectConcurrentFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from cfpb_etl.errors import ExitCode
-from cfpb_etl.model.part import RawPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from prefect import Task
     from prefect.futures import PrefectFuture
 
-    from cfpb_etl.model.part import Part
+    from cfpb_etl.model.part import Part, RawPart
     from cfpb_etl.model.source import Source
     from cfpb_etl.orchestration.outcome import RunOutcome
 
@@ -83,6 +84,9 @@ class ConcurrentFetch:
     parses and stores. Futures are dropped at once, because a Prefect future keeps its result in
     memory.
 
+    If the flow's task runner uses other processes, and the source must be fetched in the process of
+    the flow, then each part is fetched here when the caller asks for it.
+
     Args:
         fetch: The task that fetches one part.
         source: The source of the parts.
@@ -99,53 +103,71 @@ class ConcurrentFetch:
     ) -> None:
         self._fetch = fetch
         self._source = source
+        self._submitted_source = _submitted(source)
         self._outcome = outcome
         self._waiting = deque(parts)
         self._in_flight: dict[PrefectFuture[RawPart], datetime] = {}
+        self._done: SimpleQueue[tuple[PrefectFuture[RawPart], datetime]] = SimpleQueue()
         self._fetched: deque[RawPart] = deque()
+        self._error: Exception | None = None
 
     def __iter__(self) -> Iterator[RawPart]:
         """Yield each part after it is fetched."""
+        if self._submitted_source is None:
+            while self._waiting:
+                part = self._waiting.popleft()
+                self._add(self._outcome.run(self._fetch, self._source, part))
+                yield self._fetched.popleft()
+            return
         self._submit()
         while self._in_flight or self._fetched:
-            if not self._fetched:
-                self._take(next(as_completed([*self._in_flight])))
+            while not self._fetched:
+                if self._error is not None:
+                    raise self._error
+                self._take(*self._done.get())
             yield self._fetched.popleft()
 
     def submit_next(self) -> None:
         """Submit more fetches if some parts were fetched while the caller was busy."""
-        if self._fetched:
-            return
-        for future in filter(_is_done, [*self._in_flight]):
-            # A failure is raised later, after the parts before it are stored.
-            if isinstance(future.result(raise_on_failure=False), RawPart):
-                self._take(future)
+        # A failure is raised later, after the parts before it are stored.
+        with suppress(Empty):
+            while not self._fetched:
+                self._take(*self._done.get_nowait())
 
-    def _take(self, future: PrefectFuture[RawPart]) -> None:
+    def _take(self, future: PrefectFuture[RawPart], ended: datetime) -> None:
         submitted = self._in_flight.pop(future)
         try:
             raw = future.result()
-        except Exception as error:
-            self._outcome.record_failure(self._fetch, submitted, _end_of(future), error)
-            raise
-        self._outcome.record_success(self._fetch, submitted, _end_of(future), raw)
+        except Exception as error:  # noqa: BLE001 - of any task runner; it is raised later
+            self._outcome.record_failure(self._fetch, submitted, ended, error)
+            self._error = self._error or error
+            return
+        self._outcome.record_success(self._fetch, submitted, ended, raw)
+        self._add(raw)
+        self._submit()
+
+    def _add(self, raw: RawPart) -> None:
         in_flight = len(self._in_flight) + len(self._waiting)
         raw.next_parts = self._source.split(raw, in_flight)
         self._waiting.extendleft(reversed(raw.next_parts))
         self._fetched.append(raw)
-        self._submit()
 
     def _submit(self) -> None:
         while self._waiting and len(self._in_flight) < self._source.max_concurrency:
             part = self._waiting.popleft()
-            self._in_flight[self._fetch.submit(self._source, part)] = datetime.now(UTC)
+            future = self._fetch.submit(self._submitted_source, part)
+            self._in_flight[future] = datetime.now(UTC)
+            future.add_done_callback(self._note_end)
+
+    def _note_end(self, future: PrefectFuture[RawPart]) -> None:
+        """Note when a fetch has ended by the clock of this computer. Any thread may call this."""
+        self._done.put((future, datetime.now(UTC)))
 
 
-def _is_done(future: PrefectFuture[RawPart]) -> bool:
-    # Prefect's `wait` with a timeout of 0 checks nothing, and `future.state` asks the server.
-    return isinstance(future, PrefectConcurrentFuture) and future.wrapped_future.done()
-
-
-def _end_of(future: PrefectFuture[RawPart]) -> datetime:
-    # After `result`, a future has its final state, so the server is not asked.
-    return future.state.timestamp
+def _submitted(source: Source) -> Source | None:
+    """Return the source for the flow's task runner; None if it cannot fetch the source."""
+    context = FlowRunContext.get()
+    if context is None or isinstance(context.task_runner, ThreadPoolTaskRunner):
+        return source
+    with get_client(sync_client=True) as prefect:
+        return source.for_other_processes(counted_at=str(prefect.api_url))

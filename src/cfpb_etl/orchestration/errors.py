@@ -49,6 +49,21 @@ class NoPrefectApiError(PrefectGoneError):
     )
 
 
+class UncountedRequestError(CfpbEtlError):
+    """Raised when a worker cannot ask Prefect's server whether a request is allowed."""
+
+    url: str
+    reason: str
+    problem = (
+        "The workers of this run count their requests on Prefect's server at {url}, which one of"
+        " them could not use ({reason})"
+    )
+    remedy = (
+        "Start a Prefect server that all workers can reach, set PREFECT_API_URL to its address, and"
+        " run again."
+    )
+
+
 class NoPrefectServerError(CfpbEtlError):
     """Raised when the settings name no server, and forbid temporary servers."""
 

@@ -1,4 +1,8 @@
-"""The rate limit of a server, and the pauses that the header Retry-After asks for."""
+"""The rate limit of a server, and the pauses that the header Retry-After asks for.
+
+The requests of one process are counted in its memory. If a run fetches in several processes, they
+count their requests together (`share_rate_limits_by`).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ from cfpb_etl.fetch.http.errors import RetriableError
 from cfpb_etl.model.dates import http_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import requests
 
@@ -39,10 +43,13 @@ class RateLimit:
     Attributes:
         requests: The maximum number of requests in one window.
         seconds: The length of the sliding window in seconds.
+        counted_at: The URL of Prefect's API that counts the requests of all processes of a run;
+            None if one process makes all requests and counts them itself.
     """
 
     requests: int
     seconds: float
+    counted_at: str | None = None
 
 
 CFPB_RATE_LIMIT = RateLimit(requests=20, seconds=60)  # docs/facts.md, "Rate limit"
@@ -112,9 +119,22 @@ def rate_limiter_for(url: str, rate_limit: RateLimit | None = None) -> RateLimit
     return _rate_limiter(urlsplit(url).netloc or url, rate_limit)  # env:NAME has no host
 
 
+def share_rate_limits_by(make: Callable[[str, RateLimit], RateLimiter]) -> None:
+    """Set the function that makes the rate limiter of a server for several processes.
+
+    It receives the server and a rate limit with `counted_at`.
+    """
+    _makers["shared"] = make
+
+
+_makers: dict[str, Callable[[str, RateLimit], RateLimiter]] = {}
+
+
 @cache
-def _rate_limiter(server: str, rate_limit: RateLimit | None) -> RateLimiter:  # noqa: ARG001 - the cache's key
-    return RateLimiter(rate_limit)
+def _rate_limiter(server: str, rate_limit: RateLimit | None) -> RateLimiter:
+    if rate_limit is None or rate_limit.counted_at is None:
+        return RateLimiter(rate_limit)
+    return _makers["shared"](server, rate_limit)
 
 
 def retry_after(response: requests.Response) -> int | None:
