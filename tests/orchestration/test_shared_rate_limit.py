@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -73,10 +73,10 @@ def test_a_pause_holds_other_processes(seconds: float) -> None:
     """Retry-After counts for all processes."""
     one, other = two_processes()
     other.wait()
+    throttled = ThrottledError("https://cfpb.example/", status=429, retry_after=seconds)
     started = time.monotonic()
     with pytest.raises(ThrottledError), one.request():
-        started = time.monotonic()
-        raise ThrottledError("https://cfpb.example/", status=429, retry_after=seconds)
+        raise throttled
 
     other.wait()
 
@@ -118,7 +118,7 @@ def test_no_pause_frees_the_slot() -> None:
         {"slot_decay_per_second": 0.0},
     ],
 )
-def test_a_changed_limit_is_corrected(change: dict[str, float]) -> None:
+def test_a_changed_limit_is_corrected(change: dict[str, Any]) -> None:
     """Otherwise it would allow more requests than the server, or none."""
     one, other = two_processes()
     one.wait()

@@ -68,7 +68,10 @@ class NoAddressError(CfpbEtlError):
     name: str  # env:NAME or secret:NAME
     fault: str
     problem = "{name} has no address for a request: it {fault}"
-    remedy = "Set it to the whole http:// or https:// address, in the process that runs the flow."
+    remedy = (
+        "Set it to the whole http:// or https:// address, in the process that runs the flow, and on"
+        " each worker of another task runner."
+    )
 
 
 class NoArchiveError(CfpbEtlError):
