@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -10,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_API_URL
+from prefect.task_runners import ProcessPoolTaskRunner
 
+from cfpb_etl.fetch.archive import Archive
+from cfpb_etl.fetch.bulk_file import BulkFile
+from cfpb_etl.fetch.http.rate_limit import RateLimit
+from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.part import PartInfo, RawPart
 from cfpb_etl.orchestration.concurrent_fetch import ConcurrentFetch
 from cfpb_etl.orchestration.outcome import RunOutcome
@@ -81,6 +90,10 @@ class Source:
         self.splits.append((str(raw), in_flight))
         return raw.next_parts
 
+    def for_other_processes(self, counted_at: str) -> None:
+        """Return None: the events are in this process."""
+        self.counted_at = counted_at
+
 
 @task(cache_policy=NO_CACHE)
 def fetch(source: Any, part: Any) -> RawPart:
@@ -93,11 +106,12 @@ def fetched(
     parts: Any,
     store: Callable[[ConcurrentFetch, str], object] = lambda *_: None,
     outcome: RunOutcome | None = None,
+    **options: Any,
 ) -> list[str]:
     """Return the parts in the order in which a flow receives and stores them."""
     received: list[str] = []
 
-    @flow
+    @flow(**options)
     def load() -> None:
         fetching = ConcurrentFetch(fetch, source, parts, outcome or RunOutcome())
         for raw in fetching:
@@ -188,3 +202,44 @@ def test_a_source_splits_by_what_is_in_flight() -> None:
 
     assert fetched(source, ["a", "b"]) == ["a", "c", "b"]
     assert source.splits == [("a", 1), ("c", 1), ("b", 0)]
+
+
+def test_a_source_of_this_process_is_fetched_here() -> None:
+    """The flow's task runner has other processes, which could not fetch such a source."""
+    source, outcome = Source({"a": ["b"]}, failing="c"), RunOutcome()
+
+    received = fetched(
+        source, ["a", "c"], outcome=outcome, task_runner=ProcessPoolTaskRunner(max_workers=1)
+    )
+
+    assert received == ["a", "b"]
+    assert source.splits == [("a", 1), ("b", 1)]
+    figures = outcome.tasks["fetch"]
+    assert (figures.completed, figures.failed, figures.rows) == (2, 1, 20)
+    assert source.counted_at == PREFECT_API_URL.value()
+
+
+@pytest.mark.parametrize("source", [BulkFile(), Archive(), SearchApi(kind="sample")])
+def test_sources_that_need_this_process(source: Any) -> None:
+    """Files are saved beside the database, and the sample's server is in this process."""
+    assert source.for_other_processes("https://prefect.example/api") is None
+
+
+def test_the_search_api_shares_its_limit() -> None:
+    """Nothing but the place of counting changes."""
+    source = SearchApi(rate_limit=RateLimit(3, 9)).for_other_processes("https://prefect.example/")
+
+    limit = RateLimit(3, 9, "https://prefect.example/")
+    assert source == SearchApi(rate_limit=limit)
+    assert SearchApi(rate_limit=None).for_other_processes("x") == SearchApi(rate_limit=None)
+
+
+def test_a_run_imports_nothing_of_dask() -> None:
+    """A run on a laptop starts no slower if the extra is installed."""
+    program = "import sys, cfpb_etl.flow; print([*sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert "cfpb_etl.orchestration.shared_rate_limit" in done.stdout
+    assert not re.search(r"'(dask|distributed|prefect_dask|ray)\b", done.stdout)

@@ -25,6 +25,7 @@ from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
+from cfpb_etl.orchestration.concurrent_fetch import ConcurrentFetch
 from support.faults import Delayed, Faulty, stalled, throttled, unavailable_html
 from support.prefect_runs import error_of, last_load, rows, texts
 from support.sources import load_source
@@ -192,6 +193,26 @@ def test_a_file_is_fetched_where_the_database_is(dask: Any, tmp_path: Path) -> N
     assert here == ["complaints.csv.zip"] * 2
     assert len(rows(tmp_path)) == len(COMPLAINTS)
     assert "▲ 1 retry" in " ".join(figures(tmp_path))
+
+
+def test_the_next_page_is_requested_while_one_is_stored(dask: Any, tmp_path: Path) -> None:
+    """The flow sees that a worker has fetched a page, so CFPB need not wait for the store."""
+    app = Faulty(Emulator(COMPLAINTS))
+    submit_next, requests = ConcurrentFetch.submit_next, iter([3])
+
+    def submit_until_requested(fetching: ConcurrentFetch) -> None:
+        wanted = next(requests, 0)  # before the first page is stored
+
+        def is_requested() -> bool:
+            submit_next(fetching)
+            return len(app.requests) >= wanted
+
+        eventually(is_requested)
+
+    with serve(app) as url, patch.object(ConcurrentFetch, "submit_next", submit_until_requested):
+        state = run_on(dask, SearchApi(url=url, rate_limit=LIMIT, page_size=1_000), tmp_path)
+
+    assert state.is_completed()
 
 
 # --- secrets --------------------------------------------------------------------------------

@@ -170,4 +170,4 @@ def _submitted(source: Source) -> Source | None:
     if context is None or isinstance(context.task_runner, ThreadPoolTaskRunner):
         return source
     with get_client(sync_client=True) as prefect:
-        return source.for_other_processes(counted_at=str(prefect.api_url))
+        return source.for_other_processes(counted_at=str(prefect.api_url).rstrip("/"))
