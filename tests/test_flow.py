@@ -187,13 +187,16 @@ def test_task_runs_have_names_and_join_as_in_the_picture(tmp_path: Path) -> None
     assert flow_run_id is not None
     assert last_load(tmp_path)["flow_run_id"] == str(flow_run_id)
     task_runs = finished_task_runs(flow_run_id, 9)
-    assert sorted({task_run.name for task_run in task_runs}) == [
-        "page 1",
-        "…2024-11-05, page 1, 1,000 complaints",
-        "…2024-11-05, page 2",
-        "…2024-11-05, page 2, 1,000 complaints",
-        "…2024-11-05, page 3",
-        "…2024-11-05, page 3, 500 complaints",
+    assert sorted(task_run.name for task_run in task_runs) == [
+        "fetch page 1",
+        "fetch until 2024-11-05, page 2",
+        "fetch until 2024-11-05, page 3",
+        "parse until 2024-11-05, page 1",
+        "parse until 2024-11-05, page 2",
+        "parse until 2024-11-05, page 3",
+        "store until 2024-11-05, page 1",
+        "store until 2024-11-05, page 2",
+        "store until 2024-11-05, page 3",
     ]
     edges = edges_between(tasks_of(load_complaints))
     drawn = {(producer, consumer): label for producer, consumer, label in edges}

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ from cfpb_etl.orchestration.notifications import load_notification_block, notify
 from cfpb_etl.orchestration.outcome import RunOutcome
 from cfpb_etl.orchestration.picture import draw_flow
 from cfpb_etl.orchestration.run_log import log_and_emit
+from cfpb_etl.orchestration.run_names import name_of_task_run
 from cfpb_etl.orchestration.secret_blocks import read_secret_block
 from cfpb_etl.orchestration.shared_rate_limit import SharedRateLimiter
 from cfpb_etl.parameters.load_parameters import LoadParameters
@@ -89,7 +91,7 @@ def is_retriable(_task: object, run: TaskRun, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
     log_prints=False,
-    task_run_name="{part}",
+    task_run_name=partial(name_of_task_run, "fetch"),
 )
 def get_complaint_data(source: Source, part: Part) -> RawPart:
     """Download one API page or file, with retries."""
@@ -117,7 +119,7 @@ def get_complaint_data(source: Source, part: Part) -> RawPart:
     cache_policy=NO_CACHE,
     persist_result=False,
     log_prints=False,
-    task_run_name="{raw}",
+    task_run_name=partial(name_of_task_run, "parse"),
 )
 def parse_complaint_data(raw: RawPart) -> ParsedPart:
     """Validate the response and turn it into Complaint records."""
@@ -133,7 +135,7 @@ def parse_complaint_data(raw: RawPart) -> ParsedPart:
     cache_policy=NO_CACHE,
     persist_result=False,
     log_prints=False,
-    task_run_name="{parsed}",
+    task_run_name=partial(name_of_task_run, "store"),
 )
 def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
     """Write a page or file to SQLite in one transaction."""

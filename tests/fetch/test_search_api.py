@@ -115,7 +115,7 @@ def test_the_info_of_a_page(emulator: Emulator) -> None:
     """A page has its name, its counts, the age of the data and its columns."""
     first, *_ = fetch_pages(emulator, page_size=1_000)
 
-    assert str(first) == first.info.name == "…2024-11-05, page 1, 1,000 complaints"
+    assert str(first) == first.info.name == "until 2024-11-05, page 1, 1,000 complaints"
     assert (first.rows, first.info.matching, first.info.expected) == (1_000, 2_500, 2_500)
     assert first.info.days == (None, NEWEST_DAY)
     assert first.info.part == Page(1_000, until=NEWEST_DAY)

@@ -54,14 +54,19 @@ class Page:
 
     @property
     def _days(self) -> str:
-        """Return the window as text, such as `2026-10-01…07, `; "" if it has all days."""
-        if not self.since and not self.until:
-            return ""
-        since, until = self.since or "", self.until or ""
-        if since == until:
-            return f"{since}, "
-        shared = 8 if since[:8] == until[:8] else 5 if since[:5] == until[:5] else 0
-        return f"{since}…{until[shared:]}, "
+        """Return the window in words, such as `2026-10-01 to 2026-10-07, `; "" if it has all days.
+
+        The words are ASCII: Prefect's picture of a run leaves out all other characters.
+        """
+        match self.since, self.until:
+            case None, None:
+                return ""
+            case since, None:
+                return f"since {since}, "
+            case None, until:
+                return f"until {until}, "
+            case since, until:
+                return f"{since}, " if since == until else f"{since} to {until}, "
 
     @property
     def key(self) -> str:
