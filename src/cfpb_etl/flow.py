@@ -55,7 +55,7 @@ from cfpb_etl.orchestration.notifications import load_notification_block, notify
 from cfpb_etl.orchestration.outcome import RunOutcome
 from cfpb_etl.orchestration.picture import draw_flow
 from cfpb_etl.orchestration.run_log import log_and_emit
-from cfpb_etl.orchestration.run_names import name_of_task_run
+from cfpb_etl.orchestration.run_names import name_of_flow_run, name_of_task_run, tag_flow_run
 from cfpb_etl.orchestration.secret_blocks import read_secret_block
 from cfpb_etl.orchestration.shared_rate_limit import SharedRateLimiter
 from cfpb_etl.parameters.load_parameters import LoadParameters
@@ -146,6 +146,7 @@ def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadSt
     name="cfpb-complaints",
     description="Load CFPB consumer complaints into a SQLite file. Without a filter, date or limit,"
     " this loads the newest 1,000 complaints.",
+    flow_run_name=name_of_flow_run,
     retries=0,
     retry_delay_seconds=0,
     persist_result=False,
@@ -169,6 +170,7 @@ def load_complaints(parameters: LoadParameters) -> LoadStats:
         CfpbEtlError: If a parameter is wrong, or if the load fails.
     """
     database = parameters.database_path
+    tag_flow_run(parameters.source, database)
     selected = parameters.to_source()
     if parameters.notify is not None:
         load_notification_block(

@@ -57,7 +57,8 @@ FLOW_RUNS: dict[str, dict[str, Any]] = {
     },
     "api, Credit Agricole, Банк, 银行": {"company": ["Crédit Agricole", "Банк", "银行"]},
     r"api, a\x1b[31mb\nc\u202ed": {"issue": "a\x1b[31mb\nc\u202ed"},
-    "api": {},
+    "api, newest 1,000": {},
+    "sample, newest 1,000": {"source": "sample", "database": "sample.db"},
 }
 
 

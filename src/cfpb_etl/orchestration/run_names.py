@@ -9,6 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from cfpb_etl.fetch.complaint_file import FilePart
+from cfpb_etl.parameters.load_parameters import NEWEST
 from cfpb_etl.plain_text import plain, shortened, without_secrets
 
 if TYPE_CHECKING:
@@ -62,7 +63,15 @@ def tag_flow_run(source: str, database: Path) -> None:
 
 
 def _words(parameters: Mapping[str, Any]) -> Iterator[str]:
-    yield str(parameters.get("source") or "api")
+    source = parameters.get("source") or "api"
+    asked = [*_asked_for(parameters)]
+    yield source
+    yield from asked
+    if not asked and source in ("api", "sample"):
+        yield f"newest {NEWEST:,}"
+
+
+def _asked_for(parameters: Mapping[str, Any]) -> Iterator[str]:
     if parameters.get("update"):
         yield "update"
     if parameters.get("restart"):
