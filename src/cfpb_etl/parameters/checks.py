@@ -17,7 +17,7 @@ from cfpb_etl.fetch.http.addresses import fault_of, is_named, keep
 from cfpb_etl.model.dates import calendar_day, latest_plausible_day
 
 # An address with a mistake, such as http:/me:it@host/. On Windows, a single letter is a disk.
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:|[^/\\]*:[^/\\]*@", re.IGNORECASE)
+ADDRESS_LIKE = re.compile(r"[a-z][a-z0-9+.-]+:|[^/\\]*:[^/\\]*@", re.IGNORECASE)
 
 
 def file_path(path: Path | str) -> Path:
@@ -56,7 +56,7 @@ def file_address(file: str) -> str:
     """Return the path of a file that exists, or an address that can be requested."""
     if "://" in file or is_named(file):
         return api_address(file)
-    if _ADDRESS.match(file) and not Path(file).exists():
+    if ADDRESS_LIKE.match(file) and not Path(file).exists():
         raise ValueError("is not the path of a file, and must be an http:// or https:// address")
     if not file_path(file).exists():
         raise ValueError(f"{file!r} does not exist")
@@ -87,8 +87,8 @@ def rows_or_share(allowed: float) -> float:
 
 
 def block_name(name: str) -> str:
-    """Return the name of a block, unless it is an address, which can be secret."""
-    if "://" in name:
+    """Return the name of a block. An address is refused without it, because it can be secret."""
+    if not re.fullmatch("[^/:]+/[^/:]+", name):
         raise ValueError("must be the TYPE/NAME of a block, and not an address")
     return name
 

@@ -30,12 +30,13 @@ from cfpb_etl.parameters.types import (
     Address,
     BlockName,
     Channels,
+    Companies,
     Database,
     Day,
     Files,
+    Issues,
     Limit,
     Lookback,
-    Names,
     Order,
     PastDay,
     Picture,
@@ -118,7 +119,7 @@ class LoadParameters:
         allow_rejected: With bulk or archive: accept up to N invalid rows; below 1, a share of the
             rows. Default: 0.001.
         api_url: URL of the search API. Default: $CFPB_ETL_API_URL, or CFPB's URL.
-        graph: Where to draw the diagram: .svg, .png, or none.
+        graph: Where to draw the diagram: .svg, .png, or none. Default: complaints-flow.svg.
         notify: Prefect notification block that gets a message if the run fails or crashes.
 
     Raises:
@@ -131,8 +132,8 @@ class LoadParameters:
     until: Day = None
     state: States = ()
     product: Products = ()
-    issue: Names = ()
-    company: Names = ()
+    issue: Issues = ()
+    company: Companies = ()
     search: Words = None
     tag: Tags = ()
     zip_code: ZipCodes = ()
@@ -168,7 +169,8 @@ class LoadParameters:
     @property
     def database_path(self) -> Path:
         """Return the path of the SQLite file."""
-        return Path(self.database or (SAMPLE if self.source == "sample" else COMPLAINTS))
+        default = SAMPLE if self.source == "sample" else COMPLAINTS
+        return Path(default if self.database is None else self.database)
 
     @property
     def picture(self) -> Path | None:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from cfpb_etl.model.file import PRODUCTS, DateOrder
 from cfpb_etl.model.query import MAX_TEXT, STATES, ZIP_CODE
 from cfpb_etl.parameters.checks import (
+    ADDRESS_LIKE,
     api_address,
     as_day,
     as_picture,
@@ -46,24 +47,36 @@ _RESPONSES = [
 _TAGS = ["Older American", "Older American, Servicemember", "Servicemember"]
 
 _END = r"(?![\s\S])"  # `$` would accept a line break after the text
-_TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": r"\S"}
+# Not blank, and without the characters that a request or a path cannot have.
+_PLAIN = r"^(?=[\s\S]*\S)[^\x00\ud800-\udfff]+" + _END
+_TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": _PLAIN}
+_LEVEL = r"[^•\x00\ud800-\udfff]*[^•\s\x00\ud800-\udfff][^•\x00\ud800-\udfff]*"
+_LEVELS = _TEXT | {"pattern": f"^{_LEVEL}(•{_LEVEL})?{_END}"}
 # A day of the calendar: long months, short months, February, and February 29 of leap years.
 _DAY = (
     r"^(?!0000)(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
     r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
     r"|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
 ) + _END
+_PORT = "(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])?)?"
 # No login, and no query: it can be secret, and Prefect stores parameters.
-_ADDRESS = r"https?://[^\s/?#@]+(/[^\s?#]*)?(\?#[0-9a-f]{8})?|(env|secret):[^/\\]+"
-_PATH = "[^:]+|[A-Za-z]:[^:]+"
+_URL = r"(?i:https?)://(?![^/]*:.*@)[A-Za-z0-9][A-Za-z0-9_.-]*" + _PORT + r"(/[\w!-\"$->@-~]*)?"
+_ADDRESS = _URL + r"|(env|secret):[^/\\\s][^\n]*"
+# A path that is not like an address, as for the command line.
+_PATH = rf"(?![\s\S]*://)(?!(?i:{ADDRESS_LIKE.pattern}))[^\x00\ud800-\udfff]+"
+MAX_LIMIT = 1_000_000_000  # complaints
 MAX_LOOKBACK = 36_500  # days
 
 
 class _WithoutDefault(dict[str, Any]):
-    """A JSON schema that keeps no default of None or (): Prefect's form would send it as null."""
+    """A JSON schema that keeps no default.
+
+    Prefect's form would send a default of None as null, and the API would refuse null for a
+    parameter that has a default and a type.
+    """
 
     def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401 - a part of a schema
-        if key != "default" or value:
+        if key != "default":
             super().__setitem__(key, value)
 
 
@@ -113,12 +126,12 @@ def _all_values(_type: object, tokens: Sequence[Token]) -> tuple[str, ...]:
 
 
 Switch = Annotated[bool, BeforeValidator(as_switch)]
-Database = Annotated[Path | str | None, _text(r"\S"), Parameter(metavar="PATH")]
+Database = Annotated[Path | str | None, _text(_PLAIN), Parameter(metavar="PATH")]
 Picture = Annotated[
     Path | str | None,
     BeforeValidator(as_picture),
-    _text(rf"(?i)(\.svg|\.png|^none){_END}"),
-    Parameter(negative_none="no-", metavar="PATH"),
+    _text(rf"(?i)^(none|[^\x00\ud800-\udfff]*[^/\\\x00\ud800-\udfff]\.(svg|png)){_END}"),
+    Parameter(negative_none="no-", metavar="PATH", show_default=False),
 ]
 Day = Annotated[
     str | date | None,
@@ -143,8 +156,9 @@ States = Annotated[
     _chosen_or_typed(STATES, {"type": "string", "pattern": f"(?i)^({'|'.join(STATES)}){_END}"}),
     Parameter(metavar="CODE"),
 ]
-Products = Annotated[_Texts, _chosen_or_typed(_PRODUCTS, _TEXT), Parameter(metavar="NAME")]
-Names = Annotated[_Texts, _one_or_several(_TEXT), Parameter(metavar="NAME")]
+Products = Annotated[_Texts, _chosen_or_typed(_PRODUCTS, _LEVELS), Parameter(metavar="NAME")]
+Issues = Annotated[_Texts, _one_or_several(_LEVELS), Parameter(metavar="NAME")]
+Companies = Annotated[_Texts, _one_or_several(_TEXT), Parameter(metavar="NAME")]
 Tags = Annotated[_Texts, _chosen_or_typed(_TAGS, _TEXT), Parameter(metavar="NAME")]
 Channels = Annotated[_Texts, _chosen_or_typed(_CHANNELS, _TEXT), Parameter(metavar="NAME")]
 Responses = Annotated[_Texts, _chosen_or_typed(_RESPONSES, _TEXT), Parameter(metavar="TEXT")]
@@ -155,9 +169,9 @@ ZipCodes = Annotated[
 ]
 
 Limit = Annotated[
-    Annotated[int, Field(ge=1)] | None,
+    Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None,
     BeforeValidator(not_bool),
-    _Form({"type": "integer", "minimum": 1}),
+    _Form({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
     Parameter(metavar="N"),
 ]
 Lookback = Annotated[
