@@ -6,18 +6,25 @@ import inspect
 import re
 from dataclasses import fields
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ParameterTypeError
+from prefect.settings import PREFECT_API_URL
 from prefect.utilities.schema_tools.validation import ValidationError, is_valid, validate
 
 from cfpb_etl.cli.main import main
-from cfpb_etl.errors import CfpbEtlError
+from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.parameters.load_parameters import LoadParameters
 from support.soak import soak
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = [each.name for each in fields(LoadParameters)]
 SCHEMA = load_complaints.parameters.model_dump()
@@ -76,39 +83,51 @@ def test_the_description_is_short() -> None:
     assert len(load_complaints.description) < 400
 
 
+# Texts in a list are repeated on the command line. Null stands for an option that is not given.
 RIGHT: list[tuple[str, Any]] = [
     ("database", "data/complaints.db"),
     ("source", "bulk"),
     ("since", "2024-02-29"),
+    ("since", None),
+    ("until", "2026-10-01"),
     ("state", "ca"),
     ("state", ["CA", "NY"]),
     ("product", "A product of next year"),
     ("product", ["Mortgage•FHA mortgage", "Debt collection"]),
+    ("issue", "Fees•Late fees"),
     ("company", "EQUIFAX, INC."),
     ("search", "late fees"),
     ("tag", ["Servicemember", "Older American, Servicemember"]),
     ("zip_code", ["94103", "391XX"]),
     ("timely", "No"),
+    ("submitted_via", "Carrier pigeon"),
+    ("company_response", ["In progress", "Closed with explanation"]),
     ("limit", 1),
     ("update", True),
     ("lookback", 36_500),
+    ("restart", True),
     ("file", "data/x.csv"),
-    ("file", [ADDRESS, "env:CFPB_FILE", "secret:cfpb-file"]),
+    ("file", ADDRESS),
+    ("file", "env:CFPB_FILE"),
+    ("allow_withdrawals", True),
+    ("whole", True),
+    ("partial", True),
     ("as_of", "2026-10-01"),
     ("date_order", "day-first"),
     ("allow_rejected", 0),
     ("allow_rejected", 0.25),
     ("allow_rejected", 1_000),
     ("api_url", "env:CFPB_URL"),
+    ("api_url", "http://127.0.0.1:8080/a/é/"),
     ("graph", "flow.PNG"),
     ("graph", "none"),
     ("graph", None),
-    ("since", None),
     ("notify", "slack-webhook/team"),
 ]
 WRONG: list[tuple[str, Any]] = [
     ("database", 5),
     ("database", " "),
+    ("database", ""),
     ("source", "cfpb"),
     ("source", None),
     ("since", "2026-13-45"),
@@ -117,24 +136,37 @@ WRONG: list[tuple[str, Any]] = [
     ("since", "2026-10-01\n"),
     ("since", "yesterday"),
     ("since", 20261001),
+    ("until", "2026-10"),
     ("state", "XX"),
     ("state", ["CA", "XX"]),
     ("product", ""),
     ("product", "x" * 201),
+    ("product", "Mortgage•FHA mortgage•Fees"),
     ("product", [5]),
+    ("issue", "•Late fees"),
+    ("company", [""]),
     ("search", " "),
     ("search", ["late"]),
+    ("tag", "  "),
     ("zip_code", "9410"),
     ("zip_code", 94103),
     ("timely", "maybe"),
     ("timely", False),
+    ("submitted_via", {"Web": 1}),
+    ("company_response", ["In progress", None]),
     ("limit", 0),
     ("limit", True),
-    ("limit", "5"),
-    ("update", "yes"),
+    ("limit", "many"),
+    ("limit", 1_000_000_001),
+    ("update", "sometimes"),
     ("lookback", 36_501),
+    ("restart", "always"),
     ("file", f"{ADDRESS}?token=s3cret"),
     ("file", ["https://me:it@example.org/x"]),
+    ("file", "s3://bucket/x.csv"),
+    ("allow_withdrawals", 0.5),
+    ("whole", "2026"),
+    ("partial", []),
     ("as_of", "2026-10-1"),
     ("date_order", "day first"),
     ("allow_rejected", 1.5),
@@ -143,7 +175,9 @@ WRONG: list[tuple[str, Any]] = [
     ("api_url", "https://me:it@example.org/"),
     ("api_url", "ftp://example.org/"),
     ("graph", "flow.pdf"),
+    ("graph", "data/.svg"),
     ("notify", "https://hooks.example/T0"),
+    ("notify", "team"),
 ]
 
 
@@ -217,7 +251,7 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
 def test_prefect_accepts_nothing_that_the_flow_refuses(name: str) -> None:
     """A run that its parameters end at once is never created, except for files and folders."""
 
-    @settings(max_examples=soak(60))
+    @settings(max_examples=soak(60), deadline=None)
     @given(value=values_of(name))
     def is_refused_by_both(value: Any) -> None:
         parameters = {**BESIDE.get(name, {}), name: value}
@@ -228,3 +262,98 @@ def test_prefect_accepts_nothing_that_the_flow_refuses(name: str) -> None:
                 assert re.search("folder|not exist|path of a file|until today", str(error))  # noqa: PT017
 
     is_refused_by_both()
+
+
+# --- all doors ------------------------------------------------------------------------------
+
+
+def through_prefect(deployment: object, parameters: dict[str, Any]) -> str:
+    """Create a run of a deployment, due in a hundred years; return why it is refused, or ""."""
+    later = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2126-01-01T00:00:00Z"}}
+    answer = httpx.post(
+        f"{PREFECT_API_URL.value()}/deployments/{deployment}/create_flow_run",
+        json={"parameters": parameters, "state": later},
+        timeout=60,
+    )
+    assert answer.status_code in (201, 409)
+    return "" if answer.status_code == 201 else str(answer.json()["detail"])
+
+
+def through_python(parameters: dict[str, Any]) -> str:
+    """Check the parameters as a call of the flow does; return why they are refused, or ""."""
+    try:
+        LoadParameters(**load_complaints.validate_parameters(parameters)).to_source()
+    except (ParameterTypeError, CfpbEtlError) as error:
+        return str(error)
+    return ""
+
+
+RIGHT_WHEN_TYPED = [("database", 5), ("zip_code", 94103)]
+SWITCHES = {name for name in NAMES if SCHEMA["properties"][name].get("type") == "boolean"}
+
+
+def options_for(parameters: dict[str, Any]) -> list[str]:
+    """Return the parameters as they are typed on the command line."""
+    words: list[str] = []
+    for name, value in parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        if name == "graph" and value is None:
+            words.append("--no-graph")
+        elif value is True:
+            words.append(option)
+        elif value is not None:
+            texts = value if isinstance(value, list) else [value]
+            words += [word for text in texts for word in (option, str(text))]
+    return words
+
+
+def is_wrong_when_typed(value: Any) -> bool:
+    """Say whether a wrong value stays the same and wrong on the command line.
+
+    All that is typed is text, a list of one is one, and secret addresses are not stored.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value < 1e6
+    is_text = isinstance(value, str) and "token" not in value
+    return is_number or is_text or value == ["CA", "XX"]
+
+
+def through_the_command_line(parameters: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
+    """Type a command; return why it is refused, or ""."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(options_for(parameters))
+    return capsys.readouterr().err if ended.value.code == ExitCode.WRONG_COMMAND else ""
+
+
+@pytest.mark.slow
+def test_all_doors_take_what_is_right_and_refuse_what_is_wrong(
+    prefect_server: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A wrong value gets a 4xx from a real server, an error in Python, and exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cfpb_etl.cli.run.run", lambda *_args, **_options: ExitCode.DONE)
+    monkeypatch.setenv("CFPB_FILE", ADDRESS)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.csv").touch()
+    deployment = RunnerDeployment.from_flow(load_complaints, name="doors").apply()
+
+    assert {name for name, _ in RIGHT} == {name for name, _ in WRONG} == {*NAMES}
+    for name, value in RIGHT:
+        parameters = {**BESIDE.get(name, {}), name: value}
+        assert through_prefect(deployment, parameters) == "", (name, value)
+        assert through_python(parameters) == "", (name, value)
+        assert through_the_command_line(parameters, capsys) == "", (name, value)
+    for name, value in WRONG:
+        parameters = {**BESIDE.get(name, {}), name: value}
+        assert f"'{name}" in through_prefect(deployment, parameters), (name, value)
+        assert name in through_python(parameters), (name, value)
+        if (
+            is_wrong_when_typed(value)
+            and name not in SWITCHES
+            and (name, value) not in (RIGHT_WHEN_TYPED)
+        ):
+            typed = through_the_command_line(parameters, capsys)
+            assert f"--{name.replace('_', '-')}" in typed, (name, value)

@@ -29,6 +29,8 @@ def file_path(path: Path | str) -> Path:
         is_folder = path.is_dir()
     except (OSError, RuntimeError, ValueError):  # too long, a loop of links, or not text
         raise ValueError(f"{name[:60]!r} is not the path of a file") from None
+    if not name.strip():
+        raise ValueError(f"{name[:60]!r} is blank; give the path of a file")
     if is_folder:
         raise ValueError(f"{name!r} is a folder; give the path of a file")
     if not path.parent.is_dir():
