@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prefect import tags
+from prefect.client.orchestration import get_client
 
+from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.pages import Page
+from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.part import PartInfo, RawPart
 from cfpb_etl.orchestration.run_names import in_words, name_of_task_run
+from support.made_up import made_up
+from support.prefect_runs import finished_task_runs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ANYTHING = st.text(max_size=300)
 LONGEST = 101  # a long name has two dots in its middle
@@ -119,3 +128,27 @@ def test_a_task_run_is_named_by_its_verb_and_its_part(
 ) -> None:
     """The name has the days of a page in words, or the name of a file."""
     assert name_of_task_run(verb, parameters) == name
+
+
+def test_prefect_has_the_names_and_tags(prefect_server: None, tmp_path: Path) -> None:
+    """A run keeps the tags that it was given. Task runs get no tags of ours."""
+    with serve(Emulator(made_up(20))) as url, tags("nightly"):
+        state = load_complaints(
+            database=tmp_path / "März {x}.db",
+            graph=None,
+            api_url=url,
+            product="Mortgage•FHA {mortgage}",
+            since="2024-01-01",
+            return_state=True,
+        )
+
+    assert state.is_completed()
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    with get_client(sync_client=True) as client:
+        flow_run = client.read_flow_run(run_id)
+    assert flow_run.name == "api, Mortgage - FHA {mortgage}, since 2024-01-01"
+    assert {*flow_run.tags} == {"nightly", "source:api", "database:März {x}.db"}
+    task_runs = finished_task_runs(run_id, 3)
+    assert {each.name.partition(" ")[0] for each in task_runs} == {"fetch", "parse", "store"}
+    assert {tag for each in task_runs for tag in each.tags} == {"nightly"}

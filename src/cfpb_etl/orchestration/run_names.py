@@ -57,7 +57,7 @@ def tag_flow_run(source: str, database: Path) -> None:
     A tag given before the run, as by `prefect.tags`, would also be a tag of each task run. Prefect
     then asks its server before each task run whether the tag has a limit.
     """
-    tags = {f"source:{source}", f"database:{_spelled(plain(database.name))}"}
+    tags = {f"source:{source}", f"database:{plain(database.name)}"}
     with get_client(sync_client=True) as client:
         client.update_flow_run(flow_run.id, tags={*flow_run.tags, *tags})
 
