@@ -150,7 +150,7 @@ def test_a_completed_run_sends_nothing(tmp_path: Path) -> None:
     assert posted == []
 
 
-@pytest.mark.parametrize("name", ["custom-webhook/nobody", "team", "no-type/team", "a/b/c", ""])
+@pytest.mark.parametrize("name", ["custom-webhook/nobody", "no-type/team"])
 def test_a_wrong_name_fails_first(tmp_path: Path, name: str) -> None:
     """Nothing is loaded, and the error says how to find the right name."""
     error = error_of(load(Emulator(COMPLAINTS), tmp_path, notify=name))

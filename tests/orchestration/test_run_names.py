@@ -131,7 +131,7 @@ def test_a_task_run_is_named_by_its_verb_and_its_part(
 
 
 def test_prefect_has_the_names_and_tags(prefect_server: None, tmp_path: Path) -> None:
-    """A run keeps the tags that it was given. Task runs get no tags of ours."""
+    """A run keeps its other tags, and its task runs get no other tags."""
     with serve(Emulator(made_up(20))) as url, tags("nightly"):
         state = load_complaints(
             database=tmp_path / "März {x}.db",

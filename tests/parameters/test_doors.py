@@ -178,6 +178,8 @@ WRONG: list[tuple[str, Any]] = [
     ("graph", "data/.svg"),
     ("notify", "https://hooks.example/T0"),
     ("notify", "team"),
+    ("notify", "a/b/c"),
+    ("notify", ""),
 ]
 
 

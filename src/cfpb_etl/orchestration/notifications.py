@@ -62,7 +62,7 @@ def notify_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
     reason = str(error if isinstance(error, Exception) else state.message)
     link = url_for("flow-run", obj_id=flow_run.id) or f"prefect flow-run logs {flow_run.id}"
     lines = (
-        f"The run {flow_run.name} of {flow.name} {ended}: {_in_one_line(reason)}",
+        f"The run '{flow_run.name}' of {flow.name} {ended}: {_in_one_line(reason)}",
         _saved(flow_run, error),
         f"See the run: {link}",
     )

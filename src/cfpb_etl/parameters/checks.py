@@ -91,7 +91,8 @@ def rows_or_share(allowed: float) -> float:
 def block_name(name: str) -> str:
     """Return the name of a block. An address is refused without it, because it can be secret."""
     if not re.fullmatch("[^/:]+/[^/:]+", name):
-        raise ValueError("must be the TYPE/NAME of a block, and not an address")
+        listed = "TYPE/NAME of a block as `prefect block ls` lists it"
+        raise ValueError(f"must be the {listed}, and not an address")
     return name
 
 
