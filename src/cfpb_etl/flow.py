@@ -58,6 +58,11 @@ from cfpb_etl.orchestration.run_log import log_and_emit
 from cfpb_etl.orchestration.run_names import name_of_flow_run, name_of_task_run, tag_flow_run
 from cfpb_etl.orchestration.secret_blocks import read_secret_block
 from cfpb_etl.orchestration.shared_rate_limit import SharedRateLimiter
+from cfpb_etl.orchestration.skipped_runs import (
+    is_skipped,
+    skip_if_superseded,
+    skipped_if_loading,
+)
 from cfpb_etl.parameters.load_parameters import LoadParameters
 from cfpb_etl.parameters.sample import served
 from cfpb_etl.parameters.signature import with_parameters_of
@@ -172,11 +177,13 @@ def load_complaints(parameters: LoadParameters) -> LoadStats:
     database = parameters.database_path
     tag_flow_run(parameters.source, database)
     selected = parameters.to_source()
+    skip_if_superseded()
     if parameters.notify is not None:
         load_notification_block(
             parameters.notify
         )  # a wrong name must fail before anything is loaded
     with (
+        skipped_if_loading(),
         served(selected) as source,
         recorded_run(source, database, parameters.picture) as outcome,
         open_load(database, source, flow_run.id, restart=parameters.restart) as load,
@@ -255,8 +262,8 @@ def recorded_run(source: Source, database: Path, graph: Path | None) -> Iterator
             outcome.end(error)
             if outcome.status == "interrupted":
                 end_deployed_process(error)
-            picture = draw(graph, outcome)
-            if outcome.status != "interrupted":
+            picture = draw(graph, outcome) if not is_skipped(error) else None
+            if outcome.status != "interrupted" and not is_skipped(error):
                 limited = source.limit is not None
                 create_run_artifacts(outcome, database, picture, limited=limited)
 
