@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.fetch.search_api import SearchApi
+from cfpb_etl.flow import load_complaints
 from cfpb_etl.orchestration.errors import NoNotificationBlockError
 from cfpb_etl.orchestration.notifications import load_notification_block
 from support import faults
@@ -129,6 +130,20 @@ def test_a_failed_run(limit: int | None, next_run: str, tmp_path: Path) -> None:
     assert f"1,000 complaints are saved in {tmp_path / 'complaints.db'}." in body
     assert f"Run the same command again {next_run}." in body
     assert str(state.state_details.flow_run_id) in body
+
+
+def test_a_run_without_a_database_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message is about the default database if the parameter was not given."""
+    monkeypatch.chdir(tmp_path)
+    pages = Faulty(Emulator(made_up(11_000)), dict.fromkeys(range(2, 9), faults.server_error()))
+    with hook() as (url, posted), serve(pages) as api_url:
+        save_team(url)
+        load_complaints(limit=11_000, api_url=api_url, graph=None, notify=TEAM, return_state=True)
+
+    (message,) = posted
+    assert "10,000 complaints are saved in complaints.db." in message["body"]
 
 
 def test_a_run_that_stored_nothing(tmp_path: Path) -> None:

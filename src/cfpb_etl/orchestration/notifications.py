@@ -16,6 +16,7 @@ from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.model.events import Warned, emit
 from cfpb_etl.model.wording import REPEAT_COMMAND, what_is_saved
 from cfpb_etl.orchestration.errors import NoNotificationBlockError
+from cfpb_etl.parameters.load_parameters import COMPLAINTS, SAMPLE
 from cfpb_etl.plain_text import plain, without_secrets
 from cfpb_etl.store.sqlite_file import connect
 
@@ -87,7 +88,9 @@ def how_to_repeat(run: FlowRun | None) -> str:
 
 
 def _saved(flow_run: FlowRun, error: object) -> str:
-    database = Path(str(flow_run.parameters.get("database")))
+    given = flow_run.parameters  # without the defaults, if the run was created through the API
+    default = SAMPLE if given.get("source") == "sample" else COMPLAINTS
+    database = Path(str(given.get("database") or default))
     repeat = how_to_repeat(flow_run)
     rows, limit = 0, None
     with suppress(sqlite3.Error), closing(connect(database)) as connection:
