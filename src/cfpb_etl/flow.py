@@ -179,9 +179,7 @@ def load_complaints(parameters: LoadParameters) -> LoadStats:
     selected = parameters.to_source()
     skip_if_superseded()
     if parameters.notify is not None:
-        load_notification_block(
-            parameters.notify
-        )  # a wrong name must fail before anything is loaded
+        load_notification_block(parameters.notify)  # a wrong name fails before anything is loaded
     with (
         skipped_if_loading(),
         served(selected) as source,

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
 CODE = [
     each
-    for folder in ("src", "tests", "docs")
+    for folder in ("src", "tests", "flows", "docs")
     for suffix in ("py", "sql", "toml", "html")
     for each in (ROOT / folder).rglob(f"*.{suffix}")
 ]
