@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -177,3 +178,22 @@ def test_a_server_has_one_limiter() -> None:
 
     assert rate_limiter_for("https://a.example:443/file.zip", rate_limit) is limiter
     assert rate_limiter_for("https://b.example:443/api/", rate_limit) is not limiter
+
+
+def test_threads_get_one_limiter_at_once() -> None:
+    """A load that is resumed begins with several windows, whose threads ask at the same moment."""
+    together = threading.Barrier(4)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for number in range(50):
+
+                def limiter(number: int = number) -> RateLimiter:
+                    together.wait()
+                    return rate_limiter_for(f"https://{number}.example/", CFPB_RATE_LIMIT)
+
+                futures = [pool.submit(limiter) for _ in range(4)]
+                assert len({id(future.result()) for future in futures}) == 1
+    finally:
+        sys.setswitchinterval(interval)

@@ -116,7 +116,12 @@ class RateLimiter:
 
 def rate_limiter_for(url: str, rate_limit: RateLimit | None = None) -> RateLimiter:
     """Return the rate limiter for all requests of this process to the server of a URL."""
-    return _rate_limiter(urlsplit(url).netloc or url, rate_limit)  # env:NAME has no host
+    with _making:  # threads that ask for the first time at once must not get two of them
+        return _rate_limiter(urlsplit(url).netloc or url, rate_limit)  # env:NAME has no host
+
+
+_making = threading.Lock()
+_makers: dict[str, Callable[[str, RateLimit], RateLimiter]] = {}  # "shared": of several processes
 
 
 def share_rate_limits_by(make: Callable[[str, RateLimit], RateLimiter]) -> None:
@@ -125,9 +130,6 @@ def share_rate_limits_by(make: Callable[[str, RateLimit], RateLimiter]) -> None:
     It receives the server and a rate limit with `counted_at`.
     """
     _makers["shared"] = make
-
-
-_makers: dict[str, Callable[[str, RateLimit], RateLimiter]] = {}
 
 
 @cache
