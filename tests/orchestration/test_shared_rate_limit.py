@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from cfpb_etl.fetch.http.errors import ThrottledError
@@ -22,8 +24,6 @@ from cfpb_etl.orchestration.shared_rate_limit import SharedRateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -173,3 +173,26 @@ def test_a_source_gets_the_shared_limiter() -> None:
     import cfpb_etl.flow  # noqa: F401 - it sets the limiter
 
     assert isinstance(rate_limiter_for("https://a.example/api/", rate_limit()), SharedRateLimiter)
+
+
+@pytest.mark.parametrize("active_slots", [0, 1, 20])
+@pytest.mark.parametrize("ahead", [0.0, 0.05, 3.33, -3.33, 3_600, -3_600])
+def test_wrong_clocks_cost_little(active_slots: int, ahead: float) -> None:
+    """A worker whose clock is wrong asks again before the slot has been free for long.
+
+    Args:
+        active_slots: How many slots are taken.
+        ahead: How many seconds the worker's clock is ahead of the server's.
+    """
+    limiter = SharedRateLimiter("cfpb.example", rate_limit())
+    updated: Any = datetime.now(UTC) - timedelta(seconds=ahead)
+    limit = GlobalConcurrencyLimitResponse(
+        name="any", limit=1, active_slots=active_slots, updated=updated
+    )
+
+    seconds = limiter._seconds_to_wait(limit)
+
+    least = (max(active_slots, 1) - 1) * PERIOD
+    assert 0 < seconds <= least + PERIOD / 4
+    if ahead == 0.0:
+        assert seconds >= least
