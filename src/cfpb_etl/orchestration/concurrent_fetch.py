@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -19,8 +19,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from cfpb_etl.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
+    from typing import Self
 
     from prefect import Task
     from prefect.futures import PrefectFuture
@@ -32,12 +33,59 @@ if TYPE_CHECKING:
 _SECONDS_TO_END = 5  # Prefect looks every 3 s whether the process of a cancelled run has ended
 
 
+class _DaemonThreads(Executor):
+    """Runs each call in a thread of its own, for which Python does not wait at its exit."""
+
+    def __init__(self) -> None:
+        self._running: dict[Future[Any], threading.Thread] = {}
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 - of any call
+        """Start a call, and return its future."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            with suppress(InvalidStateError):  # if it is abandoned
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:  # noqa: BLE001 - the caller of `result` gets it
+                    future.set_exception(error)
+            self._running.pop(future, None)
+
+        future.set_running_or_notify_cancel()
+        self._running[future] = threading.Thread(target=run, daemon=True)
+        self._running[future].start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - Python's
+        """Wait for the threads, or abandon them."""
+        for thread in [*self._running.values()] if wait else ():
+            thread.join()
+
+    def interrupt(self) -> None:
+        """Let the caller of each future get the exception of Ctrl-C, and abandon the threads."""
+        for future in [*self._running]:
+            with suppress(InvalidStateError):
+                future.set_exception(KeyboardInterrupt())
+
+
 class InterruptibleTaskRunner(ThreadPoolTaskRunner[Any]):
     """Prefect's thread pool, which does not wait for its threads after Ctrl-C.
 
     A thread cannot be interrupted while it sleeps before a retry or waits for a slow answer.
-    With Prefect's own pool, an interrupted flow would run until the thread ends.
+    With Prefect's own pool, an interrupted flow would run until the thread ends, and so would a
+    program that exits.
     """
+
+    def __enter__(self) -> Self:
+        """Start without threads."""
+        super().__enter__()
+        self._executor = _DaemonThreads()  # type: ignore[assignment]  # Prefect expects a pool
+        return self
+
+    def interrupt(self) -> None:
+        """Interrupt a flow that waits for its threads. Another thread calls this."""
+        if isinstance(self._executor, _DaemonThreads):
+            self._executor.interrupt()
 
     def __exit__(
         self,
