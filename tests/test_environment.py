@@ -14,10 +14,8 @@ from cfpb_etl.cli.main import main
 from cfpb_etl.environment import (
     Proxy,
     is_this_computer,
-    keep_loopback_direct,
     load_certificates,
     proxy_for,
-    users_proxies,
 )
 from cfpb_etl.errors import CertificatesError, InvalidProxyError, MissingSocksError
 from support.tls import Authority
@@ -41,11 +39,6 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
-
-
-def proxy_variables() -> dict[str, str]:
-    """Return the proxy variables in the environment."""
-    return {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
 
 
 @pytest.mark.parametrize(
@@ -172,88 +165,6 @@ def test_a_socks_proxy_needs_packages() -> None:
     assert text.startswith("socks5h://proxy.example:1080 (ALL_PROXY) is a SOCKS proxy, and")
     assert text.endswith('-m pip install "cfpb-etl[socks]"')
     assert "s3cret" not in text
-
-
-LOOPBACK = ("", "http://127.0.0.1:4200/api", "http://localhost:4200/api", "http://[::1]:4200/api")
-
-
-@pytest.mark.parametrize("api_url", LOOPBACK)
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"HTTP_PROXY": PROXY},
-        {"http_proxy": PROXY, "HTTPS_PROXY": PROXY, "All_Proxy": PROXY},
-        {"ALL_PROXY": "socks5://proxy.example"},
-        {"all_proxy": "socks://proxy.example/"},
-        {"HTTP_PROXY": "http://"},
-        {"NO_PROXY": "127.0.0.0/8,[::1]"},
-    ],
-)
-def test_prefects_clients_connect_directly_to_this_computer(
-    variables: dict[str, str], api_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Prefect's clients see no proxy. The program still knows the proxy for CFPB."""
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HTTPS_PROXY", PROXY)
-
-    keep_loopback_direct(api_url)
-    keep_loopback_direct(api_url)
-
-    assert proxy_variables() == {"NO_PROXY": "*"}
-    assert str(proxy_for(CFPB)) == "http://proxy.example:3128 (HTTPS_PROXY)"
-
-
-def test_without_proxies_nothing_changes() -> None:
-    """A run without variables leaves the environment as it is."""
-    before = dict(os.environ)
-
-    keep_loopback_direct("")
-
-    assert dict(os.environ) == before
-
-
-@pytest.mark.parametrize(
-    ("no_proxy", "left"),
-    [
-        ("10.0.0.0/8", {"http_proxy": PROXY}),
-        ("prefect.example,[::1]", {"NO_PROXY": "*"}),
-    ],
-)
-def test_prefects_clients_keep_the_proxy_to_another_computer(
-    no_proxy: str, left: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They keep the one proxy that they need, unless NO_PROXY excludes the server."""
-    monkeypatch.setenv("HTTP_PROXY", PROXY)
-    monkeypatch.setenv("ALL_PROXY", "socks://unused")
-    monkeypatch.setenv("NO_PROXY", no_proxy)
-
-    keep_loopback_direct("http://prefect.example:4200/api")
-
-    assert proxy_variables() == left
-
-
-def test_an_invalid_proxy_to_prefect_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If Prefect's API needs a proxy whose variable is invalid, the error says so."""
-    monkeypatch.setenv("ALL_PROXY", "socks://proxy.example")
-
-    with pytest.raises(InvalidProxyError, match="ALL_PROXY does not contain"):
-        keep_loopback_direct("http://prefect.example:4200/api")
-
-
-def test_other_libraries_get_the_users_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A notification goes through the user's proxy, and Prefect's clients then connect directly."""
-    variables = {"https_proxy": PROXY, "NO_PROXY": "10.0.0.0/8"}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    with users_proxies():
-        assert proxy_variables() == variables
-    keep_loopback_direct("")
-
-    with users_proxies():
-        assert proxy_variables() == variables
-
-    assert proxy_variables() == {"NO_PROXY": "*"}
 
 
 @pytest.mark.parametrize(

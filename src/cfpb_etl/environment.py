@@ -1,8 +1,8 @@
 """The user's variables for proxies and certificates.
 
 A connection to this computer uses no proxy. Prefect's clients do not know this rule: they read the
-variables when they connect. `keep_loopback_direct` therefore takes the variables out of the
-environment, and this module keeps their values for all other connections.
+variables when they connect. `orchestration/prefect_server/loopback.py` therefore changes them
+during a run. If it removes variables, this module keeps their values for all other connections.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 import ssl
 import sys
 import urllib.request
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +26,7 @@ from urllib3.util import parse_url
 from cfpb_etl.errors import CertificatesError, InvalidProxyError, MissingSocksError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -68,16 +68,19 @@ class Proxy(NamedTuple):
             )
 
 
-class _Settings(NamedTuple):
+class NetworkSettings(NamedTuple):
+    """The user's settings for connections.
+
+    Attributes:
+        environ: All variables of the environment.
+        proxies: A URL for each scheme. The key "all" is for any scheme, and "no" has exceptions.
+    """
+
     environ: Mapping[str, str]
-    proxies: Mapping[str, str]  # a URL for each scheme; "all" is for any, "no" has the exceptions
+    proxies: Mapping[str, str]
 
 
-_users: _Settings | None = None  # as they were before the environment was changed
-
-
-def _settings() -> _Settings:
-    return _users or _Settings(dict(os.environ), urllib.request.getproxies())
+_users: NetworkSettings | None = None  # as they were before a run removed variables
 
 
 # --- proxies --------------------------------------------------------------------------------
@@ -89,7 +92,7 @@ def proxy_for(url: str) -> Proxy | None:
     Raises:
         InvalidProxyError: If the variable does not contain the address of a proxy.
     """
-    environ, proxies = _settings()
+    environ, proxies = users_settings()
     parts = urlsplit(url)
     host = parts.hostname or ""
     scheme = parts.scheme if proxies.get(parts.scheme) else "all"
@@ -175,7 +178,7 @@ def certificate_variables() -> dict[str, str]:
     The variables of requests and curl come first, and each replaces all others. OpenSSL uses its
     two variables together.
     """
-    environ = _settings().environ
+    environ = users_settings().environ
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if environ.get(name):
             return {name: environ[name]}
@@ -221,51 +224,24 @@ def check_certificate_file() -> None:
         load_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "SSL_CERT_FILE", file)
 
 
-def keep_loopback_direct(api_url: str) -> None:
-    """Leave only those proxy variables in the environment that connections to Prefect's API need.
-
-    An API on this computer needs no variable. Variables for other connections are removed too,
-    because Prefect's clients can fail on them (docs/facts.md, "Proxies and certificates").
-
-    Args:
-        api_url: The URL of Prefect's API; "" if it will be a server on this computer.
-
-    Raises:
-        InvalidProxyError: If the variable for the API does not contain the address of a proxy.
-        MissingSocksError: If the proxy for the API needs packages that are not installed.
-    """
-    global _users  # noqa: PLW0603 - the environment is global too
-    _users = _settings()
-    if not _users.proxies:
-        return
-    proxy = proxy_for(api_url)
-    if proxy is not None:
-        proxy.require("socksio", "python_socks")
-    _remove_proxy_variables()
-    if proxy is None:
-        os.environ["NO_PROXY"] = "*"  # for the system's settings too
-    else:
-        os.environ[f"{urlsplit(api_url).scheme}_proxy"] = proxy.url
+def proxy_variables() -> dict[str, str]:
+    """Return the variables for proxies that are set, with their values."""
+    return {name: os.environ[name] for name in os.environ if name.lower() in _PROXY_VARIABLES}
 
 
-@contextmanager
-def users_proxies() -> Iterator[None]:
-    """Put the user's proxy variables back for a while, for connections that are not ours."""
-    changed = {name: os.environ[name] for name in _proxy_variables(os.environ)}
-    _remove_proxy_variables()
-    environ = _settings().environ if _users else changed
-    os.environ.update({name: environ[name] for name in _proxy_variables(environ)})
-    try:
-        yield
-    finally:
-        _remove_proxy_variables()
-        os.environ.update(changed)
-
-
-def _proxy_variables(environ: Mapping[str, str]) -> list[str]:
-    return [name for name in environ if name.lower() in _PROXY_VARIABLES]
-
-
-def _remove_proxy_variables() -> None:
-    for name in _proxy_variables(os.environ):
+def set_proxy_variables(variables: Mapping[str, str]) -> None:
+    """Set these variables for proxies, and remove all others."""
+    for name in proxy_variables():
         del os.environ[name]
+    os.environ.update(variables)
+
+
+def users_settings() -> NetworkSettings:
+    """Return the user's variables, and the proxies that they or the system name."""
+    return _users or NetworkSettings(dict(os.environ), urllib.request.getproxies())
+
+
+def keep_settings(users: NetworkSettings | None) -> None:
+    """Use these settings instead of the environment; None uses the environment again."""
+    global _users  # noqa: PLW0603 - the environment is global too
+    _users = users

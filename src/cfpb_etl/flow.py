@@ -51,6 +51,7 @@ from cfpb_etl.orchestration.concurrent_fetch import (
     end_deployed_process,
 )
 from cfpb_etl.orchestration.errors import PictureError
+from cfpb_etl.orchestration.local_flow import awaitable, local_flow
 from cfpb_etl.orchestration.notifications import load_notification_block, notify_of_failure
 from cfpb_etl.orchestration.outcome import RunOutcome
 from cfpb_etl.orchestration.picture import draw_flow
@@ -147,6 +148,7 @@ def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadSt
     return store_part(parsed, load_id, database)
 
 
+@local_flow(check=lambda **parameters: LoadParameters(**parameters).to_source())
 @flow(
     name="cfpb-complaints",
     description="Load CFPB consumer complaints into a SQLite file. Without a filter, date or limit,"
@@ -204,6 +206,9 @@ def load_complaints(parameters: LoadParameters) -> LoadStats:
     for warning in warnings_of(load.stats, moved):
         log_and_emit(Warned(warning))
     return load.stats
+
+
+aload_complaints = awaitable(load_complaints)
 
 
 def announce(load: Load) -> None:

@@ -30,7 +30,7 @@ from cfpb_etl.environment import check_certificate_file
 from cfpb_etl.errors import CfpbEtlError, ExitCode, WrongParameterError
 from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.orchestration.prefect_server.setting_origins import named_faults
-from cfpb_etl.orchestration.prefect_server.settings import set_for_every_run
+from cfpb_etl.orchestration.prefect_server.settings import set_log_without_markup
 from cfpb_etl.parameters.checks import api_url_from_environment, refuse_same_file
 from cfpb_etl.parameters.load_parameters import COMPLAINTS, GRAPH, LoadParameters, reason_of
 from cfpb_etl.plain_text import plain, without_secrets
@@ -81,7 +81,7 @@ def load(parameters: LoadParameters | None = None, *, verbose: bool = False) -> 
         with suppress(OSError):  # the terminal may be gone
             print("Starting", end="\r", file=sys.stderr, flush=True)  # imports take two seconds
     check_certificate_file()
-    set_for_every_run()
+    set_log_without_markup()
     with named_faults():
         from cfpb_etl.cli.run import run
 

@@ -11,14 +11,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-import httpx
-
 from cfpb_etl.cli.console import RunConsole
 from cfpb_etl.cli.interruption import Interruption
 from cfpb_etl.cli.server_death import ServerDeath
 from cfpb_etl.cli.streams import print_text
 from cfpb_etl.cli.summary import saved_line, summary_of
-from cfpb_etl.environment import keep_loopback_direct
 from cfpb_etl.errors import CfpbEtlError, ExitCode
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.events import listening
@@ -31,7 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cfpb_etl.fetch.sources import AnySource
-    from cfpb_etl.orchestration.prefect_server.server import TemporaryServer, UsersServer
+    from cfpb_etl.orchestration.prefect_server.server import TemporaryServer
+    from cfpb_etl.orchestration.prefect_server.users_server import UsersServer
     from cfpb_etl.parameters.load_parameters import LoadParameters
 
 _EXIT_SECONDS = 30
@@ -69,13 +67,12 @@ def _run(
 ) -> ExitCode:
     """Run the flow, and print the summary or the failure."""
     database = parameters.database_path
+    load_complaints.logs_tracebacks = console.verbose
     death = ServerDeath(prefect, partial(_ended, console, database, source))
     try:
-        keep_loopback_direct(prefect.api_url)
-        prefect.start()
         if parameters.source == "sample":
+            prefect.start()
             sample_emulator()  # while Prefect's server starts
-        prefect.wait()
         stats = load_complaints(**asdict(parameters))
         interruption.hold()
         summary = summary_of(stats, database, source, console.picture)
@@ -90,9 +87,6 @@ def _run(
         interruption.end()
     interruption.hold()
     death.forget()
-    unknown = prefect.died.is_set() and not isinstance(failure, CfpbEtlError)
-    if unknown or isinstance(failure, httpx.HTTPError):  # only Prefect's client uses httpx
-        failure = prefect.named(failure)
     if console.verbose and not isinstance(failure, CfpbEtlError):
         traceback.print_exception(failure)
     return _ended(console, database, source, failure)

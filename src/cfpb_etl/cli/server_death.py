@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from cfpb_etl.errors import ExitCode
-    from cfpb_etl.orchestration.prefect_server.server import TemporaryServer, UsersServer
+    from cfpb_etl.orchestration.prefect_server.server import TemporaryServer
+    from cfpb_etl.orchestration.prefect_server.users_server import UsersServer
 
 _SECONDS_TO_COMPLETE = 4  # the rest of a load does not need the server
 _SECONDS_TO_END = 4

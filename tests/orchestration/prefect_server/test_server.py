@@ -24,11 +24,8 @@ from cfpb_etl.orchestration.errors import (
     PrefectRefusedError,
     PrefectUnreachableError,
 )
-from cfpb_etl.orchestration.prefect_server.server import (
-    TemporaryServer,
-    UsersServer,
-    prefect_server,
-)
+from cfpb_etl.orchestration.prefect_server.server import TemporaryServer, prefect_server
+from cfpb_etl.orchestration.prefect_server.users_server import UsersServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,10 +40,10 @@ def test_the_users_server_is_used_and_never_stopped() -> None:
     assert isinstance(server, UsersServer)
     assert server.api_url == PREFECT_API_URL.value()
 
-    server.start()
-    server.wait()
-    server.kill()
-    server.wait()
+    with server.running():
+        server.kill()
+    with server.running():
+        pass
 
 
 def test_without_an_api_a_temporary_server_is_used() -> None:
@@ -54,7 +51,11 @@ def test_without_an_api_a_temporary_server_is_used() -> None:
     with temporary_settings(
         {PREFECT_SERVER_EPHEMERAL_ENABLED: True}, restore_defaults={PREFECT_API_URL}
     ):
-        assert isinstance(prefect_server(), TemporaryServer)
+        server = prefect_server()
+        assert isinstance(server, TemporaryServer)
+        assert prefect_server() is server  # one for all runs
+        server.kill()
+        assert prefect_server() is not server
     with temporary_settings(
         {PREFECT_SERVER_EPHEMERAL_ENABLED: False}, restore_defaults={PREFECT_API_URL}
     ):
@@ -85,8 +86,12 @@ def test_a_server_that_cannot_be_used(
     with serve(app) as url:
         api_url = urljoin(url, "/api")
         settings = {PREFECT_API_URL: api_url, PREFECT_CLIENT_MAX_RETRIES: 0}
-        with temporary_settings(settings), pytest.raises(kind) as failed:
-            UsersServer(api_url).wait()
+        with (
+            temporary_settings(settings),
+            pytest.raises(kind) as failed,
+            UsersServer(api_url).running(),
+        ):
+            pass
 
     assert f"{api_url} " in str(failed.value)
 

@@ -6,22 +6,29 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import prefect.context
 import pytest
-from prefect.settings import Settings, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    Settings,
+    get_current_settings,
+    temporary_settings,
+)
 
 from cfpb_etl.model.events import Warned, listening
 from cfpb_etl.orchestration.errors import PrefectHomeError
 from cfpb_etl.orchestration.prefect_server import settings
 from cfpb_etl.orchestration.prefect_server.settings import (
     SERVER_FOLDER,
+    check_settings,
     server_environment,
-    set_for_every_run,
-    set_for_temporary_server,
+    set_log_without_markup,
+    settings_for_temporary_server,
+    settings_for_users_server,
 )
 
 if TYPE_CHECKING:
@@ -72,20 +79,53 @@ def test_the_users_settings_for_all_tasks_and_flows_do_not_change_ours() -> None
     assert options_of_the_flow(FOR_TASKS_AND_FLOWS) == options_of_the_flow({})
 
 
-def test_our_settings_precede_those_of_the_user(
+def test_the_log_is_without_markup_whatever_the_user_has_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prefect accepts variables in any case, and also reads files in the current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     Path("prefect.toml").write_text("[logging]\nmarkup = true\n")
-    os.environ["prefect_logging_to_api_when_missing_flow"] = "error"  # noqa: SIM112 - the case
+    os.environ["prefect_logging_markup"] = "true"  # noqa: SIM112 - the case
 
-    set_for_every_run()
+    set_log_without_markup()
 
-    found = Settings().logging
-    assert (found.markup, found.to_api.when_missing_flow) == (False, "ignore")
-    assert "prefect_logging_to_api_when_missing_flow" not in os.environ
+    assert not Settings().logging.markup
+    assert "prefect_logging_markup" not in os.environ
+
+
+USERS = {
+    "api.auth_string": "user:secret",
+    "client.custom_headers": {"Authorization": "Bearer other"},
+    "client.retry_extra_codes": {404},
+    "cloud.api_url": "http://127.0.0.1:1",
+    "logging.to_api.when_missing_flow": "error",
+    "results.default_serializer": "json",
+    "server.api.max_parameter_size": 10,
+}
+
+
+def test_only_a_run_has_our_settings() -> None:
+    """Other contexts and threads, and the environment, have the user's settings."""
+    environment = dict(os.environ)
+    with temporary_settings(USERS) as users:
+        before = users.model_dump()
+        with settings_for_temporary_server("http://127.0.0.1:1/api") as ours:
+            ours.client.max_retries = 0  # as after the end of the server
+            assert get_current_settings() is ours
+            assert PREFECT_API_URL.value() == "http://127.0.0.1:1/api"
+            assert (ours.api.auth_string, ours.client.custom_headers) == (None, {})
+            assert ours.logging.to_api.when_missing_flow == "ignore"
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(PREFECT_API_URL.value).result() != PREFECT_API_URL.value()
+        with settings_for_users_server():
+            kept = get_current_settings()
+            assert (kept.api, kept.client) == (users.api, users.client)
+            assert kept.results.default_serializer == "pickle"
+
+        assert get_current_settings() is users
+        assert users.model_dump() == before
+    assert dict(os.environ) == environment
 
 
 def test_the_temporary_server_has_no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +138,7 @@ def test_the_temporary_server_has_no_settings_of_the_user(monkeypatch: pytest.Mo
         "PREFECT__SERVER_WEBSERVER_ONLY": "1",
         "PREFECT_SERVER": '{"api": {"auth_string": "user:secret"}}',
         "WEB_CONCURRENCY": "4",
+        "HTTP_PROXY": "http://127.0.0.1:9",
         "PYTHONPATH": "src",
         "LANG": "C",
     }.items():
@@ -113,7 +154,8 @@ def test_the_temporary_server_has_no_settings_of_the_user(monkeypatch: pytest.Mo
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE",
     }
     assert environment["PREFECT_HOME"] == str(get_current_settings().home)
-    assert "WEB_CONCURRENCY" not in environment
+    assert not {"WEB_CONCURRENCY", "HTTP_PROXY"} & {*environment}
+    assert environment["NO_PROXY"] == "*"
     assert environment["PYTHONPATH"] == str(Path("src").absolute())
     assert environment["LANG"] == "C"
 
@@ -166,19 +208,17 @@ def test_a_disk_without_space(tmp_path: Path) -> None:
 
 
 def test_a_database_in_the_settings_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The user reads where the temporary server keeps the run instead."""
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    context = prefect.context.GLOBAL_SETTINGS_CONTEXT
-    monkeypatch.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", context)
     events: list[Event] = []
     with (
         temporary_settings({"home": tmp_path, "server.database.name": "other.db"}),
         listening(events.append),
     ):
-        set_for_temporary_server("http://127.0.0.1:1/api")
+        check_settings()
 
     (warned,) = events
     assert isinstance(warned, Warned)
     assert str(tmp_path / "prefect.db") in warned.text
+    assert warned.text in caplog.messages

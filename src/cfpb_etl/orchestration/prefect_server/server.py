@@ -10,47 +10,48 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import httpx
 from prefect.client.orchestration import get_client
-from prefect.context import refresh_global_settings_context
 from prefect.exceptions import TerminationSignal
+from prefect.logging import get_logger
 from prefect.settings import get_current_settings
 from rich.text import Text
 
 from cfpb_etl.child_process import start_child
-from cfpb_etl.environment import through_proxy
 from cfpb_etl.orchestration.errors import (
-    NoPrefectApiError,
-    NoPrefectServerError,
     PrefectFailedError,
-    PrefectGoneError,
     PrefectNotStartedError,
-    PrefectRefusedError,
-    PrefectUnreachableError,
-    SettingError,
 )
-from cfpb_etl.orchestration.prefect_server.setting_origins import origin_of
+from cfpb_etl.orchestration.prefect_server.background import stop_services
+from cfpb_etl.orchestration.prefect_server.loopback import loopback_direct
 from cfpb_etl.orchestration.prefect_server.settings import (
     SERVER_FOLDER,
+    check_settings,
+    send_nothing,
     server_environment,
-    set_for_temporary_server,
-    set_for_users_server,
+    settings_for_temporary_server,
 )
+from cfpb_etl.orchestration.prefect_server.users_server import UsersServer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect.settings import Settings
+
     from cfpb_etl.errors import CfpbEtlError
 
 # Prefect's own limit is 20 s. At its first start the server creates a database, which took 15 s on
 # an idle machine with two cores.
 _START_SECONDS = 120
 _STOP_SECONDS = 5
-_REFUSED = (401, 403)
 _MAX_LINE = 300  # characters of the server's output in an error
 _MAX_READ = 65_536  # bytes of a line that are kept in memory
 # The line that names an error. More lines can follow it, such as an SQL statement.
 _ERROR_LINE = re.compile(r"[\w.]*(Error|Exception)\b.*: ")
+
+_log = get_logger("cfpb_etl")
 
 # The exceptions that Ctrl-C and SIGTERM raise while a flow runs.
 INTERRUPTIONS = (KeyboardInterrupt, TerminationSignal)
@@ -60,8 +61,9 @@ class TemporaryServer:
     """Prefect's server in a second process, which ends together with this process.
 
     Prefect can also start such a server, but it would first import the whole server in this
-    process, which takes 2.3 s. Also, Ctrl-C in a terminal would interrupt it. It would end before
-    the run, and Prefect would spend minutes trying to report the interrupted run.
+    process, which takes 2.3 s, and wait at most 20 s for the server. Also, Ctrl-C in a terminal
+    would interrupt it. It would end before the run, and Prefect would spend minutes trying to
+    report the interrupted run.
 
     Attributes:
         api_url: The address of Prefect's API; "" before the start.
@@ -72,26 +74,40 @@ class TemporaryServer:
         self.api_url = ""
         self.died = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
+        self._parent = os.getpid()
         self._watch = threading.Thread(target=self._read_output, daemon=True)
         self._last_line = self._error_line = ""
         self._is_stopping = False
         self._heard = 0.0
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._clients: list[Settings] = []  # of these runs, and of earlier ones that overlapped
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a run of this process can start or use the server."""
+        return not (self.died.is_set() or self._is_stopping) and self._parent == os.getpid()
 
     def start(self) -> None:
-        """Start the server without waiting until it is ready, which takes seconds.
+        """Start the server unless it has been started. It is ready some seconds later.
 
         Raises:
             PrefectHomeError: If the server cannot keep its database in Prefect's folder.
         """
+        with self._lock:
+            if self._process is None:
+                self._start()
+
+    def _start(self) -> None:
+        check_settings()
+        _log.info("Starting a temporary server, which takes some seconds")
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
         self.api_url = f"http://127.0.0.1:{port}/api"
-        environment = server_environment()
-        set_for_temporary_server(self.api_url)
         self._process = start_child(
             "cfpb_etl.orchestration.prefect_server.process",
             str(port),
-            env=environment,
+            env=server_environment(),
             cwd=SERVER_FOLDER,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -102,20 +118,52 @@ class TemporaryServer:
         self._heard = time.monotonic()
         self._watch.start()
 
-    def wait(self) -> None:
-        """Wait until the server answers.
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start the server if necessary, and let Prefect use it in this context.
+
+        The server stays for later runs of this process.
 
         Raises:
+            PrefectHomeError: If the server cannot keep its database in Prefect's folder.
             PrefectNotStartedError: If the server does not start.
         """
+        self.start()
+        with loopback_direct(self.api_url), settings_for_temporary_server(self.api_url) as settings:
+            with self._lock:
+                self._runs += 1
+                self._clients.append(settings)
+            interrupted = True
+            try:
+                self._wait()
+                yield
+                interrupted = False
+            except Exception:
+                interrupted = False
+                raise
+            finally:
+                self._leave(interrupted=interrupted)
+
+    def _wait(self) -> None:
         with get_client(sync_client=True) as client:
             while client.api_healthcheck() is not None:
                 if self.died.is_set():
                     raise PrefectNotStartedError(detail=self._how_it_ended())
                 # A server that waits for another one prints empty lines.
-                if time.monotonic() > self._heard + _START_SECONDS:
+                if self._is_stopping or time.monotonic() > self._heard + _START_SECONDS:
+                    self.kill()
                     raise PrefectNotStartedError(detail=f"within {_START_SECONDS} s")
                 time.sleep(0.1)
+
+    def _leave(self, *, interrupted: bool) -> None:
+        with self._lock:
+            self._runs -= 1
+            if not self._runs:
+                # Who interrupts a run does not wait. At its exit, Python lets the services end.
+                stop_services(self.died, wait=not interrupted)
+                for settings in self._clients:
+                    send_nothing(settings)
+                self._clients = []
 
     def named(self, error: Exception) -> CfpbEtlError:
         """Turn an error of Prefect's client into one that says what to do next."""
@@ -133,6 +181,8 @@ class TemporaryServer:
 
     def _stop(self) -> None:
         assert self._process is not None  # noqa: S101 - registered after the start
+        if self._parent != os.getpid():
+            return
         self._is_stopping = True
         self._process.terminate()
         try:
@@ -153,10 +203,10 @@ class TemporaryServer:
                     self._error_line = text
             process.wait()
         if not self._is_stopping:
-            # Prefect would repeat each request for a minute.
-            os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "0"
-            refresh_global_settings_context()
             self.died.set()
+            # Prefect would repeat each request for a minute.
+            for settings in [*self._clients]:
+                settings.client.max_retries = 0
 
     def _how_it_ended(self) -> str:
         code = self._process.returncode if self._process else 0
@@ -169,76 +219,24 @@ class TemporaryServer:
         return self._error_line or self._last_line
 
 
-class UsersServer:
-    """The Prefect server in the user's settings.
-
-    Attributes:
-        api_url: The address of Prefect's API.
-        died: Never set, because a server that does not answer may come back.
-    """
-
-    def __init__(self, api_url: str) -> None:
-        self.api_url = api_url
-        self.died = threading.Event()
-
-    def start(self) -> None:
-        """Only prepare the client, because the user starts this server."""
-        set_for_users_server()
-
-    def wait(self) -> None:
-        """Return if the server answers.
-
-        Raises:
-            NoPrefectServerError: If the settings have no server.
-            PrefectGoneError: If the server does not answer, or cannot be used.
-            SettingError: If there are no certificates for the connection.
-        """
-        if not self.api_url:
-            raise NoPrefectServerError(cure=origin_of("PREFECT_SERVER_EPHEMERAL_ENABLED").cure)
-        failure: Exception | None
-        try:
-            with get_client(sync_client=True) as client:
-                failure = client.api_healthcheck()
-                if failure is None and get_current_settings().client.server_version_check_enabled:
-                    client.raise_for_api_version_mismatch_once()
-        except OSError as error:  # all others are returned; this one is of the certificates
-            origin = origin_of("PREFECT_API_SSL_CERT_FILE")
-            raise SettingError(**origin._asdict(), detail=str(error)) from error
-        except RuntimeError as error:  # of the check of the version
-            failure = error.__cause__ if isinstance(error.__cause__, Exception) else error
-        except Exception as error:  # noqa: BLE001 - the address is not one of HTTP
-            failure = error
-        if failure is not None:
-            raise self.named(failure)
-
-    def named(self, error: Exception) -> CfpbEtlError:
-        """Turn an error of Prefect's client into one that says what to do next."""
-        status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
-        kind: type[PrefectGoneError] = PrefectUnreachableError
-        if status in _REFUSED:
-            kind = PrefectRefusedError
-        elif status == httpx.codes.NOT_FOUND or isinstance(error, RuntimeError):
-            kind = NoPrefectApiError
-        return kind(
-            api_url=_without_login(self.api_url),
-            detail=_without_login(" ".join(str(error).split())) + through_proxy(self.api_url),
-            cure=origin_of("PREFECT_API_URL").cure,
-        )
-
-    def kill(self) -> None:
-        """Do nothing, because the server belongs to the user."""
-
-
-def _without_login(text: str) -> str:
-    return re.sub(r"//[^/\s]*@", "//", text)
+_temporary: TemporaryServer | None = None
+_choosing = threading.Lock()
 
 
 def prefect_server() -> TemporaryServer | UsersServer:
-    """Return the server in the user's settings, or a temporary server if the settings have none."""
+    """Return the server for a run in this context.
+
+    It is the server in the user's settings. If the settings have none, it is the temporary server
+    of this process, or a new one after its end.
+    """
+    global _temporary  # noqa: PLW0603 - there is one for each process
     settings = get_current_settings()
     ephemeral = settings.server.ephemeral
     # Only Prefect's own profiles switch temporary servers on. Other profiles do not mention them.
     forbidden = "enabled" in ephemeral.model_fields_set and not ephemeral.enabled
     if settings.api.url or forbidden:
         return UsersServer(settings.api.url or "")
-    return TemporaryServer()
+    with _choosing:
+        if _temporary is None or not _temporary.is_usable:
+            _temporary = TemporaryServer()
+        return _temporary

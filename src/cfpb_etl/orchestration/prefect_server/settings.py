@@ -7,47 +7,49 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cfpb_etl.model.events import Warned, emit
+from cfpb_etl.environment import proxy_variables
 from cfpb_etl.orchestration.errors import PrefectHomeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from prefect.settings import Settings
 
 # docs/design.md, "Prefect's settings", has the settings that are not here, with the reasons.
-_FOR_EVERY_RUN = {
+_FOR_EVERY_RUN: dict[str, Any] = {
     # Each run makes this serializer, although no result is stored.
-    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "pickle",
+    "results.default_serializer": "pickle",
     # With "error", a log line of Prefect's client, which is outside a run, fails its request.
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    # The log quotes texts of users and servers. Their square brackets are not markup.
-    "PREFECT_LOGGING_MARKUP": "false",
+    "logging.to_api.when_missing_flow": "ignore",
 }
 # Prefect's defaults for its client, or less: the user's values are for the user's own server.
-_FOR_THE_CLIENT = {
-    "PREFECT_API_AUTH_STRING": "",
-    "PREFECT_API_KEY": "",
-    "PREFECT_API_SSL_CERT_FILE": "",
-    "PREFECT_API_ENABLE_HTTP2": "false",
-    "PREFECT_API_REQUEST_TIMEOUT": "60",
-    "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+_FOR_THE_CLIENT: dict[str, Any] = {
+    "api.auth_string": None,
+    "api.key": None,
+    "api.ssl_cert_file": "",
+    "api.enable_http2": False,
+    "api.request_timeout": 60.0,
+    "client.csrf_support_enabled": False,
     # With another value, the client can take the temporary server for Prefect Cloud.
-    "PREFECT_CLOUD_API_URL": "https://api.prefect.cloud/api",
-    "PREFECT_CLIENT_CUSTOM_HEADERS": "{}",
-    "PREFECT_CLIENT_MAX_RETRIES": "5",
-    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "",
-    "PREFECT_CLIENT_RETRY_JITTER_FACTOR": "0.2",
-    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
-    "PREFECT_EVENTS_WORKER_MAX_QUEUE_SIZE": "0",
+    "cloud.api_url": "https://api.prefect.cloud/api",
+    "client.custom_headers": {},
+    "client.max_retries": 5,
+    "client.retry_extra_codes": set(),
+    "client.retry_jitter_factor": 0.2,
+    "client.server_version_check_enabled": False,
+    "events.worker_max_queue_size": 0,
     # The client too checks these limits of the server.
-    "PREFECT_SERVER_API_MAX_PARAMETER_SIZE": "524288",
-    "PREFECT_SERVER_EVENTS_MAXIMUM_LABELS_PER_RESOURCE": "500",
-    "PREFECT_SERVER_EVENTS_MAXIMUM_RELATED_RESOURCES": "100",
-    "PREFECT_SERVER_EVENTS_MAXIMUM_SIZE_BYTES": "1500000",
-    "PREFECT_SERVER_EVENTS_MAXIMUM_EVENT_NAME_LENGTH": "1024",
-    "PREFECT_UI_URL": "",  # the temporary server has no web pages
+    "server.api.max_parameter_size": 524_288,
+    "server.events.maximum_labels_per_resource": 500,
+    "server.events.maximum_related_resources": 100,
+    "server.events.maximum_size_bytes": 1_500_000,
+    "server.events.maximum_event_name_length": 1024,
+    "ui_url": "",  # the temporary server has no web pages
 }
 _FOR_THE_SERVER = {
     # Without a network, the server's telemetry prints an ERROR.
@@ -63,30 +65,79 @@ _HOME_MEGABYTES = 5
 SERVER_FOLDER = Path(__file__).parent
 
 
-def set_for_every_run() -> None:
-    """Set what each run from the command line needs. Call this before Prefect is imported."""
-    _set(_FOR_EVERY_RUN)
+def set_log_without_markup() -> None:
+    """Let Prefect take no text for markup. Call this before Prefect is imported.
+
+    The log quotes texts of users and servers, which may have square brackets.
+    """
+    name = "PREFECT_LOGGING_MARKUP"
+    for each in [each for each in os.environ if each.upper() == name]:  # Prefect ignores the case
+        del os.environ[each]
+    os.environ[name] = "false"
 
 
-def set_for_users_server() -> None:
-    """Set what the client needs for a server in the user's settings."""
-    _start_metrics()
+@contextmanager
+def settings_for_users_server() -> Iterator[None]:
+    """Use the settings that a run needs, in this context, with a server in the user's settings."""
+    with _settings(_FOR_EVERY_RUN):
+        yield
 
 
-def set_for_temporary_server(api_url: str) -> None:
-    """Set what the client needs for the temporary server, instead of the user's own server.
+@contextmanager
+def settings_for_temporary_server(api_url: str) -> Iterator[Settings]:
+    """Use the settings that a run needs, in this context, with the temporary server.
+
+    Other contexts keep their settings, so other flows of this process do not use this server.
+
+    Args:
+        api_url: The temporary server's API.
+    """
+    with _settings(_FOR_EVERY_RUN | _FOR_THE_CLIENT | {"api.url": api_url}) as settings:
+        yield settings
+
+
+@contextmanager
+def _settings(changes: Mapping[str, Any]) -> Iterator[Settings]:
+    from prefect.context import SettingsContext, get_settings_context
+
+    context = get_settings_context()
+    # Prefect's `temporary_settings` would merge our headers with the user's.
+    settings = context.settings.model_copy(deep=True)
+    for accessor, value in changes.items():
+        *groups, name = accessor.split(".")
+        group = reduce(getattr, groups, settings)
+        if name in type(group).model_fields:  # another version of Prefect may not have it
+            setattr(group, name, value)
+    with SettingsContext(profile=context.profile, settings=settings):
+        _start_metrics(settings)
+        yield settings
+
+
+def send_nothing(settings: Settings) -> None:
+    """Let the threads that an interrupted run has abandoned send no events and log lines.
+
+    Prefect would start a service for them, which would then serve the other flows of this process.
+    """
+    from pydantic import SecretStr
+
+    settings.logging.to_api.enabled = False
+    settings.server.ephemeral.enabled = False
+    # Without a server, Prefect sends no events if there is a key.
+    settings.api.url, settings.api.key = None, SecretStr("none")
+
+
+def check_settings() -> None:
+    """Check whether a temporary server can keep its database in Prefect's folder.
 
     If the user has chosen a database for Prefect, the run gets a warning, because the temporary
     server does not use it.
 
-    Args:
-        api_url: The temporary server's API.
-
     Raises:
-        PrefectHomeError: If the server cannot keep its database in Prefect's folder.
+        PrefectHomeError: If the folder cannot be used.
     """
-    from prefect.context import refresh_global_settings_context
     from prefect.settings import get_current_settings
+
+    from cfpb_etl.orchestration.run_log import warn
 
     settings = get_current_settings()
     _check_home(settings.home)
@@ -97,20 +148,11 @@ def set_for_temporary_server(api_url: str) -> None:
         "name",
     } & settings.server.database.model_fields_set
     if chosen:
-        emit(
-            Warned(
-                "the temporary Prefect server keeps this run in"
-                f" {settings.home.absolute() / 'prefect.db'}, because the database in your settings"
-                " is for your own server: start it with `prefect server start`, and set"
-                " PREFECT_API_URL"
-            )
+        warn(
+            "the temporary Prefect server keeps this run in"
+            f" {settings.home.absolute() / 'prefect.db'}, because the database in your settings is"
+            " for your own server: start it with `prefect server start`, and set PREFECT_API_URL"
         )
-    # Each of these variables has a whole group of settings, as JSON.
-    for group in ("PREFECT_API", "PREFECT_CLIENT", "PREFECT_EVENTS", "PREFECT_SERVER"):
-        os.environ.pop(group, None)
-    _set(_FOR_THE_CLIENT | {"PREFECT_API_URL": api_url})
-    refresh_global_settings_context()
-    _start_metrics()
 
 
 def server_environment() -> dict[str, str]:
@@ -125,8 +167,10 @@ def server_environment() -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
+        if not name.upper().startswith("PREFECT_")
         # uvicorn refuses to start several processes of one application object.
-        if not name.upper().startswith("PREFECT_") and name != "WEB_CONCURRENCY"
+        and name != "WEB_CONCURRENCY"
+        and name not in proxy_variables()
     }
     if paths := kept.get("PYTHONPATH"):
         absolute = map(os.path.abspath, paths.split(os.pathsep))
@@ -137,15 +181,9 @@ def server_environment() -> dict[str, str]:
     ours = {
         "PREFECT_HOME": str(settings.home.absolute()),
         "PREFECT_PROFILES_PATH": str(DEFAULT_PROFILES_PATH),
+        "NO_PROXY": "*",  # the server's own clients connect to this computer
     }
     return kept | vacuum | retention | _FOR_THE_SERVER | ours
-
-
-def _set(settings: Mapping[str, str]) -> None:
-    """Set environment variables, which precede all other settings. Prefect ignores their case."""
-    for name in [name for name in os.environ if name.upper() in settings]:
-        del os.environ[name]
-    os.environ.update(settings)
 
 
 def _check_home(home: Path) -> None:
@@ -160,19 +198,18 @@ def _check_home(home: Path) -> None:
         ) from error
 
 
-def _start_metrics() -> None:
+def _start_metrics(settings: Settings) -> None:
     """Start Prefect's metrics of its client if the user wants them. Without a port, go on without.
 
     Prefect would start them in the flow, where an error fails the run.
     """
-    from prefect.context import refresh_global_settings_context
-    from prefect.settings import get_current_settings
     from prefect.utilities.services import start_client_metrics_server
+
+    from cfpb_etl.orchestration.run_log import warn
 
     try:
         start_client_metrics_server()
     except OSError as error:
-        port = get_current_settings().client.metrics.port
-        emit(Warned(f"Prefect's metrics cannot use port {port} ({error.strerror}), and are off"))
-        _set({"PREFECT_CLIENT_METRICS_ENABLED": "false"})
-        refresh_global_settings_context()
+        port = settings.client.metrics.port
+        warn(f"Prefect's metrics cannot use port {port} ({error.strerror}), and are off")
+        settings.client.metrics.enabled = False
