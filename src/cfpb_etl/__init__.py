@@ -1,12 +1,50 @@
 """Load CFPB's consumer complaints into a SQLite file, and verify what was loaded."""
 
-__version__: str
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cfpb_etl.errors import CfpbEtlError
+    from cfpb_etl.flow import aload_complaints, load_complaints
+    from cfpb_etl.model.load_stats import LoadStats
+
+    __version__: str
+
+__all__ = ["CfpbEtlError", "LoadStats", "__version__", "aload_complaints", "load_complaints"]
 
 
-def __getattr__(name: str) -> str:
-    """Return the version. Looking it up takes 0.1 s, in which Ctrl-C would show a traceback."""
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
+    """Return a public name. Its module is imported now, because Prefect takes two seconds.
+
+    Raises:
+        CfpbEtlError: If Prefect cannot be imported with the user's settings.
+    """
+    if name == "CfpbEtlError":
+        from cfpb_etl.errors import CfpbEtlError  # noqa: PLC0415
+
+        return CfpbEtlError
+    if name == "LoadStats":
+        from cfpb_etl.model.load_stats import LoadStats  # noqa: PLC0415
+
+        return LoadStats
+    if name in {"load_complaints", "aload_complaints"}:
+        return getattr(_flow(), name)
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415
 
         return version("cfpb-etl")
-    raise AttributeError(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__
+
+
+def _flow() -> Any:  # noqa: ANN401 - a module
+    from cfpb_etl.environment import check_certificate_file  # noqa: PLC0415
+    from cfpb_etl.orchestration.prefect_server.setting_origins import named_faults  # noqa: PLC0415
+
+    check_certificate_file()
+    with named_faults():
+        from cfpb_etl import flow  # noqa: PLC0415
+    return flow

@@ -1,0 +1,1 @@
+"""Tests of the package as Python code uses it."""
