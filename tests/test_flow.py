@@ -22,7 +22,7 @@ from cfpb_etl.fetch.http import errors as http_errors
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.dates import parse_date
-from cfpb_etl.orchestration.picture import edges_between, tasks_of
+from cfpb_etl.orchestration.reporting.picture import edges_between, tasks_of
 from cfpb_etl.parse import errors as parse_errors
 from cfpb_etl.store import errors as store_errors
 from cfpb_etl.store import sqlite_file

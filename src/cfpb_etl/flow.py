@@ -44,7 +44,6 @@ from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.part import ParsedPart, Part, RawPart
 from cfpb_etl.model.source import Source
 from cfpb_etl.model.wording import counted, counts, request_in_words, warnings
-from cfpb_etl.orchestration.artifacts import ProgressArtifact, create_run_artifacts
 from cfpb_etl.orchestration.concurrent_fetch import (
     ConcurrentFetch,
     InterruptibleTaskRunner,
@@ -52,11 +51,19 @@ from cfpb_etl.orchestration.concurrent_fetch import (
 )
 from cfpb_etl.orchestration.errors import PictureError
 from cfpb_etl.orchestration.local_flow import awaitable, local_flow
-from cfpb_etl.orchestration.notifications import load_notification_block, notify_of_failure
-from cfpb_etl.orchestration.outcome import RunOutcome
-from cfpb_etl.orchestration.picture import draw_flow
-from cfpb_etl.orchestration.run_log import log_and_emit
-from cfpb_etl.orchestration.run_names import name_of_flow_run, name_of_task_run, tag_flow_run
+from cfpb_etl.orchestration.reporting.artifacts import ProgressArtifact, create_run_artifacts
+from cfpb_etl.orchestration.reporting.notifications import (
+    load_notification_block,
+    notify_of_failure,
+)
+from cfpb_etl.orchestration.reporting.outcome import RunOutcome
+from cfpb_etl.orchestration.reporting.picture import draw_flow
+from cfpb_etl.orchestration.reporting.run_log import log_and_emit
+from cfpb_etl.orchestration.reporting.run_names import (
+    name_of_flow_run,
+    name_of_task_run,
+    tag_flow_run,
+)
 from cfpb_etl.orchestration.secret_blocks import read_secret_block
 from cfpb_etl.orchestration.shared_rate_limit import SharedRateLimiter
 from cfpb_etl.orchestration.skipped_runs import (

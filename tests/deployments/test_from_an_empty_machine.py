@@ -23,7 +23,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 
 from cfpb_etl.emulator import Emulator, serve
-from cfpb_etl.orchestration.artifacts import PICTURE, SUMMARY
+from cfpb_etl.orchestration.reporting.artifacts import PICTURE, SUMMARY
 from support.deployed import ROOT, Machine, kill_all, machine, until
 from support.faults import Exchange, Faulty, Parameters
 from support.made_up import made_up

@@ -22,7 +22,7 @@ from cfpb_etl.fetch.http.rate_limit import RateLimit
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.part import PartInfo, RawPart
 from cfpb_etl.orchestration.concurrent_fetch import ConcurrentFetch
-from cfpb_etl.orchestration.outcome import RunOutcome
+from cfpb_etl.orchestration.reporting.outcome import RunOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ from prefect.runtime import task_run
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.part import PartInfo, RawPart
 from cfpb_etl.orchestration.concurrent_fetch import ConcurrentFetch
-from cfpb_etl.orchestration.outcome import RunOutcome
+from cfpb_etl.orchestration.reporting.outcome import RunOutcome
 
 outcomes: list[RunOutcome] = []
 parts: Any = ("first", "second")

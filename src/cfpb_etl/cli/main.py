@@ -157,7 +157,7 @@ def draw(picture: Picture = GRAPH, /) -> ExitCode:
     check_certificate_file()
     with named_faults():
         from cfpb_etl.flow import load_complaints
-        from cfpb_etl.orchestration.picture import draw_flow
+        from cfpb_etl.orchestration.reporting.picture import draw_flow
 
     draw_flow(load_complaints, picture)
     _print(str(picture))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cfpb_etl.model.part import Part, RawPart
     from cfpb_etl.model.source import Source
-    from cfpb_etl.orchestration.outcome import RunOutcome
+    from cfpb_etl.orchestration.reporting.outcome import RunOutcome
 
 _SECONDS_TO_END = 5  # Prefect looks every 3 s whether the process of a cancelled run has ended
 

@@ -23,7 +23,7 @@ from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.orchestration.concurrent_fetch import InterruptibleTaskRunner
 from cfpb_etl.orchestration.errors import PrefectGoneError
 from cfpb_etl.orchestration.prefect_server.server import INTERRUPTIONS, prefect_server
-from cfpb_etl.orchestration.run_log import warn
+from cfpb_etl.orchestration.reporting.run_log import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator

@@ -137,7 +137,7 @@ def check_settings() -> None:
     """
     from prefect.settings import get_current_settings
 
-    from cfpb_etl.orchestration.run_log import warn
+    from cfpb_etl.orchestration.reporting.run_log import warn
 
     settings = get_current_settings()
     _check_home(settings.home)
@@ -205,7 +205,7 @@ def _start_metrics(settings: Settings) -> None:
     """
     from prefect.utilities.services import start_client_metrics_server
 
-    from cfpb_etl.orchestration.run_log import warn
+    from cfpb_etl.orchestration.reporting.run_log import warn
 
     try:
         start_client_metrics_server()

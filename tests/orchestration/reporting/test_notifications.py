@@ -25,7 +25,7 @@ from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.orchestration.errors import NoNotificationBlockError
-from cfpb_etl.orchestration.notifications import load_notification_block
+from cfpb_etl.orchestration.reporting.notifications import load_notification_block
 from support import faults
 from support.faults import Exchange, Faulty
 from support.made_up import made_up

@@ -16,7 +16,7 @@ from cfpb_etl.fetch.http.errors import ServerFailureError
 from cfpb_etl.model.events import LoadStarted, PartStored, Step
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.part import ParsedContent, ParsedPart, PartInfo, RawPart, ReadStats
-from cfpb_etl.orchestration.outcome import RunOutcome, TaskFigures
+from cfpb_etl.orchestration.reporting.outcome import RunOutcome, TaskFigures
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=2)

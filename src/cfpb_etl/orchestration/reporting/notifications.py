@@ -15,8 +15,8 @@ from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.model.events import Warned, emit
 from cfpb_etl.model.wording import REPEAT_COMMAND, what_is_saved
 from cfpb_etl.orchestration.errors import NoNotificationBlockError
-from cfpb_etl.parameters.load_parameters import COMPLAINTS, SAMPLE
 from cfpb_etl.orchestration.prefect_server.loopback import users_proxies
+from cfpb_etl.parameters.load_parameters import COMPLAINTS, SAMPLE
 from cfpb_etl.plain_text import plain, without_secrets
 from cfpb_etl.store.sqlite_file import connect
 

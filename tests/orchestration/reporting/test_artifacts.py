@@ -25,8 +25,8 @@ from cfpb_etl.emulator import BULK_PATH, Emulator, serve, write_bulk_file
 from cfpb_etl.fetch.bulk_file import BulkFile
 from cfpb_etl.model.events import LoadStarted, PartStored, Progress
 from cfpb_etl.model.load_stats import LoadStats
-from cfpb_etl.orchestration import artifacts
-from cfpb_etl.orchestration.artifacts import (
+from cfpb_etl.orchestration.reporting import artifacts
+from cfpb_etl.orchestration.reporting.artifacts import (
     PICTURE,
     PROGRESS,
     SUMMARY,
@@ -34,7 +34,7 @@ from cfpb_etl.orchestration.artifacts import (
     create_run_artifacts,
     summary_of,
 )
-from cfpb_etl.orchestration.outcome import RunOutcome
+from cfpb_etl.orchestration.reporting.outcome import RunOutcome
 from support import faults
 from support.faults import Faulty
 from support.made_up import made_up

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from prefect import Flow
 
-    from cfpb_etl.orchestration.outcome import RunOutcome
+    from cfpb_etl.orchestration.reporting.outcome import RunOutcome
 
     AnyFlow: TypeAlias = Flow[..., Any]
     AnyTask: TypeAlias = Task[..., Any]

@@ -16,7 +16,7 @@ from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.pages import Page
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.part import PartInfo, RawPart
-from cfpb_etl.orchestration.run_names import in_words, name_of_task_run
+from cfpb_etl.orchestration.reporting.run_names import in_words, name_of_task_run
 from support.made_up import made_up
 from support.prefect_runs import finished_task_runs
 

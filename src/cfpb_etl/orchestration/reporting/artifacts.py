@@ -26,8 +26,8 @@ from cfpb_etl.model.wording import (
     what_is_saved,
     withdrawals,
 )
-from cfpb_etl.orchestration.notifications import how_to_repeat
-from cfpb_etl.orchestration.run_log import log_and_emit
+from cfpb_etl.orchestration.reporting.notifications import how_to_repeat
+from cfpb_etl.orchestration.reporting.run_log import log_and_emit
 from cfpb_etl.plain_text import plain
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from cfpb_etl.model.events import Event
-    from cfpb_etl.orchestration.outcome import RunOutcome
+    from cfpb_etl.orchestration.reporting.outcome import RunOutcome
 
 SUMMARY, PICTURE, PROGRESS = "cfpb-complaints", "cfpb-complaints-flow", "cfpb-complaints-progress"
 _SHORT_RUN_SECONDS = 10

@@ -15,10 +15,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from prefect import flow, task
 
-from cfpb_etl.orchestration import picture as picture_module
 from cfpb_etl.orchestration.errors import PictureError
-from cfpb_etl.orchestration.outcome import RunOutcome, TaskFigures
-from cfpb_etl.orchestration.picture import draw_flow, edges_between, tasks_of
+from cfpb_etl.orchestration.reporting import picture as picture_module
+from cfpb_etl.orchestration.reporting.outcome import RunOutcome, TaskFigures
+from cfpb_etl.orchestration.reporting.picture import draw_flow, edges_between, tasks_of
 from support import example_flow
 from support.example_flow import Parsed, example, outcomes
 from support.prefect_runs import finished_task_runs, handed_over
