@@ -380,7 +380,7 @@ def main_thread_awaits_a_page() -> bool:
     """
     main = threading.main_thread().ident
     frame: FrameType | None = sys._current_frames()[main] if main else None
-    while frame is not None and frame.f_code.co_name != "as_completed":
+    while frame is not None and frame.f_code.co_name != "_next_end":
         frame = frame.f_back
     return frame is not None
 

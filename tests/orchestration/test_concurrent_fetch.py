@@ -118,7 +118,7 @@ def fetched(
             received.append(str(raw))
             store(fetching, str(raw))
 
-    load(return_state=True)
+    assert load(return_state=True).is_failed() == bool(source._failing)
     return received
 
 
@@ -176,6 +176,30 @@ def test_a_part_that_arrived_meanwhile_is_followed_up(*, submits: bool) -> None:
 
     assert fetched(source, ["a1"], store) == ["a1", "a2", "a3"]
     assert started == [submits]
+
+
+def test_all_parts_that_arrived_meanwhile_are_followed_up() -> None:
+    """All windows go on while one part is stored, not only the window that ended first."""
+    source = Source({"a1": ["a2"], "b1": ["b2"], "c1": ["c2"]}, max_concurrency=3)
+    started: list[bool] = []
+
+    def store(fetching: ConcurrentFetch, _part: str) -> None:
+        if not started:
+            deadline = time.monotonic() + SECONDS
+            while fetching._done.qsize() < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            fetching.submit_next()
+            started.extend(source.started[name].wait(SECONDS) for name in ("a2", "b2", "c2"))
+
+    assert sorted(fetched(source, ["a1", "b1", "c1"], store)) == [
+        "a1",
+        "a2",
+        "b1",
+        "b2",
+        "c1",
+        "c2",
+    ]
+    assert started == [True] * 3
 
 
 def test_a_failure_is_raised_when_its_part_is_due() -> None:

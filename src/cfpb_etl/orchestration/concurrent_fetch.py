@@ -168,19 +168,26 @@ class ConcurrentFetch:
                 yield self._fetched.popleft()
             return
         self._submit()
-        while self._in_flight or self._fetched:
-            while not self._fetched:
-                if self._error is not None:
-                    raise self._error
-                self._take(*self._done.get())
-            yield self._fetched.popleft()
+        while self._fetched or self._error or self._in_flight:
+            if self._fetched:
+                yield self._fetched.popleft()
+            elif self._error:
+                raise self._error
+            else:
+                self._take(*self._next_end())
 
     def submit_next(self) -> None:
         """Submit more fetches if some parts were fetched while the caller was busy."""
+        if self._fetched:
+            return
         # A failure is raised later, after the parts before it are stored.
         with suppress(Empty):
-            while not self._fetched:
+            while True:
                 self._take(*self._done.get_nowait())
+
+    def _next_end(self) -> tuple[PrefectFuture[RawPart], datetime]:
+        """Wait until a fetch has ended. Return it, with the moment of its end."""
+        return self._done.get()
 
     def _take(self, future: PrefectFuture[RawPart], ended: datetime) -> None:
         submitted = self._in_flight.pop(future)
@@ -201,6 +208,8 @@ class ConcurrentFetch:
         self._fetched.append(raw)
 
     def _submit(self) -> None:
+        if self._error:
+            return
         while self._waiting and len(self._in_flight) < self._source.max_concurrency:
             part = self._waiting.popleft()
             future = self._fetch.submit(self._submitted_source, part)
