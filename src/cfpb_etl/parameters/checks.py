@@ -127,9 +127,16 @@ def in_capitals(codes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(code.upper() for code in codes)
 
 
+def as_path(value: Any) -> Any:  # noqa: ANN401 - of any type, because a user gives it
+    """Return the value, which must be a text or a path."""
+    if value is not None and not isinstance(value, str | Path):
+        raise ValueError(f"{value!r} is not valid; give the path of a file")
+    return value
+
+
 def as_picture(value: Any) -> Any:  # noqa: ANN401 - of any type, because a user gives it
-    """Return the value; None if it is the word "none", because Prefect's form cannot send None."""
-    return None if str(value).lower() == "none" else value
+    """Return a path; None for the word "none", because Prefect's form cannot send None."""
+    return None if str(value).lower() == "none" else as_path(value)
 
 
 def as_switch(value: Any) -> Any:  # noqa: ANN401 - of any type, because a user gives it

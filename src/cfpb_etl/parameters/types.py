@@ -19,6 +19,7 @@ from cfpb_etl.parameters.checks import (
     ADDRESS_LIKE,
     api_address,
     as_day,
+    as_path,
     as_picture,
     as_switch,
     as_texts,
@@ -126,7 +127,9 @@ def _all_values(_type: object, tokens: Sequence[Token]) -> tuple[str, ...]:
 
 
 Switch = Annotated[bool, BeforeValidator(as_switch)]
-Database = Annotated[Path | str | None, _text(_PLAIN), Parameter(metavar="PATH")]
+Database = Annotated[
+    Path | str | None, BeforeValidator(as_path), _text(_PLAIN), Parameter(metavar="PATH")
+]
 Picture = Annotated[
     Path | str | None,
     BeforeValidator(as_picture),
