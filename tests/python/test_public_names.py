@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cfpb_etl
+from support.program import environment_without_coverage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,10 @@ json.dump(sorted({{name.partition(".")[0] for name in sys.modules}}), sys.stdout
 def modules_after(code: str) -> set[str]:
     """Return the top-level modules that a new Python has imported after some code."""
     program = [sys.executable, "-c", PRINT_MODULES.format(code)]
-    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60)
+    environment = environment_without_coverage()  # coverage imports sqlite3
+    done = subprocess.run(
+        program, env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
     return set(json.loads(done.stdout))
 
 
