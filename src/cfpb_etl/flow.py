@@ -161,6 +161,9 @@ def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadSt
     description="Load CFPB consumer complaints into a SQLite file. Without a filter, date or limit,"
     " this loads the newest 1,000 complaints.",
     flow_run_name=name_of_flow_run,
+    # `LoadParameters` validates them. Prefect's own errors are not this package's, and come before
+    # the run has its name.
+    validate_parameters=False,
     retries=0,
     retry_delay_seconds=0,
     persist_result=False,

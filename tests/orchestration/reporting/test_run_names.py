@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prefect import tags
+from prefect import flow, tags
 from prefect.client.orchestration import get_client
 
+from cfpb_etl import CfpbEtlError
 from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.fetch.complaint_file import FilePart
 from cfpb_etl.fetch.pages import Page
@@ -152,3 +153,41 @@ def test_prefect_has_the_names_and_tags(prefect_server: None, tmp_path: Path) ->
     task_runs = finished_task_runs(run_id, 3)
     assert {each.name.partition(" ")[0] for each in task_runs} == {"fetch", "parse", "store"}
     assert {tag for each in task_runs for tag in each.tags} == {"nightly"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"source": "bulk", "file": "missing.zip"}, "wrong file"),
+        ({"limit": "many"}, "wrong limit"),
+        ({"state": 5}, "wrong state"),
+        ({"as_of": "2999-01-01", "source": "bulk"}, "wrong as_of"),
+        ({"update": True, "state": "CA"}, "api, update, CA"),
+    ],
+)
+def test_a_wrong_parameter_in_another_flow(
+    prefect_server: None, parameters: dict[str, Any], name: str
+) -> None:
+    """The caller gets the error of this package, and the run a name that a person can read."""
+    states: list[Any] = []
+
+    @flow
+    def calling() -> None:
+        states.append(load_complaints(graph=None, return_state=True, **parameters))
+
+    calling()
+
+    (state,) = states
+    assert isinstance(state.result(raise_on_failure=False), CfpbEtlError)
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(state.state_details.flow_run_id).name == name
+
+
+def test_a_name_has_the_checked_values(prefect_server: None, tmp_path: Path) -> None:
+    """A number can be text, as on the command line."""
+    given: Any = {"limit": "20", "state": "ca", "database": tmp_path / "c.db", "graph": None}
+    with serve(Emulator(made_up(20))) as url:
+        state: Any = load_complaints(api_url=url, return_state=True, **given)
+
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(state.state_details.flow_run_id).name == "api, newest 20, CA"

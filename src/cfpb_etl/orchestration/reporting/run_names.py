@@ -8,8 +8,9 @@ from unicodedata import combining, normalize
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
+from cfpb_etl.errors import WrongParameterError
 from cfpb_etl.fetch.complaint_file import FilePart
-from cfpb_etl.parameters.load_parameters import NEWEST
+from cfpb_etl.parameters.load_parameters import NEWEST, LoadParameters
 from cfpb_etl.plain_text import plain, shortened, without_secrets
 
 if TYPE_CHECKING:
@@ -25,8 +26,18 @@ _SPELLED = {"…": "..", "•": " - ", "’": "'", "\u2013": "-"}  # CFPB and th
 
 
 def name_of_flow_run() -> str:
-    """Return the name of the current flow run, such as `api, CA, Mortgage, since 2026-10-01`."""
-    return in_words(flow_run.parameters)
+    """Return the name of the current flow run, such as `api, CA, Mortgage, since 2026-10-01`.
+
+    The flow refuses wrong parameters later. A run with these is named by the first one, such as
+    `wrong file`.
+    """
+    try:
+        parameters = LoadParameters(**flow_run.parameters)
+    except WrongParameterError as error:
+        return f"wrong {error.parameter}"
+    except TypeError:  # Prefect's API accepts unknown names
+        return "unknown parameter"
+    return in_words(vars(parameters))
 
 
 def in_words(parameters: Mapping[str, Any]) -> str:
