@@ -100,8 +100,8 @@ def test_a_late_run_is_skipped(deployment: Deployment, state: State[Any] | None)
 
     assert end.type == StateType.CANCELLED
     assert end.message == (
-        f"Skipped: this run was due at {YESTERDAY:%Y-%m-%d %H:%M} UTC, and the run {later.name},"
-        f" due at {NOW:%Y-%m-%d %H:%M} UTC, does the same."
+        f"Skipped: this run was due at {YESTERDAY:%Y-%m-%d %H:%M:%S} UTC, and the run"
+        f" '{later.name}', due at {NOW:%Y-%m-%d %H:%M:%S} UTC, does the same."
     )
 
 

@@ -67,8 +67,8 @@ def skip_if_superseded() -> None:
         if later and due < later <= datetime.now(UTC) and other.parameters == run.parameters:
             _skip(
                 run,
-                f"this run was due at {due:%Y-%m-%d %H:%M} UTC, and the run {other.name}, due at"
-                f" {later:%Y-%m-%d %H:%M} UTC, does the same",
+                f"this run was due at {due:%Y-%m-%d %H:%M:%S} UTC, and the run '{other.name}',"
+                f" due at {later:%Y-%m-%d %H:%M:%S} UTC, does the same",
             )
 
 
