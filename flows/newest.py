@@ -2,8 +2,8 @@
 
 This serves the flow in one process, without a work pool: start a Prefect server
 (`prefect server start`), set `PREFECT_API_URL` to its address, and run `python flows/newest.py`.
-The database is in the folder in which you start it. docs/server.md describes the deployment of the
-same name in prefect.yaml, which needs a worker.
+The database is in the folder in which you start it. docs/server.md describes the deployment
+newest of prefect.yaml, which needs a worker.
 """
 
 from prefect.types.entrypoint import EntrypointType
