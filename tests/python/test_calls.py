@@ -220,6 +220,18 @@ def test_other_flows_use_their_own_server() -> None:
     assert sorted(name.partition("-")[0] for name in names) == ["cfpb", "cfpb", "loaded_in_a_task"]
 
 
+@pytest.mark.parametrize("validated", [True, False])
+def test_an_iterator_filters_as_a_list_does(*, validated: bool) -> None:
+    """An iterator has its values only once, and the check, Prefect and the flow read them."""
+    changed: Any = load_complaints.with_options(validate_parameters=validated)
+
+    stats = changed(**SAMPLE, state=(code for code in ["ca", "NY"]))
+
+    assert stats.rows == 100
+    states = query("sample.db", "SELECT DISTINCT state FROM complaint ORDER BY state")
+    assert states == [("CA",), ("NY",)]
+
+
 def test_a_server_in_the_settings_must_answer() -> None:
     """The error is that of the command line, and no temporary server is used instead."""
     settings = {PREFECT_API_URL: "http://127.0.0.1:9/api", "client.max_retries": 0}

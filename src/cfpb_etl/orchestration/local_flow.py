@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -26,7 +27,7 @@ from cfpb_etl.orchestration.prefect_server.server import INTERRUPTIONS, prefect_
 from cfpb_etl.orchestration.reporting.run_log import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Iterable
 
     from cfpb_etl.orchestration.prefect_server.server import TemporaryServer
     from cfpb_etl.orchestration.prefect_server.users_server import UsersServer
@@ -77,6 +78,11 @@ class LocalFlow(Flow[P, R]):
                 CfpbEtlError: If a parameter is wrong, the run fails, or there is no server for it.
                 TypeError: If there is no parameter of this name.
             """
+            # The check, Prefect and each attempt read a value, and an iterator can be read once.
+            kwargs = {
+                name: tuple(value) if isinstance(value, Iterator) else value
+                for name, value in kwargs.items()
+            }
             options = {"return_state": return_state, "wait_for": wait_for}
             run = partial(super().__call__, *args, **options, **kwargs)
             if FlowRunContext.get() or TaskRunContext.get():
