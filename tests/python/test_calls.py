@@ -220,6 +220,18 @@ def test_other_flows_use_their_own_server() -> None:
     assert sorted(name.partition("-")[0] for name in names) == ["cfpb", "cfpb", "loaded_in_a_task"]
 
 
+def test_the_temporary_server_gets_the_runs_after_a_load_on_another_server() -> None:
+    """Prefect's service for events was started for the user's server."""
+    with temporary_settings({PREFECT_API_URL: users_url()}):
+        load_complaints(**SAMPLE)
+
+    state: Any = load_complaints(**SAMPLE, return_state=True)
+
+    with temporary_settings({PREFECT_API_URL: server.prefect_server().api_url}):
+        names = [each.name for each in finished_task_runs(state.state_details.flow_run_id, 3)]
+    assert sorted(name.partition(" ")[0] for name in names) == ["fetch", "parse", "store"]
+
+
 @pytest.mark.parametrize("validated", [True, False])
 def test_an_iterator_filters_as_a_list_does(*, validated: bool) -> None:
     """An iterator has its values only once, and the check, Prefect and the flow read them."""

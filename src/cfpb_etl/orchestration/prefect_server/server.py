@@ -81,6 +81,7 @@ class TemporaryServer:
         self._heard = 0.0
         self._lock = threading.Lock()
         self._runs = 0
+        self._has_services = False  # whether Prefect's services send to this server
         self._clients: list[Settings] = []  # of these runs, and of earlier ones that overlapped
 
     @property
@@ -136,6 +137,7 @@ class TemporaryServer:
             interrupted = True
             try:
                 self._wait()
+                self._take_services()
                 yield
                 interrupted = False
             except Exception:
@@ -155,10 +157,18 @@ class TemporaryServer:
                     raise PrefectNotStartedError(detail=f"within {_START_SECONDS} s")
                 time.sleep(0.1)
 
+    def _take_services(self) -> None:
+        """Stop a service that sends to the server of an earlier flow, such as the user's."""
+        with self._lock:
+            if not self._has_services:
+                stop_services(self.died, wait=True)
+                self._has_services = True
+
     def _leave(self, *, interrupted: bool) -> None:
         with self._lock:
             self._runs -= 1
             if not self._runs:
+                self._has_services = False
                 # Who interrupts a run does not wait. At its exit, Python lets the services end.
                 stop_services(self.died, wait=not interrupted)
                 for settings in self._clients:
