@@ -31,6 +31,7 @@ SOME_DAY = date(2026, 10, 1)
         ({"tag": "Servicemember", "zip_code": "391XX"}, {"zip_code": ("391XX",)}),
         ({"timely": "No", "submitted_via": "Phone"}, {"timely": "No"}),
         ({"company_response": ["In progress"], "search": "fee"}, {"search": "fee"}),
+        ({"state": {"NY", "CA"}, "product": []}, {"state": ("CA", "NY"), "product": ()}),
         ({"state": None, "product": None, "since": SOME_DAY}, {"state": (), "product": ()}),
     ],
 )
@@ -70,6 +71,9 @@ def test_a_filter_is_one_value_or_several(given: dict[str, Any], query: dict[str
         ("limit", 0, "from 1"),
         ("limit", True, "is not a number"),
         ("limit", 2.5, "a whole number"),
+        ("limit", object(), "is not a number"),
+        ("state", {"CA", 5}, "a list of texts"),
+        ("notify", "slack-webhook/team\n", "not an address"),
         ("limit", "many", "a whole number"),
         ("lookback", 36_501, "up to 36,500"),
         ("update", "perhaps", "true or false"),
@@ -155,3 +159,12 @@ def test_the_sample_is_served() -> None:
         assert source.fetch(part).rows == 5
 
     assert LoadParameters(allow_rejected=Decimal("0.5")).allow_rejected == 0.5  # type: ignore[arg-type]
+
+
+def test_a_file_is_a_path_or_its_text(tmp_path: Path) -> None:
+    """One or several."""
+    file = tmp_path / "x.csv"
+    file.touch()
+
+    for given in (file, str(file), [file], (str(file),)):
+        assert LoadParameters(source="bulk", file=given).file == (str(file),)

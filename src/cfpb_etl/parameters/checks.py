@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sized
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +92,7 @@ def rows_or_share(allowed: float) -> float:
 
 def block_name(name: str) -> str:
     """Return the name of a block. An address is refused without it, because it can be secret."""
-    if not re.fullmatch("[^/:]+/[^/:]+", name):
+    if not re.fullmatch(r"[^/:\s]+/[^/:\s]+", name):
         listed = "TYPE/NAME of a block as `prefect block ls` lists it"
         raise ValueError(f"must be the {listed}, and not an address")
     return name
@@ -110,16 +112,20 @@ def as_day(value: Any) -> Any:  # noqa: ANN401 - of any type, because a user giv
 
 
 def as_texts(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - of any type, because a user gives it
-    """Return one text or several as a tuple."""
+    """Return one text or path, or several, as a tuple of texts."""
     if value is None:
         return ()
-    if isinstance(value, str):
-        return (value,)
-    is_list = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes | bytearray)
-    texts: tuple[Any, ...] = tuple(value) if is_list else ()
-    if not is_list or not all(isinstance(text, str) for text in texts):
+    if isinstance(value, str | Path):
+        return (str(value),)
+    try:
+        texts = () if isinstance(value, Mapping | bytes | bytearray) else tuple(value)
+    except TypeError:  # it is not a list
+        texts = ()
+    is_list = texts or (isinstance(value, Sized) and not len(value))
+    if not is_list or not all(isinstance(text, str | Path) for text in texts):
         raise ValueError(f"{value!r} is not valid; give a text, or a list of texts")
-    return texts
+    # Python has no fixed order for a set, and the next run resumes only the same query.
+    return tuple(map(str, sorted(texts) if isinstance(value, AbstractSet) else texts))
 
 
 def in_capitals(codes: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,8 +152,9 @@ def as_switch(value: Any) -> Any:  # noqa: ANN401 - of any type, because a user 
 
 def not_bool(value: Any) -> Any:  # noqa: ANN401 - of any type, because a user gives it
     """Return the value, which must not be True or False, although these are numbers in Python."""
-    if isinstance(value, bool):
-        raise ValueError(f"{value} is not a number")  # noqa: TRY004 - pydantic takes a ValueError
+    is_number = isinstance(value, Number) and not isinstance(value, bool)
+    if value is not None and not is_number and not isinstance(value, str):
+        raise ValueError(f"{value} is not a number")
     return value
 
 

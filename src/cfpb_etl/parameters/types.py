@@ -205,7 +205,9 @@ Address = Annotated[
     Parameter(metavar="URL"),
 ]
 Files = Annotated[
-    _Texts,
+    tuple[str, ...] | str | Path | Sequence[str | Path],
+    BeforeValidator(as_texts),
+    Parameter(converter=_all_values),
     AfterValidator(file_addresses),
     _one_or_several({"type": "string", "pattern": f"^({_ADDRESS}|{_PATH}){_END}"}),
     Parameter(metavar="FILE"),
@@ -213,6 +215,6 @@ Files = Annotated[
 BlockName = Annotated[
     str | None,
     _if_given(block_name),
-    _text(f"^[^/:]+/[^/:]+{_END}"),
+    _text(rf"^[^/:\s]+/[^/:\s]+{_END}"),
     Parameter(metavar="TYPE/NAME"),
 ]
