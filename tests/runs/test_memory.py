@@ -11,6 +11,7 @@ import requests
 from prefect.settings import PREFECT_API_URL
 
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
+from support import PYTHONPATH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ print(stats.parts, status.partition("VmHWM:")[2].split()[0])
 def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """300 pages of 2 MB take at most 1.3 times the memory of 30 pages."""
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
     narrative = "XXXX charged me {$35.00} twice and will not say why. " * 400
     long: list[dict[str, Any]] = [
         {**complaint, "complaint_what_happened": narrative}

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL
 
 from cfpb_etl.emulator import Emulator, generate_complaints, serve
 from cfpb_etl.model.query import Query
-from support import faults
+from support import PYTHONPATH, faults
 from support.faults import Faulty
 from support.made_up import made_up
 from support.prefect_runs import last_load, rows, run, run_at
@@ -192,7 +192,7 @@ def repeated(requests: list[Parameters], stored: dict[str, Cursor]) -> list[Para
 def test_kills_leave_the_same_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After several SIGKILLs no stored page is fetched again, and the result is the same."""
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
-    environment = environment_without_coverage()
+    environment = environment_without_coverage() | {"PYTHONPATH": PYTHONPATH}
     complaints = generate_complaints(20_000, era="deployed")
     dice = random.Random()  # noqa: S311 - moments, not secrets
     # Slow answers, so that several windows are in progress when the process is killed.
