@@ -1,7 +1,8 @@
 """Load what is new, changed or withdrawn since the last complete load, every day.
 
 This serves the flow in one process, without a work pool: start a Prefect server
-(`prefect server start`), set `PREFECT_API_URL` to its address, and run `python flows/daily_update.py`.
+(`prefect server start`), set `PREFECT_API_URL` to its address, and run
+`python flows/daily_update.py`.
 The database is in the folder in which you start it. docs/server.md describes the deployment
 daily-update of prefect.yaml, which needs a worker.
 """

@@ -1,7 +1,8 @@
 """Load the newest complaints for a quick look, when you start a run in Prefect's UI.
 
 This serves the flow in one process, without a work pool: start a Prefect server
-(`prefect server start`), set `PREFECT_API_URL` to its address, and run `python flows/newest.py`.
+(`prefect server start`), set `PREFECT_API_URL` to its address, and run
+`python flows/newest.py`.
 The database is in the folder in which you start it. docs/server.md describes the deployment
 newest of prefect.yaml, which needs a worker.
 """

@@ -1,7 +1,8 @@
 """Load CFPB's file of all complaints on Sundays, and mark complaints that CFPB has removed.
 
 This serves the flow in one process, without a work pool: start a Prefect server
-(`prefect server start`), set `PREFECT_API_URL` to its address, and run `python flows/weekly_bulk.py`.
+(`prefect server start`), set `PREFECT_API_URL` to its address, and run
+`python flows/weekly_bulk.py`.
 The database is in the folder in which you start it. docs/server.md describes the deployment
 weekly-bulk of prefect.yaml, which needs a worker.
 """
