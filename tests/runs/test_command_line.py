@@ -33,6 +33,7 @@ COMPLAINTS = made_up(12_000, era="2024")
 # --- the run completes ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("empty_folder")
 def test_the_first_command_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
     """Offline, with an empty PATH and no display: a database, a picture, and no ERROR."""
@@ -181,6 +182,7 @@ def test_an_unreachable_api() -> None:
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "reasons"),
     [
@@ -255,6 +257,7 @@ loggers:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quiet", ["level", "logging.yml"])
 @pytest.mark.usefixtures("shared_server")
 def test_the_last_line_is_independent_of_logging(
@@ -283,6 +286,7 @@ def test_the_last_line_is_independent_of_logging(
 # --- the screen -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
 @pytest.mark.usefixtures("shared_server")
 def test_a_closed_pipe_does_not_harm_the_load(closed: str) -> None:

@@ -137,6 +137,7 @@ def test_ctrl_c_ends_a_wait(fault: Fault, after: str, wait: float) -> None:
     assert_first_page_kept(ended)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "numbers",
     [
@@ -165,6 +166,7 @@ def test_other_signals_are_interruptions(numbers: tuple[signal.Signals, ...]) ->
     assert_first_page_kept(ended, numbers[0])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_server")
 def test_a_signal_after_the_summary() -> None:
     """The run is complete, and the process ends at once without waiting for Prefect."""

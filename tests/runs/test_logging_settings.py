@@ -78,6 +78,7 @@ def run(
     return run_program
 
 
+@pytest.mark.slow
 def test_a_failed_run_says_what_is_saved(
     run: Callable[[ASGIApp], subprocess.CompletedProcess[str]],
 ) -> None:
