@@ -169,7 +169,7 @@ class TemporaryServer:
             self._runs -= 1
             if not self._runs:
                 self._has_services = False
-                # A user who interrupts a run does not wait. At its exit, Python lets the services end.
+                # An interrupted run does not wait. At its exit, Python lets the services end.
                 stop_services(self.died, wait=not interrupted)
                 for settings in self._clients:
                     send_nothing(settings)
