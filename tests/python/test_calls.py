@@ -123,7 +123,7 @@ def test_calls_with_a_running_loop() -> None:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_options_keep_the_server(times: int) -> None:
-    """A flow with other options starts no server of Prefect's."""
+    """A flow with other options also uses the temporary server of this package."""
     changed: Any = load_complaints
     for _ in range(times):
         changed = changed.with_options(name="nightly", retries=2, retry_delay_seconds=0)

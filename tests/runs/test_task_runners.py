@@ -78,7 +78,7 @@ class Timed:
         await self._app(scope, receive, send)
 
     def most_in(self, seconds: float) -> int:
-        """Return the largest number of requests in any window of so many seconds."""
+        """Return the largest number of requests in any window of this length."""
         return max(
             sum(start <= each < start + seconds for each in self.moments) for start in self.moments
         )
@@ -256,7 +256,7 @@ def _client(cluster: LocalCluster) -> Any:
 
 
 def test_an_interrupted_run_ends(cluster: LocalCluster, tmp_path: Path) -> None:
-    """What has come is stored while a worker waits for ten minutes, and the run does not wait."""
+    """Fetched pages are stored while a worker waits for ten minutes, and the run does not wait."""
     emulator = Faulty(Emulator(COMPLAINTS), {2: throttled(600)})
     environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
     with serve(emulator) as url:

@@ -1,4 +1,4 @@
-"""A flow that needs no Prefect server: a call starts a temporary one if there is none."""
+"""A flow whose calls start a temporary Prefect server if the settings name none."""
 
 from __future__ import annotations
 
