@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from cfpb_etl.flow import aload_complaints, load_complaints
     from cfpb_etl.model.load_stats import LoadStats
 
-    __version__: str
-
 __all__ = ["CfpbEtlError", "LoadStats", "__version__", "aload_complaints", "load_complaints"]
+
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
@@ -28,10 +28,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
         return LoadStats
     if name in {"load_complaints", "aload_complaints"}:
         return getattr(_flow(), name)
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415
-
-        return version("cfpb-etl")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -18,9 +18,9 @@ from cfpb_etl.fetch.complaint_file import (
     FileSource,
     downloads_beside,
     fetch_complaint_file,
-    is_url,
 )
 from cfpb_etl.fetch.errors import NotEnoughSpaceError, UnreadableFileError
+from cfpb_etl.fetch.http.addresses import is_url
 from cfpb_etl.model.age import Age, Evidence
 from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.model.file import CsvFile, FileVersion

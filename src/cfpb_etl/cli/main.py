@@ -13,7 +13,6 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import pydantic
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, ValidationError
 from rich.console import Console
 
@@ -26,13 +25,10 @@ from cfpb_etl.cli.checks import (  # cyclopts reads the annotations
 )
 from cfpb_etl.cli.signals import EXIT_CODES, exit_when_interrupted
 from cfpb_etl.cli.streams import prepare_streams, print_text
-from cfpb_etl.environment import check_certificate_file
 from cfpb_etl.errors import CfpbEtlError, ExitCode, WrongParameterError
 from cfpb_etl.fetch.http.addresses import keep
-from cfpb_etl.orchestration.prefect_server.setting_origins import named_faults
-from cfpb_etl.orchestration.prefect_server.settings import set_log_without_markup
 from cfpb_etl.parameters.checks import api_url_from_environment, refuse_same_file
-from cfpb_etl.parameters.load_parameters import COMPLAINTS, GRAPH, LoadParameters, reason_of
+from cfpb_etl.parameters.load_parameters import COMPLAINTS, GRAPH, LoadParameters
 from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
@@ -50,6 +46,7 @@ def _show_default(value: object) -> str | None:
 app = App(
     name="cfpb-etl",
     version=__version__,
+    version_format="plaintext",
     usage="Usage: cfpb-etl [COMMAND] [OPTIONS]",
     group_parameters="Options",
     default_parameter=Parameter(negative_bool="", negative_iterable="", show_default=_show_default),
@@ -80,6 +77,10 @@ def load(parameters: LoadParameters | None = None, *, verbose: bool = False) -> 
     if sys.stderr.isatty():
         with suppress(OSError):  # the terminal may be gone
             print("Starting", end="\r", file=sys.stderr, flush=True)  # imports take two seconds
+    from cfpb_etl.environment import check_certificate_file
+    from cfpb_etl.orchestration.prefect_server.setting_origins import named_faults
+    from cfpb_etl.orchestration.prefect_server.settings import set_log_without_markup
+
     check_certificate_file()
     set_log_without_markup()
     with named_faults():
@@ -154,6 +155,9 @@ def draw(picture: Picture = GRAPH, /) -> ExitCode:
     Args:
         picture: The diagram to write, ending in .svg or .png.
     """
+    from cfpb_etl.environment import check_certificate_file
+    from cfpb_etl.orchestration.prefect_server.setting_origins import named_faults
+
     check_certificate_file()
     with named_faults():
         from cfpb_etl.flow import load_complaints
@@ -198,8 +202,13 @@ def _in_one_line(error: Exception) -> str:
         return f"{unexpected} To give an option several values, repeat the option."
     if isinstance(error, ValidationError) and error.argument:
         reason = error.exception_message
-        if isinstance(error.__cause__, pydantic.ValidationError):
-            reason = reason_of(error.__cause__)
+        if "pydantic" in sys.modules:  # cyclopts lets it check the values, if it is imported
+            from pydantic import ValidationError as WrongValueError
+
+            from cfpb_etl.parameters.validation import reason_of
+
+            if isinstance(error.__cause__, WrongValueError):
+                reason = reason_of(error.__cause__)
         return f"{error.argument.name} {without_secrets(reason)}."
     text = " ".join(without_secrets(str(error)).split())
     return text if text.endswith((".", "?")) else f"{text}."

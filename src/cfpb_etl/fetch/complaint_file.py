@@ -24,7 +24,7 @@ from cfpb_etl.fetch.errors import (
     NotACsvError,
     UnreadableFileError,
 )
-from cfpb_etl.fetch.http.addresses import is_named, reference_to
+from cfpb_etl.fetch.http.addresses import is_named, is_url, reference_to
 from cfpb_etl.fetch.http.download import discard, fetch_file
 from cfpb_etl.fetch.unpack.containers import written_on
 from cfpb_etl.model.age import Evidence
@@ -45,11 +45,6 @@ _UNZIPPED_RATIO = 16  # estimated ratio of a CSV to its zip, used until the zip 
 _EXPORT_NAME = re.compile(r"complaints-(\d{4}-\d\d-\d\d)_\d\d_\d\d\b", re.ASCII)
 _DOWNLOAD = "-download-"  # separates the database's name from the file's name
 _MAX_NAME = 100  # characters of a file's name; file systems allow 255 bytes
-
-
-def is_url(place: str) -> bool:
-    """Say whether a file is given by an http or https URL, not by a path."""
-    return place.lower().startswith(("http://", "https://"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,21 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cyclopts import Parameter
-from pydantic import BaseModel, ValidationError, create_model
 
 from cfpb_etl.errors import WrongParameterError
-from cfpb_etl.fetch.archive import Archive
-from cfpb_etl.fetch.bulk_file import BULK_URL, BulkFile
-from cfpb_etl.fetch.complaint_file import is_url
-from cfpb_etl.fetch.http.addresses import keep
-from cfpb_etl.fetch.search_api import SEARCH_URL, SearchApi
-from cfpb_etl.fetch.sources import AnySource
+from cfpb_etl.fetch.http.addresses import is_url, keep
 from cfpb_etl.model.query import Query
 from cfpb_etl.model.source import SourceKind
 from cfpb_etl.parameters.checks import (
@@ -51,6 +44,9 @@ from cfpb_etl.parameters.types import (
     ZipCodes,
 )
 
+if TYPE_CHECKING:
+    from cfpb_etl.fetch.sources import AnySource
+
 COMPLAINTS, SAMPLE, GRAPH = Path("complaints.db"), Path("sample.db"), Path("complaints-flow.svg")
 NEWEST = 1_000  # complaints that are loaded if the parameters select nothing
 # Days. Companies' answers and late complaints can take this long (docs/facts.md, "Later changes").
@@ -64,16 +60,6 @@ _SOURCES = {
     "api_url": ("api",),
     **dict.fromkeys(("file", "as_of", "date_order", "allow_rejected"), _FILES),
     **dict.fromkeys(("allow_withdrawals", "whole", "partial"), ("bulk",)),
-}
-# What to do instead, by pydantic's types of errors.
-_ALLOWED = {
-    "greater_than_equal": "give a number from {ge}",
-    "less_than_equal": "give a number up to {le:,}",
-    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "give a whole number"),
-    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "give a number"),
-    **dict.fromkeys(("bool_parsing", "bool_type"), "give true or false"),
-    "string_type": "give a text",
-    "literal_error": "give {expected}",
 }
 
 
@@ -157,13 +143,9 @@ class LoadParameters:
 
     def __post_init__(self) -> None:
         """Check each value, and give lists and days one type."""
-        given = {each.name: getattr(self, each.name) for each in fields(self)}
-        try:
-            checked = _validator().model_validate(given)
-        except ValidationError as error:
-            parameter = str(error.errors()[0]["loc"][0])
-            raise WrongParameterError(parameter=parameter, reason=reason_of(error)) from None
-        for name, value in checked:
+        from cfpb_etl.parameters.validation import checked_fields
+
+        for name, value in checked_fields(self):
             object.__setattr__(self, name, value)
 
     @property
@@ -188,7 +170,7 @@ class LoadParameters:
             file=tuple(keep(file) if is_url(file) else file for file in as_texts(self.file)),
         )
 
-    def to_source(self) -> AnySource:
+    def to_source(self) -> "AnySource":
         """Return the source that the parameters select. The sample has no URL before it is served.
 
         Raises:
@@ -204,10 +186,14 @@ class LoadParameters:
         }
         files: tuple[str, ...] = as_texts(self.file)
         if self.source == "bulk":
+            from cfpb_etl.fetch.bulk_file import BULK_URL, BulkFile
+
             whole = True if self.whole else False if self.partial else None
             file = files[0] if files else BULK_URL
             return BulkFile(file, self.database_path, self.allow_withdrawals, whole, **reading)
         if self.source == "archive":
+            from cfpb_etl.fetch.archive import Archive
+
             if files and _is_page(files[0]):
                 return Archive(page=files[0], database=self.database_path, **reading)
             return Archive(files, self.database_path, **reading)
@@ -219,10 +205,12 @@ class LoadParameters:
         if self.restart and limit is not None:
             reason = "has no effect here: a load of the newest complaints always starts over"
             raise WrongParameterError(parameter="restart", reason=reason)
+        url = None if self.source == "sample" else self.api_url or api_url_from_environment()
+        from cfpb_etl.fetch.search_api import SEARCH_URL, SearchApi
+
         if self.source == "sample":
             return SearchApi(query, limit, kind="sample", rate_limit=None, lookback=lookback)
-        url = self.api_url or api_url_from_environment() or SEARCH_URL
-        return SearchApi(query, limit, url, lookback=lookback)
+        return SearchApi(query, limit, url or SEARCH_URL, lookback=lookback)
 
     def _refuse_wrong_combinations(self) -> None:
         for name, sources in _SOURCES.items():
@@ -261,23 +249,6 @@ class LoadParameters:
     def _is_set(self, name: str) -> bool:
         value: Any = getattr(self, name)
         return value is not None and value is not False and value != ()
-
-
-@cache
-def _validator() -> type[BaseModel]:
-    """Return what validates the values of all parameters."""
-    types: dict[str, Any] = {each.name: (each.type, ...) for each in fields(LoadParameters)}
-    return create_model("Parameters", **types)
-
-
-def reason_of(error: ValidationError) -> str:
-    """Return what is wrong with a value, or what is allowed."""
-    first = error.errors()[0]
-    kind, context = first["type"], first.get("ctx", {})
-    if kind == "value_error":
-        return str(context["error"])
-    allowed = _ALLOWED.get(kind, first["msg"]).format(**context)
-    return f"{first['input']!r} is not valid; {allowed}"
 
 
 def _refuse(parameter: str, check: Callable[[Path], object], path: Path) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from cyclopts import Parameter, Token
-from pydantic import AfterValidator, BeforeValidator, Field
 
 from cfpb_etl.model.file import PRODUCTS, DateOrder
 from cfpb_etl.model.query import MAX_TEXT, STATES, ZIP_CODE
@@ -30,6 +29,10 @@ from cfpb_etl.parameters.checks import (
     past_day,
     rows_or_share,
 )
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
 # Values of CFPB's data (docs/facts.md, "Values and their counts"). The form suggests them, and
 # accepts others, because CFPB adds new ones.
@@ -95,8 +98,52 @@ class _Form:
         return _WithoutDefault(self.schema)
 
 
-def _if_given(check: Callable[[Any], Any]) -> AfterValidator:
-    return AfterValidator(lambda value: None if value is None else check(value))
+# pydantic's own validators, but pydantic is imported when it validates: its import takes longer
+# than anything else that the help, the version or the status needs.
+
+
+@dataclass(frozen=True)
+class _Before:
+    check: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: "GetCoreSchemaHandler"
+    ) -> "CoreSchema":
+        """Return the schema of a `BeforeValidator`."""
+        from pydantic import BeforeValidator
+
+        return BeforeValidator(self.check).__get_pydantic_core_schema__(source, handler)
+
+
+@dataclass(frozen=True)
+class _After:
+    check: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: "GetCoreSchemaHandler"
+    ) -> "CoreSchema":
+        """Return the schema of an `AfterValidator`."""
+        from pydantic import AfterValidator
+
+        return AfterValidator(self.check).__get_pydantic_core_schema__(source, handler)
+
+
+@dataclass(frozen=True)
+class _Between:
+    minimum: int
+    maximum: int
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: "GetCoreSchemaHandler"
+    ) -> "CoreSchema":
+        """Return the schema of a number with these limits."""
+        from pydantic import Field
+
+        return handler(Annotated[source, Field(ge=self.minimum, le=self.maximum)])
+
+
+def _if_given(check: Callable[[Any], Any]) -> _After:
+    return _After(lambda value: None if value is None else check(value))
 
 
 def _text(pattern: str) -> _Form:
@@ -126,19 +173,17 @@ def _all_values(_type: object, tokens: Sequence[Token]) -> tuple[str, ...]:
     return tuple(token.value for token in tokens)
 
 
-Switch = Annotated[bool, BeforeValidator(as_switch)]
-Database = Annotated[
-    Path | str | None, BeforeValidator(as_path), _text(_PLAIN), Parameter(metavar="PATH")
-]
+Switch = Annotated[bool, _Before(as_switch)]
+Database = Annotated[Path | str | None, _Before(as_path), _text(_PLAIN), Parameter(metavar="PATH")]
 Picture = Annotated[
     Path | str | None,
-    BeforeValidator(as_picture),
+    _Before(as_picture),
     _text(rf"(?i)^(none|[^\x00\ud800-\udfff]*[^/\\\x00\ud800-\udfff]\.(svg|png)){_END}"),
     Parameter(negative_none="no-", metavar="PATH", show_default=False),
 ]
 Day = Annotated[
     str | date | None,
-    BeforeValidator(as_day),
+    _Before(as_day),
     _Form({"type": "string", "format": "date", "pattern": _DAY}),
     Parameter(metavar="DATE"),
 ]
@@ -150,12 +195,12 @@ Words = Annotated[str | None, _Form(_TEXT), Parameter(metavar="WORDS")]
 # Of a union, the command line would use only the first value.
 _Texts = Annotated[
     tuple[str, ...] | str | Sequence[str],
-    BeforeValidator(as_texts),
+    _Before(as_texts),
     Parameter(converter=_all_values),
 ]
 States = Annotated[
     _Texts,
-    AfterValidator(in_capitals),
+    _After(in_capitals),
     _chosen_or_typed(STATES, {"type": "string", "pattern": f"(?i)^({'|'.join(STATES)}){_END}"}),
     Parameter(metavar="CODE"),
 ]
@@ -172,20 +217,20 @@ ZipCodes = Annotated[
 ]
 
 Limit = Annotated[
-    Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None,
-    BeforeValidator(not_bool),
+    Annotated[int, _Between(1, MAX_LIMIT)] | None,
+    _Before(not_bool),
     _Form({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
     Parameter(metavar="N"),
 ]
 Lookback = Annotated[
-    Annotated[int, Field(ge=1, le=MAX_LOOKBACK)] | None,
-    BeforeValidator(not_bool),
+    Annotated[int, _Between(1, MAX_LOOKBACK)] | None,
+    _Before(not_bool),
     _Form({"type": "integer", "minimum": 1, "maximum": MAX_LOOKBACK}),
     Parameter(metavar="DAYS"),
 ]
 RowsOrShare = Annotated[
     float | None,
-    BeforeValidator(not_bool),
+    _Before(not_bool),
     _if_given(rows_or_share),
     _Form(
         {
@@ -206,9 +251,9 @@ Address = Annotated[
 ]
 Files = Annotated[
     tuple[str, ...] | str | Path | Sequence[str | Path],
-    BeforeValidator(as_texts),
+    _Before(as_texts),
     Parameter(converter=_all_values),
-    AfterValidator(file_addresses),
+    _After(file_addresses),
     _one_or_several({"type": "string", "pattern": f"^({_ADDRESS}|{_PATH}){_END}"}),
     Parameter(metavar="FILE"),
 ]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.errors import NoAddressError, UnknownQueryError
-from cfpb_etl.fetch.search_api import SEARCH_URL, fetch_count
 from cfpb_etl.model.query import Query
 from cfpb_etl.store.merge.order import is_everything_loaded
 
@@ -61,6 +60,8 @@ def read_drift(connection: sqlite3.Connection) -> Drift | None:
     newest complete load from the search API that is not an update.
     """
     if is_everything_loaded(connection):
+        from cfpb_etl.fetch.search_api import SEARCH_URL
+
         return Drift(SEARCH_URL, {}, _count_stored(connection, Query()))
     load = connection.execute(
         "SELECT load_id, address, query, row_limit, matching FROM load WHERE source = 'api'"
@@ -114,6 +115,8 @@ def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
 
 def fetch_drift(drift: Drift, url: str | None = None) -> Drift:
     """Ask CFPB for its current count. A failure is recorded in the result, not raised."""
+    from cfpb_etl.fetch.search_api import fetch_count
+
     drift = replace(drift, address=url or drift.address)
     try:
         return replace(drift, current=fetch_count(Query.from_dict(drift.query), drift.address))

@@ -18,8 +18,6 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import requests
-
 from cfpb_etl.fetch.errors import (
     AddressRefusedError,
     NoAddressError,
@@ -40,6 +38,11 @@ _ROUNDS = 20_000
 
 _kept: dict[str, str] = {}  # the whole address of each reference
 _readers: dict[str, Callable[[str], str]] = {"env": lambda name: os.environ.get(name, "")}
+
+
+def is_url(place: str) -> bool:
+    """Say whether a file is given by an http or https URL, not by a path."""
+    return place.lower().startswith(("http://", "https://"))
 
 
 def is_named(address: str) -> bool:
@@ -67,11 +70,19 @@ def fault_of(address: str) -> str | None:
 
 def _is_valid(address: str) -> bool:
     try:
-        parts = urlsplit(address)
+        scheme = urlsplit(address).scheme
+    except ValueError:
+        return False
+    if scheme not in ("http", "https") or not address.isprintable() or " " in address:
+        return False
+    # The import takes as long as the help, which needs this module but no address.
+    import requests  # noqa: PLC0415
+
+    try:
         requests.Request("GET", address).prepare()
     except ValueError:  # a base class of requests' and urllib3's errors
         return False
-    return parts.scheme in ("http", "https") and address.isprintable() and " " not in address
+    return True
 
 
 def refuse_unsafe(field: str, address: str) -> None:
