@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, ValidationError
-from rich.console import Console
 
 from cfpb_etl import __version__
 from cfpb_etl.cli.checks import (  # cyclopts reads the annotations
@@ -32,7 +31,8 @@ from cfpb_etl.parameters.load_parameters import COMPLAINTS, GRAPH, LoadParameter
 from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from inspect import BoundArguments
 
 _REPORT = Path("complaints-report.html")
 _PARAMETERS = {each.name for each in fields(LoadParameters)}
@@ -172,14 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Parse this process's arguments, run the command, and exit with its code."""
     exit_when_interrupted()
     prepare_streams()
-    # The help and the version are printed as all results are, because rich has no errors for that.
-    shown = TextIOWrapper(BytesIO(), sys.stdout.encoding, "backslashreplace", newline="")
-    console = Console(file=shown, force_terminal=sys.stdout.isatty() or None)
     try:
-        code = app(arguments, console=console, exit_on_error=False, print_error=False)
-        shown.seek(0)
-        if text := shown.read():
-            _print(text.rstrip("\n"))
+        command, given, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+        code = _show(command, given) if "console" in given.arguments else _run(command, given)
     except (CycloptsError, WrongParameterError) as error:
         _print_error(f"wrong command: {_in_one_line(error)} See {_command(arguments)} --help.")
         code = ExitCode.WRONG_COMMAND
@@ -189,9 +184,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code or ExitCode.DONE)
 
 
+def _run(command: Callable[..., ExitCode], given: BoundArguments) -> ExitCode:
+    return command(*given.args, **given.kwargs)
+
+
+def _show(command: Callable[..., object], given: BoundArguments) -> ExitCode:
+    """Print the help or the version as all results are printed: rich has no errors for that."""
+    from rich.console import Console
+
+    shown = TextIOWrapper(BytesIO(), sys.stdout.encoding, "backslashreplace", newline="")
+    given.arguments["console"] = Console(file=shown, force_terminal=sys.stdout.isatty() or None)
+    command(*given.args, **given.kwargs)
+    shown.seek(0)
+    _print(shown.read().rstrip("\n"))
+    return ExitCode.DONE
+
+
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, WrongParameterError):
-        return f"{re.sub('`(.+?)`', _option, str(error))}."
+        return f"{re.sub('`([A-Za-z_]+)`', _option, str(error))}."
     if isinstance(error, UnusedCliTokensError):
         words = error.unused_tokens or [""]
         if words[0] in _commands():
