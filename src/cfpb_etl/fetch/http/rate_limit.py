@@ -17,8 +17,6 @@ from math import ceil
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pyrate_limiter import InMemoryBucket, Limiter, Rate
-
 from cfpb_etl.fetch.http.errors import RetriableError
 from cfpb_etl.model.dates import http_moment
 
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import requests
+    from pyrate_limiter import Limiter
 
 MAX_WAIT = 3600  # seconds; a run that would have to wait longer fails, and says how long
 _MAX_SECONDS = 10**9  # a larger number is not a time
@@ -69,6 +68,9 @@ class RateLimiter:
         self.rate_limit = rate_limit
         self._limiter: Limiter | None = None
         if rate_limit is not None:
+            # It imports asyncio and multiprocessing, which the count of `status` need not wait for.
+            from pyrate_limiter import InMemoryBucket, Limiter, Rate  # noqa: PLC0415
+
             window = round((rate_limit.seconds + _MARGIN_SECONDS) * 1000)
             # If the limiter gets a rate instead of a bucket, it writes a line to the log.
             self._bucket = InMemoryBucket([Rate(rate_limit.requests, window)])
