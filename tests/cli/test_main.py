@@ -12,29 +12,66 @@ import pytest
 from cfpb_etl import __version__
 from cfpb_etl.cli.main import main
 from cfpb_etl.parameters.load_parameters import LoadParameters
+from support.loads import load_file
+from support.parts import complaint
+from support.program import PROGRAM, environment_without_coverage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("arguments", ["--help", "--version", "--state=ZZ"])
+HEAVY = {"asyncio", "prefect", "pydantic", "requests", "rich", "sqlite3"}
+
+
 @pytest.mark.parametrize(
-    "program", [["-m", "cfpb_etl.flow"], ["-c", "from cfpb_etl.cli.main import main; main()"]]
+    ("arguments", "code", "needed"),
+    [
+        (["--help"], 0, {"rich"}),
+        (["--version"], 0, {"rich"}),
+        (["--no-grap"], 2, {"rich"}),
+        (["status", "--database", "missing.db"], 2, {"rich"}),
+        (["status", "--database", "sample.db"], 0, {"sqlite3"}),
+        (["--state", "ZZ"], 2, {"pydantic"}),
+        (["--lookback", "30"], 2, {"pydantic"}),
+    ],
+    ids=lambda case: " ".join(case) if isinstance(case, list) else "",
 )
-def test_help_version_and_wrong_commands_do_not_import_prefect(
-    arguments: str, program: list[str]
+def test_commands_without_a_load_import_only_what_they_need(
+    arguments: list[str], code: int, needed: set[str], tmp_path: Path
 ) -> None:
-    """The import of Prefect takes a second, which these need not wait for."""
+    """The imports are nearly all of the time that these commands take."""
+    load_file(tmp_path / "sample.db", complaint(1), kind="sample")
+
+    imported = modules_imported_by(PROGRAM, arguments, code, tmp_path)
+
+    assert "cyclopts" in imported
+    assert imported & HEAVY == needed
+
+
+def test_the_console_script_imports_as_little(tmp_path: Path) -> None:
+    """It starts in another module than `python -m cfpb_etl.flow`."""
+    script = [sys.executable, "-c", "from cfpb_etl.cli import start; start()"]
+
+    assert modules_imported_by(script, ["--help"], 0, tmp_path) & HEAVY == {"rich"}
+
+
+def modules_imported_by(
+    program: list[str], arguments: list[str], code: int, folder: Path
+) -> set[str]:
+    """Return the top-level modules that a command has imported when it ends."""
     traced = subprocess.run(
-        [sys.executable, "-X", "importtime", *program, arguments],
+        [program[0], "-X", "importtime", *program[1:], *arguments],
+        cwd=folder,
+        env=environment_without_coverage(),  # coverage imports sqlite3
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
-
-    assert traced.returncode == (2 if "ZZ" in arguments else 0)
-    assert "cyclopts" in traced.stderr
-    assert "prefect" not in traced.stderr.replace("prefect_server", "")
+    assert traced.returncode == code
+    return {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in traced.stderr.splitlines()
+    }
 
 
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pydantic  # noqa: F401 - cyclopts then checks the values of all these tests with it
 import pytest
 
 from cfpb_etl.cli.main import main
@@ -14,6 +15,7 @@ from cfpb_etl.fetch.bulk_file import BULK_URL, BulkFile
 from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.model.query import Query
+from support.program import run_program
 
 if TYPE_CHECKING:
     from cfpb_etl.fetch.sources import AnySource
@@ -50,7 +52,11 @@ WRONG_COMMANDS = [
     (["--graph", "missing/flow.svg"], "--graph", "folder that does not exist"),
     (["--graph", "flow.svg", "--no-graph"], "--no-graph", "specified multiple times"),
     (["--graph", "./x.svg", "--database", "x.svg"], "--graph", "same file as the database"),
-    (["--notify", "https://hooks.example/T0"], "--notify must be the TYPE/NAME", "not an address"),
+    (
+        ["--notify", "https://hooks.example/T0"],
+        "--notify must be the TYPE/NAME",
+        "`prefect block ls`",
+    ),
     (["--update"], "--update", "a database, and complaints.db does not exist"),
     (["--update", *SAMPLE], "--update", "sample.db does not exist"),
     (["--update", "--database", "x.db"], "--update", "x.db does not exist"),
@@ -129,6 +135,26 @@ def test_a_wrong_command_is_one_clear_line(
     assert option in err
     assert reason in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [case[0] for case in WRONG_COMMANDS],
+    ids=[" ".join(c[0])[:40] for c in WRONG_COMMANDS],
+)
+def test_a_wrong_command_is_the_same_line_without_pydantic(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Cyclopts checks values with pydantic if it is imported; the program does that later."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(arguments)
+
+    assert run_program(*arguments).stderr == capsys.readouterr().err
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "36501"])
