@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cfpb_etl.emulator import Emulator, serve
-from cfpb_etl.show.drift import Drift, fetch_drift, read_drift
-from cfpb_etl.store.sqlite_file import connect
+from cfpb_etl.show.status import get_status
 from support.loads import load, load_file
 from support.made_up import made_up
 from support.parts import JANUARY, MARCH, complaint, complaints, part
@@ -18,6 +16,8 @@ from support.parts import JANUARY, MARCH, complaint, complaints, part
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cfpb_etl.show.drift import Drift
 
 SERVED = made_up(500, era="deployed")
 NAMES = ("product", "sub_product", "issue", "sub_issue", "company", "state")
@@ -42,10 +42,9 @@ def api_url() -> Iterator[str]:
 
 def drift_of(path: Path, url: str) -> Drift:
     """Return how far a server is ahead of a database."""
-    with closing(connect(path)) as connection:
-        drift = read_drift(connection)
+    drift = get_status(path, url).drift
     assert drift is not None
-    return fetch_drift(drift, url)
+    return drift
 
 
 @pytest.mark.parametrize(
@@ -118,5 +117,4 @@ def test_nothing_to_compare(path: Path) -> None:
     """CFPB's API has no count of the archive."""
     load_file(path, complaint(1, complaint_what_happened="Why"), kind="archive")
 
-    with closing(connect(path)) as connection:
-        assert read_drift(connection) is None
+    assert get_status(path).drift is None

@@ -51,18 +51,22 @@ class Drift:
         )
 
 
-def read_drift(connection: sqlite3.Connection) -> Drift | None:
+def read_drift(connection: sqlite3.Connection, stored: int) -> Drift | None:
     """Return a query whose matches CFPB can count, and the number of matches in the database.
 
     Return None if the database has no such query.
 
     If the daily file was loaded, the query is for all complaints. Otherwise it is the query of the
     newest complete load from the search API that is not an update.
+
+    Args:
+        connection: The database.
+        stored: How many complaints it has, not counting withdrawn complaints.
     """
     if is_everything_loaded(connection):
         from cfpb_etl.fetch.search_api import SEARCH_URL
 
-        return Drift(SEARCH_URL, {}, _count_stored(connection, Query()))
+        return Drift(SEARCH_URL, {}, stored)
     load = connection.execute(
         "SELECT load_id, address, query, row_limit, matching FROM load WHERE source = 'api'"
         " AND outcome = 'complete' AND matching IS NOT NULL AND updates_load_id IS NULL"
@@ -74,13 +78,14 @@ def read_drift(connection: sqlite3.Connection) -> Drift | None:
     query = Query.from_record(query_json)
     if limit is not None or query.search is not None:
         return Drift(address, query.to_dict(), matching, load_id)
-    return Drift(address, query.to_dict(), _count_stored(connection, query))
+    matching = _count_stored(connection, query) if query else stored
+    return Drift(address, query.to_dict(), matching)
 
 
 def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
     """Return how many stored complaints match a query and are not withdrawn.
 
-    The query has no search words. Product and issue filters match as in CFPB's search
+    The query has a filter, and no search words. Product and issue filters match as in CFPB's search
     (docs/facts.md, "Product and issue filters").
     """
     days = {"date_received >= ?": query.since, "date_received <= ?": query.until}
@@ -101,15 +106,8 @@ def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
             matches.append(" AND ".join(f"{column} = ?" for column in columns[: len(levels)]))
         if matches:
             conditions.append(f"({' OR '.join(matches)})")
-    if conditions:
-        conditions.append("withdrawn_on IS NULL")
-        sql = f"SELECT COUNT(*) FROM complaint WHERE {' AND '.join(conditions)}"  # noqa: S608 - fixed names
-    else:
-        # Each of the two counts uses an index. A single count would read every complaint.
-        sql = (
-            "SELECT (SELECT COUNT(*) FROM complaint)"
-            " - (SELECT COUNT(*) FROM complaint WHERE withdrawn_on IS NOT NULL)"
-        )
+    conditions.append("withdrawn_on IS NULL")
+    sql = f"SELECT COUNT(*) FROM complaint WHERE {' AND '.join(conditions)}"  # noqa: S608 - fixed names
     return int(connection.execute(sql, values).fetchone()[0])
 
 

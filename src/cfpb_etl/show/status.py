@@ -210,7 +210,7 @@ def get_status(database: Path, url: str | None = None) -> Status:
     with open_for_reading(database) as connection:
         connection.execute("BEGIN")  # all queries read the same state, even during a load
         status = read_status(connection, database)
-        drift = read_drift(connection)
+        drift = read_drift(connection, status.complaints - status.withdrawn)
     return status if drift is None else replace(status, drift=fetch_drift(drift, url))
 
 
