@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from cfpb_etl.show.drift import Drift
 
 SERVED = made_up(500, era="deployed")
-NAMES = ("product", "sub_product", "issue", "sub_issue", "company", "state")
+NAMES = (
+    *("product", "sub_product", "issue", "sub_issue", "company", "state"),
+    *("zip_code", "tags", "submitted_via", "company_response", "timely"),
+)
 STORED = [
     complaint(
         int(each["complaint_id"]),
@@ -79,6 +82,11 @@ def test_all_complaints(path: Path, api_url: str, stored: int, text: str) -> Non
         {"product": [f"{STORED[0].product}•{STORED[0].sub_product}", "Mortgage"]},
         {"product": [STORED[0].product, f"{STORED[0].product}•{STORED[0].sub_product}"]},
         {"issue": [f"{STORED[1].issue}•{STORED[1].sub_issue}", STORED[2].issue]},
+        {"tag": ["Servicemember", "Older American, Servicemember"]},
+        {"zip_code": [STORED[0].zip_code, STORED[3].zip_code]},
+        {"timely": "Yes"},
+        {"submitted_via": ["Web"]},
+        {"company_response": [STORED[0].company_response]},
         {"since": MIDDLE, "state": ["CA", "FL"], "product": [STORED[0].product]},
     ],
     ids=str,

@@ -96,6 +96,11 @@ def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
         (("company",), query.company),
         (("product", "sub_product"), query.product),
         (("issue", "sub_issue"), query.issue),
+        (("tags",), query.tag),
+        (("zip_code",), query.zip_code),
+        (("timely",), (query.timely,) if query.timely else ()),
+        (("submitted_via",), query.submitted_via),
+        (("company_response",), query.company_response),
     ):
         matches = []
         for each in wanted:
