@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cfpb_etl.emulator import Emulator, serve
 from cfpb_etl.show.status import get_status
+from cfpb_etl.store.sqlite_file import connect, transaction
 from support.loads import load, load_file
 from support.made_up import made_up
 from support.parts import JANUARY, MARCH, complaint, complaints, part
@@ -103,6 +105,19 @@ def test_a_query(path: Path, api_url: str, filters: dict[str, Any]) -> None:
     assert drift.current == drift.baseline
     assert drift.baseline > 0
     assert ", the same number as this database (" in str(drift)
+
+
+def test_a_query_without_withdrawn_complaints(path: Path, api_url: str) -> None:
+    """Complaints that CFPB no longer has are not counted, under a filter too."""
+    load(path, part(*STORED, matching=1), query=json.dumps({"since": FIRST}))
+    with closing(connect(path)) as connection, transaction(connection):
+        connection.execute("UPDATE complaint SET withdrawn_on = ? WHERE state = 'CA'", (MARCH,))
+    in_california = sum(each.state == "CA" for each in STORED)
+
+    drift = drift_of(path, api_url)
+
+    assert (drift.current, drift.baseline) == (500, 500 - in_california)
+    assert in_california > 0
 
 
 @pytest.mark.parametrize(
