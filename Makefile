@@ -33,6 +33,7 @@ docs: .venv
 bench: .venv
 	$(BIN)/pip install -q "dlt[sqlalchemy]>=1.31" "sqlite-utils>=3.38"
 	$(BIN)/python tests/benchmarks/startup.py
+	$(BIN)/python tests/benchmarks/commands.py
 	$(BIN)/python tests/benchmarks/pull.py
 	$(BIN)/python tests/benchmarks/bulk.py
 	$(BIN)/python tests/benchmarks/reading.py

@@ -213,7 +213,7 @@ def _in_one_line(error: Exception) -> str:
         return f"{unexpected} To give an option several values, repeat the option."
     if isinstance(error, ValidationError) and error.argument:
         reason = error.exception_message
-        if "pydantic" in sys.modules:  # cyclopts lets it check the values, if it is imported
+        if "pydantic" in sys.modules:  # cyclopts lets it check each value, if it is imported
             from pydantic import ValidationError as WrongValueError
 
             from cfpb_etl.parameters.validation import reason_of

