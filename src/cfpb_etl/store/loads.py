@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from cfpb_etl.store.errors import DatabaseError, IncompleteLoadError, OtherKindE
 from cfpb_etl.store.load_row import stored_stats
 from cfpb_etl.store.lock import lock_for_loading
 from cfpb_etl.store.merge.order import EVERYTHING
+from cfpb_etl.store.replacement import remove_unfinished
 from cfpb_etl.store.sqlite_file import connect, ensure_schema, named_errors, transaction
 
 if TYPE_CHECKING:
@@ -34,19 +35,21 @@ class Load:
     Attributes:
         id: The load's `load_id`.
         source: The source, which loads what the database does not have yet.
+        database: The SQLite file.
         stats: The stats of the load so far, including earlier runs.
         resumed_at: When the load was started, if this run resumes it; None if the load is new.
     """
 
     id: int
     source: Source
-    _connection: sqlite3.Connection
+    database: Path
     stats: LoadStats = field(default_factory=LoadStats)
     resumed_at: str | None = None
 
     def parts_left(self) -> Sequence[Part]:
         """Return the parts to fetch next, as the database records them."""
-        left = windows.parts_left(self._connection, self.id)
+        with closing(connect(self.database)) as connection:
+            left = windows.parts_left(connection, self.id)
         return [*map(self.source.part_from_json, left)]
 
     def verify(self) -> int:
@@ -60,7 +63,8 @@ class Load:
                 count, and changes of this count do not explain the difference. The next run reads
                 these windows again.
         """
-        found = windows.verification_of(self._connection, self.id)
+        with closing(connect(self.database)) as connection:
+            found = windows.verification_of(connection, self.id)
         if found.left:
             raise IncompleteLoadError(
                 expected=found.left_expected, received=found.left_received, windows=found.left
@@ -88,32 +92,38 @@ def open_load(
         DatabaseError: If the file cannot take this load; each subclass is one reason.
         NothingToUpdateError: If an update finds no load to repeat.
     """
-    with (
-        named_errors(database),
-        closing(lock_for_loading(database)),
-        # The connection stays open until the end. Closing the last connection empties the
-        # write-ahead log, which must not happen after each part.
-        closing(connect(database, make=True)) as connection,
-    ):
+    with named_errors(database), closing(lock_for_loading(database)):
+        remove_unfinished(database)
+        load = _begin(database, source, flow_run_id, restart=restart)
+        # Closing the last connection empties the write-ahead log, which must not happen after each
+        # page. The first file can take the database's place only if the database is not open.
+        has_pages = source.part_noun == "page"
+        with closing(connect(database)) if has_pages else nullcontext():
+            try:
+                yield load
+            except BaseException as error:
+                outcome = "failed" if isinstance(error, Exception) else "interrupted"
+                with suppress(sqlite3.Error, DatabaseError):  # the first error is more useful
+                    failure = plain(without_secrets(str(error))) or type(error).__name__
+                    _end(load, outcome, failure)
+                raise
+            _end(load, "complete", None)
+
+
+def _begin(database: Path, source: Source, flow_run_id: str | None, *, restart: bool) -> Load:
+    """Record that a load has started or is resumed."""
+    with closing(connect(database, make=True)) as connection:
         ensure_schema(connection, database)
         _refuse_other_kind(connection, database, source.kind)
         with transaction(connection):
             _repair_dead_loads(connection)
             source = source.resume_from(_watermark(connection, source.kind, database))
-            load = _resume_or_start(connection, source, restart=restart)
+            load = _resume_or_start(connection, database, source, restart=restart)
             connection.execute(
                 "UPDATE load SET flow_run_id = ?, program_version = ? WHERE load_id = ?",
                 (flow_run_id, __version__, load.id),
             )
-        try:
-            yield load
-        except BaseException as error:
-            outcome = "failed" if isinstance(error, Exception) else "interrupted"
-            with suppress(sqlite3.Error, DatabaseError):  # the first error is more useful
-                failure = plain(without_secrets(str(error))) or type(error).__name__
-                _end(connection, load.id, outcome, failure)
-            raise
-        _end(connection, load.id, "complete", None)
+    return load
 
 
 def _refuse_other_kind(connection: sqlite3.Connection, database: Path, kind: str) -> None:
@@ -185,15 +195,17 @@ def _watermark(connection: sqlite3.Connection, kind: str, database: Path) -> Wat
     )
 
 
-def _resume_or_start(connection: sqlite3.Connection, source: Source, *, restart: bool) -> Load:
+def _resume_or_start(
+    connection: sqlite3.Connection, database: Path, source: Source, *, restart: bool
+) -> Load:
     unfinished = _unfinished(connection, source)
     if unfinished is not None and (restart or source.limit is not None):
         windows.forget_parts(connection, unfinished)
         unfinished = None
     return (
-        _start(connection, source)
+        _start(connection, database, source)
         if unfinished is None
-        else _resume(connection, source, unfinished)
+        else _resume(connection, database, source, unfinished)
     )
 
 
@@ -211,7 +223,7 @@ def _unfinished(connection: sqlite3.Connection, source: Source) -> int | None:
     return row[0] if row and row[1] else None
 
 
-def _start(connection: sqlite3.Connection, source: Source) -> Load:
+def _start(connection: sqlite3.Connection, database: Path, source: Source) -> Load:
     (load_id,) = connection.execute(
         "INSERT INTO load (source, address, query, is_partial, row_limit, updates_load_id,"
         " program_version, started_at) VALUES (?, ?, ?, ?, ?, ?, '', ?) RETURNING load_id",
@@ -226,10 +238,10 @@ def _start(connection: sqlite3.Connection, source: Source) -> Load:
         ),
     ).fetchone()
     windows.add_parts(connection, load_id, source.parts())
-    return Load(load_id, source, connection)
+    return Load(load_id, source, database)
 
 
-def _resume(connection: sqlite3.Connection, source: Source, load_id: int) -> Load:
+def _resume(connection: sqlite3.Connection, database: Path, source: Source, load_id: int) -> Load:
     windows.reset_unverified(connection, load_id)
     (started_at,) = connection.execute(
         "UPDATE load SET outcome = 'running', failure = NULL, ended_at = NULL WHERE load_id = ?"
@@ -243,14 +255,14 @@ def _resume(connection: sqlite3.Connection, source: Source, load_id: int) -> Loa
         received=found.received,
         proves_absence=source.proves_absence,
     )
-    return Load(load_id, source, connection, stats, started_at)
+    return Load(load_id, source, database, stats, started_at)
 
 
-def _end(connection: sqlite3.Connection, load_id: int, outcome: str, failure: str | None) -> None:
-    with transaction(connection):
+def _end(load: Load, outcome: str, failure: str | None) -> None:
+    with closing(connect(load.database)) as connection, transaction(connection):
         connection.execute(
             "UPDATE load SET outcome = ?, failure = ?, ended_at = ? WHERE load_id = ?",
-            (outcome, failure, _now(), load_id),
+            (outcome, failure, _now(), load.id),
         )
 
 

@@ -23,6 +23,7 @@ from cfpb_etl.store.merge.coverage import Coverage, count_stored, missing_compla
 from cfpb_etl.store.merge.order import is_everything_loaded, note_presence, precedence_of
 from cfpb_etl.store.merge.rules import remember_changes_sql
 from cfpb_etl.store.merge.withdrawals import mark_absent, mark_missing
+from cfpb_etl.store.replacement import may_be_replaced, replaced
 from cfpb_etl.store.sqlite_file import (
     connect,
     create_indexes,
@@ -61,18 +62,30 @@ def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
         TooManyWithdrawnError: If the part lacks too large a share of the stored complaints.
         ContradictedAgeError: If the part has a day that is later than its day by `--as-of`.
     """
-    with (
-        named_errors(database),
-        closing(connect(database)) as connection,
-        open_beside(connection, database) as before,
-        transaction(connection),
-    ):
-        writer = _PartWriter(connection, before, load_id, parsed)
-        writer.write()
-        stats = writer.finish()
-        note_part(connection, load_id, parsed, stats)
+    info = parsed.info
+    with named_errors(database):
+        if info.is_window and not info.is_unchanged and may_be_replaced(database):
+            with replaced(database) as connection:
+                stats = _write(connection, connection, load_id, parsed)
+        else:
+            with (
+                closing(connect(database)) as connection,
+                open_beside(connection, database) as before,
+                transaction(connection),
+            ):
+                stats = _write(connection, before, load_id, parsed)
     if parsed.on_stored is not None:
         parsed.on_stored()
+    return stats
+
+
+def _write(
+    connection: sqlite3.Connection, before: sqlite3.Connection, load_id: int, parsed: ParsedPart
+) -> LoadStats:
+    writer = _PartWriter(connection, before, load_id, parsed)
+    writer.write()
+    stats = writer.finish()
+    note_part(connection, load_id, parsed, stats)
     return stats
 
 

@@ -77,6 +77,16 @@ def _connect(database: Path, *, make: bool) -> sqlite3.Connection:
     return connection
 
 
+def create_without_journal(path: Path) -> sqlite3.Connection:
+    """Create a file that nobody else uses. If a transaction fails, the file is of no use."""
+    connection = _open(path, "mode=rwc")
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
+    return connection
+
+
 class _Connection(sqlite3.Connection):
     """A connection that knows which file it has opened.
 
