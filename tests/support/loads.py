@@ -108,6 +108,7 @@ def load_file(
         windows=(part.info.part,),
         is_partial=False,
         proves_absence=kind == "bulk",
+        part_noun="file",
     )
     with open_load(database, source) as running:
         return store_part(part, running.id, database)
