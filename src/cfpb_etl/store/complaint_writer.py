@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cache
 from operator import itemgetter, lt
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ class ComplaintWriter:
             for row in reader.execute(rules.stored_rows_sql(columns), (numbers,))
         }
         self._insert([each for each in differing if each[0] not in stored], columns)
-        self._merge([each for each in differing if each[0] in stored], stored, columns)
+        self._merge([each for each in differing if each[0] in stored], stored)
 
     def _insert(self, complaints: list[Complaint], columns: tuple[str, ...]) -> None:
         if not complaints:
@@ -144,29 +145,24 @@ class ComplaintWriter:
                 [each for each in map(_ID_AND_NARRATIVE, complaints) if each[1] is not None],
             )
 
-    def _merge(
-        self,
-        complaints: list[Complaint],
-        stored: dict[int, rules.StoredRow],
-        columns: tuple[str, ...],
-    ) -> None:
+    def _merge(self, complaints: list[Complaint], stored: dict[int, rules.StoredRow]) -> None:
         """Merge complaints into stored rows, and count the values that were not applied."""
-        changed: list[tuple[Any, ...]] = []
-        values_of = _values_of((*columns[1:], columns[0]))
+        changed: defaultdict[tuple[str, ...], list[tuple[Any, ...]]] = defaultdict(list)
         for each in complaints:
             row = stored[each[0]]
             merged = self._rules.merge(rules.with_stored_white_space(each, row.values), row)
             self.values_not_applied += merged.not_applied
             self.uncertain += merged.uncertain
             if merged.is_changed:
-                *values, number = values_of(Complaint(*merged.row.values))
-                changed.append((*values, merged.row.load_id, merged.row.withdrawn_on, number))
+                values = merged.row.changed_from(row)
+                changed[(*values,)].append((*values.values(), merged.row.load_id, each[0]))
             elif merged.not_applied:
                 self.not_applied += 1
             if merged.is_changed and merged.row.load_id == self._load_id:
                 self.set_here.add(each[0])
-        self._connection.executemany(rules.update_sql(self._load_id, columns), changed)
-        self.changed += len(changed)
+        for names, rows in changed.items():
+            self._connection.executemany(rules.update_sql(self._load_id, names), rows)
+            self.changed += len(rows)
 
 
 @cache

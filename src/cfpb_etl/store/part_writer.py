@@ -153,7 +153,8 @@ class _PartWriter:
 
     def write(self) -> None:
         """Write the complaints, their indexes and the hashes of their lines."""
-        self._connection.execute(remember_changes_sql(self._load_id))
+        for statement in remember_changes_sql(self._load_id):
+            self._connection.execute(statement)
         dropped = drop_indexes(self._connection) if self._defers_indexes else []
         keeps_lines = is_everything_loaded(self._connection)
         line_hashes = LineHashWriter(self._connection)

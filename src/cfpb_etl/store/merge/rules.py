@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cfpb_etl.model.complaint import Complaint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cfpb_etl.store.merge.order import Precedence
 
 _NARRATIVE = Complaint._fields.index("complaint_what_happened")
@@ -33,6 +35,17 @@ class StoredRow(NamedTuple):
     values: tuple[Any, ...]
     load_id: int
     withdrawn_on: str | None
+
+    def changed_from(self, stored: StoredRow) -> dict[str, str | None]:
+        """Return the values, and the mark, that differ from a stored row, by their columns."""
+        names = (*Complaint._fields, "withdrawn_on")
+        pairs = zip(
+            names,
+            (*self.values, self.withdrawn_on),
+            (*stored.values, stored.withdrawn_on),
+            strict=True,
+        )
+        return {name: new for name, new, old in pairs if new != old}
 
 
 class Merged(NamedTuple):
@@ -111,47 +124,43 @@ def insert_sql(load_id: int, columns: tuple[str, ...], withdrawn_on: str | None)
     )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=256)
 def update_sql(load_id: int, columns: tuple[str, ...]) -> str:
-    """Return the SQL statement that stores a merged complaint.
+    """Return the SQL statement that stores the changed values of a merged complaint.
 
-    It binds the columns without the id, the load whose values count, the mark, and the id.
+    It binds the changed columns, the load whose values count, and the id. SQLite writes each index
+    that has one of the columns, and runs each trigger on one of them, even if their values stay.
 
     Args:
         load_id: The current load.
-        columns: The columns to bind; the first is the id.
+        columns: The changed columns.
     """
-    assignments = ", ".join(f"{name} = ?" for name in (*columns[1:], "load_id", "withdrawn_on"))
+    assignments = "".join(f"{name} = ?, " for name in columns)
     return (
-        f"UPDATE complaint SET {assignments}, changed_load_id = {load_id}"  # noqa: S608 - our names
+        f"UPDATE complaint SET {assignments}load_id = ?, changed_load_id = {load_id}"  # noqa: S608 - our names
         " WHERE complaint_id = ?"
     )
 
 
-def remember_changes_sql(load_id: int) -> str:
-    """Return the SQL statement for a trigger that records each value that an update changes.
+def remember_changes_sql(load_id: int) -> Iterator[str]:
+    """Yield the SQL statements for triggers that record each value that an update changes.
 
-    The trigger lasts until the connection is closed. A value that replaces NULL is not a change if
+    The triggers last until the connection is closed. A value that replaces NULL is not a change if
     the load that wrote the row did not send the column. In this case CFPB may have had the value
     before.
     """
-    pairs = "\n        UNION ALL ".join(
-        f"SELECT '{column}' AS name, OLD.{column} AS old, NEW.{column} AS new"
-        for column in (*Complaint._fields[1:], "withdrawn_on")
+    for column in (*Complaint._fields[1:], "withdrawn_on"):
+        yield f"""
+CREATE TEMP TRIGGER remember_{column} AFTER UPDATE OF {column} ON main.complaint
+WHEN OLD.{column} IS NOT NEW.{column} AND (
+    OLD.{column} IS NOT NULL OR '{column}' = 'withdrawn_on'
+    OR EXISTS (
+        SELECT 1 FROM load WHERE load.load_id = OLD.load_id
+        AND INSTR(load.columns_sent, '"{column}"')
     )
-    return f"""
-CREATE TEMP TRIGGER remember_changes AFTER UPDATE ON main.complaint BEGIN
+) BEGIN
     INSERT INTO complaint_change (complaint_id, load_id, column_name, old, new)
-    SELECT OLD.complaint_id, {load_id}, name, old, new FROM (
-        {pairs}
-    )
-    WHERE old IS NOT new AND (
-        old IS NOT NULL OR name = 'withdrawn_on'
-        OR EXISTS (
-            SELECT 1 FROM load WHERE load.load_id = OLD.load_id
-            AND INSTR(load.columns_sent, '"' || name || '"')
-        )
-    );
+        VALUES (OLD.complaint_id, {load_id}, '{column}', OLD.{column}, NEW.{column});
 END"""  # noqa: S608 - our names
 
 
