@@ -18,8 +18,8 @@ from unittest.mock import patch
 
 from cfpb_etl.cli.run import run
 from cfpb_etl.parameters.load_parameters import LoadParameters
+from cfpb_etl.store.file.indexes import drop_indexes
 from cfpb_etl.store.loads import Load, open_load
-from cfpb_etl.store.sqlite_file import drop_indexes
 
 if TYPE_CHECKING:
     import sqlite3

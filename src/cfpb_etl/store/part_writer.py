@@ -17,6 +17,7 @@ from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store import windows
 from cfpb_etl.store.complaint_writer import ComplaintWriter
 from cfpb_etl.store.errors import ContradictedAgeError
+from cfpb_etl.store.file.indexes import create_indexes, drop_indexes
 from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.load_row import note_part
 from cfpb_etl.store.merge.coverage import Coverage, count_stored, missing_complaints, why_part
@@ -26,8 +27,6 @@ from cfpb_etl.store.merge.withdrawals import mark_absent, mark_missing
 from cfpb_etl.store.replacement import may_be_replaced, replaced
 from cfpb_etl.store.sqlite_file import (
     connect,
-    create_indexes,
-    drop_indexes,
     named_errors,
     open_beside,
     transaction,

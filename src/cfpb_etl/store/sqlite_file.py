@@ -26,7 +26,7 @@ from cfpb_etl.store.file.schema import create_schema, find_changes, own_schema
 from cfpb_etl.store.file.sqlite_errors import changed, name_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 SCHEMA_VERSION = 8  # the number of schema.sql and views.sql; a change of either needs a new number
 BUSY_TIMEOUT_SECONDS = 30  # the maximum wait for another program's transaction
@@ -36,7 +36,6 @@ _READER_MILLISECONDS = 5_000  # a reader waits only for an exclusive lock
 _PAGE_BYTES = 8_192
 _LOG_PAGES = 10_000  # pages of log (80 MB) between checkpoints; with 1,000 a load took 10 % more
 _CACHE_KIBIBYTES = 32_000  # SQLite's default is 2,000; a part's complaints lie all over the table
-_SORT_CACHE_KIBIBYTES = 1_000
 
 
 def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
@@ -245,42 +244,6 @@ def _has_schema(connection: sqlite3.Connection, database: Path) -> bool:
             path=database, found=version, supported=SCHEMA_VERSION, version=__version__
         )
     return True
-
-
-# --- indexes --------------------------------------------------------------------------------
-
-
-def drop_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Drop our indexes and the search trigger, because each slows down every insertion.
-
-    Indexes that a user has created stay. It may be impossible to create them again.
-
-    Returns:
-        The SQL statements that recreate the indexes and the trigger.
-    """
-    dropped = [
-        (name, sql)
-        for name, (table, sql) in own_schema().items()
-        # The partial index on withdrawn_on stays, because recreating it costs more than keeping it.
-        if (name.startswith("index ") and table == "complaint" and " WHERE " not in sql)
-        or name == "trigger narrative_insert"
-    ]
-    for name, _ in dropped:
-        connection.execute(f"DROP {name}")
-    return [statement for _, statement in dropped]
-
-
-def create_indexes(connection: sqlite3.Connection, statements: Iterable[str]) -> None:
-    """Recreate the indexes and the trigger that `drop_indexes` dropped.
-
-    With a small cache and a second thread, SQLite sorts few entries at a time. For a million
-    complaints, the four indexes then took 2.4 s. With a cache for all entries they took 4 s.
-    """
-    connection.execute("PRAGMA threads = 2")
-    connection.execute(f"PRAGMA cache_size = -{_SORT_CACHE_KIBIBYTES}")
-    for statement in statements:
-        connection.execute(statement)
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
 
 
 # --- errors ---------------------------------------------------------------------------------
