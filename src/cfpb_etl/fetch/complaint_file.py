@@ -178,6 +178,7 @@ def fetch_complaint_file(
         PartInfo, part=part, rows=None, matching=None, expected=None, age=None, **info
     )
     path, version, on_stored = Path(part.address), FileVersion(), None
+    is_first = source.stored_until is None
     if part.is_remote:
         path = _download_path(part, database)
         # If the user says now how old the file is, a stored version must be read again.
@@ -185,14 +186,14 @@ def fetch_complaint_file(
         if known is not None and is_named(part.address):
             # The address behind env:NAME may have changed, and then its old time shows nothing.
             known = FileVersion(known.etag) if known.etag else None
-        downloaded = _download(part, path, database, known)
+        downloaded = _download(part, path, database, known, is_first=is_first)
         if downloaded is None:
             return RawPart(
                 None, info_of(name=f"{part.name}, unchanged", version=stored, is_unchanged=True)
             )
         version, on_stored = downloaded, partial(discard, path)
     size = unzipped_size(path)
-    ensure_space(database, size)
+    ensure_space(database, size, is_first=is_first)
     evidence = evidence_of(part, version, path, source.as_of)
     fetched = info_of(
         name=f"{part.name}, {naturalsize(size)} of complaints",
@@ -243,7 +244,7 @@ def downloads_beside(database: Path) -> list[Path]:
 
 
 def _download(
-    part: FilePart, path: Path, database: Path, stored: FileVersion | None
+    part: FilePart, path: Path, database: Path, stored: FileVersion | None, *, is_first: bool
 ) -> FileVersion | None:
     def verify_part(path: Path) -> None:
         try:
@@ -261,7 +262,7 @@ def _download(
         address,
         path,
         stored,
-        ensure_space=partial(_ensure_space, database, address),
+        ensure_space=partial(_ensure_space, database, address, is_first=is_first),
         verify=verify_part,
         on_progress=_emit_progress,
     )
@@ -278,10 +279,13 @@ def _download_path(part: FilePart, database: Path) -> Path:
     return database.with_name(f"{database.name}{_DOWNLOAD}{address}-{name}")
 
 
-def _ensure_space(database: Path, address: str, length: int, missing: int) -> None:
+def _ensure_space(
+    database: Path, address: str, length: int, missing: int, *, is_first: bool = False
+) -> None:
     """Raise an error if the disk is too full for a file of this length and its complaints."""
     is_plain = urlsplit(address).path.lower().endswith(".csv")
-    ensure_space(database, length * (1 if is_plain else _UNZIPPED_RATIO), missing)
+    csv = length * (1 if is_plain else _UNZIPPED_RATIO)
+    ensure_space(database, csv, missing, is_first=is_first)
 
 
 def _emit_progress(done: int, total: int | None) -> None:
