@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from cfpb_etl.child_process import exit_with_parent
+from cfpb_etl.orchestration.prefect_server.prefect_database import create_database
 from cfpb_etl.store.errors import DatabaseError, LoadRunningError
 from cfpb_etl.store.lock import lock_for_loading
 
@@ -43,6 +44,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Set up the database, start Prefect's services, and open the port."""
         with _alone_in(self._home):
+            create_database(self._home / "prefect.db")
             await self._running.enter_async_context(self._app.router.lifespan_context(self._app))
         await super().startup(sockets)
 
