@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from support.program import query, run_program
+from support.program import environment_without_coverage, query, run_program
 
 LOGGING = """
 version: 1
@@ -96,3 +98,29 @@ def test_retries_for_all_flows_do_not_hide_the_error(monkeypatch: pytest.MonkeyP
     assert "bad.csv is not a CFPB complaints file" in failed.stderr
     assert failed.stderr.count("\n") == 1
     assert query("complaints.db", "SELECT COUNT(*) FROM load") == [(1,)]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("empty_folder")
+def test_prefect_registers_its_blocks_after_a_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary server registers none, and Prefect must not remember that it had."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+    loaded = run_program("--source", "sample", "--limit", "100")
+    assert loaded.returncode == 0, loaded.stderr
+    database = str(tmp_path / "home" / "prefect.db")
+    assert query(database, "SELECT COUNT(*) FROM flow_run") == [(1,)]
+    assert query(database, "SELECT COUNT(*) FROM block_type") == [(0,)]
+
+    listed = subprocess.run(
+        [sys.executable, "-m", "prefect", "block", "type", "ls"],
+        env=environment_without_coverage() | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+    assert "slack-webhook" in listed.stdout
+    assert query(database, "SELECT COUNT(*) FROM flow_run") == [(1,)]

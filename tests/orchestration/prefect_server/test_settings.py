@@ -148,9 +148,12 @@ def test_the_temporary_server_has_no_settings_of_the_user(monkeypatch: pytest.Mo
 
     ours = {name for name in environment if "PREFECT" in name.upper()}
     assert ours == {
+        "PREFECT__SERVER_EPHEMERAL",
         "PREFECT_HOME",
         "PREFECT_PROFILES_PATH",
         "PREFECT_SERVER_ANALYTICS_ENABLED",
+        "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION",
+        "PREFECT_SERVER_REGISTER_BLOCKS_ON_START",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE",
     }
     assert environment["PREFECT_HOME"] == str(get_current_settings().home)

@@ -82,7 +82,8 @@ def _serve(port: int) -> None:
     from prefect.server.api.server import create_app  # noqa: PLC0415 - it takes 2.3 s
     from prefect.settings import get_current_settings  # noqa: PLC0415 - as above
 
-    app = create_app(ephemeral=True, final=True)
+    # Without arguments, because Prefect's services make the same call, and would get a second app.
+    app = create_app()
     _Server(app, port, get_current_settings().home).run()
 
 

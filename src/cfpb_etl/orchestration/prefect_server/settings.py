@@ -57,6 +57,12 @@ _FOR_THE_SERVER = {
     # By default the server writes each event of a task run separately, which uses half a processor
     # core that the load needs. With batches, an event is written up to 5 s later.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    # Prefect sets this variable for its own temporary servers: no web pages, and few services.
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    # No run needs Prefect's block types in the database. A server that the user starts registers
+    # them. It would take them for registered if only the first of these two settings were off.
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
 }
 _RETENTION = "PREFECT_SERVER_EVENTS_RETENTION_PERIOD"
 # A new database of Prefect 3.9 has 0.7 MB, and its write-ahead log grows to 4.1 MB.
