@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -83,6 +84,7 @@ def load(parameters: LoadParameters | None = None, *, verbose: bool = False) -> 
 
     check_certificate_file()
     set_log_without_markup()
+    gc.disable()  # while Prefect makes its objects, nearly all of them for ever
     with named_faults():
         from cfpb_etl.cli.run import run
 

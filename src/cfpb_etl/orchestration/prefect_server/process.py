@@ -5,6 +5,7 @@ If the server fails, the last line of its output is the reason.
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import sys
 import time
@@ -47,6 +48,9 @@ class _Server(uvicorn.Server):
             create_database(self._home / "prefect.db")
             await self._running.enter_async_context(self._app.router.lifespan_context(self._app))
         await super().startup(sockets)
+        # Nearly all objects live as long as the server, so the collector need not look at them.
+        gc.freeze()
+        gc.enable()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the port, and then stop the services, which store what they have received."""
@@ -89,6 +93,7 @@ def _serve(port: int) -> None:
 
 if __name__ == "__main__":
     exit_with_parent()
+    gc.disable()  # while Prefect makes its objects, nearly all of them for ever
     try:
         _serve(int(sys.argv[1]))
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent quotes it
