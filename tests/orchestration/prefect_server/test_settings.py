@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from prefect.context import SettingsContext, get_settings_context
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     Settings,
     get_current_settings,
     temporary_settings,
@@ -103,6 +105,21 @@ USERS = {
     "results.default_serializer": "json",
     "server.api.max_parameter_size": 10,
 }
+
+
+def test_a_temporary_server_gets_heartbeats_only_if_the_user_wants_them() -> None:
+    """At the end of a run, Prefect waits up to a second for the thread that sends them."""
+    profile = get_settings_context().profile
+    with (
+        SettingsContext(profile=profile, settings=Settings()),
+        settings_for_temporary_server("http://127.0.0.1:1/api") as ours,
+    ):
+        assert ours.flows.heartbeat_frequency is None
+    with (
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 60}),
+        settings_for_temporary_server("http://127.0.0.1:1/api") as ours,
+    ):
+        assert ours.flows.heartbeat_frequency == 60
 
 
 def test_only_a_run_has_our_settings() -> None:

@@ -98,7 +98,14 @@ def settings_for_temporary_server(api_url: str) -> Iterator[Settings]:
     Args:
         api_url: The temporary server's API.
     """
-    with _settings(_FOR_EVERY_RUN | _FOR_THE_CLIENT | {"api.url": api_url}) as settings:
+    from prefect.settings import get_current_settings
+
+    changes = _FOR_EVERY_RUN | _FOR_THE_CLIENT | {"api.url": api_url}
+    if "heartbeat_frequency" not in get_current_settings().flows.model_fields_set:
+        # The end of each run would wait for the thread of the heartbeats, which sleeps for a second
+        # at a time. They are for a server that outlives the run.
+        changes["flows.heartbeat_frequency"] = None
+    with _settings(changes) as settings:
         yield settings
 
 
