@@ -5,13 +5,11 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from queue import Empty
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from prefect._internal.concurrency.services import QueueService
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-
-if TYPE_CHECKING:
-    from prefect._internal.concurrency.services import QueueService
 
 _SECONDS_TO_SEND = 5
 
@@ -27,6 +25,8 @@ def stop_services(server_died: threading.Event, *, wait: bool) -> None:
             attempt for each event, and a program would need minutes to exit.
         wait: Whether to wait until all is sent, or at most some seconds.
     """
+    if not _any_started():
+        return
     services: list[QueueService[Any]] = [EventsWorker.instance(), APILogWorker.instance()]
     if server_died.is_set():
         for service in services:
@@ -38,6 +38,12 @@ def stop_services(server_died: threading.Event, *, wait: bool) -> None:
     if server_died.is_set():
         for service in services:
             _empty(service)
+
+
+def _any_started() -> bool:
+    """Say whether there is a service, because asking for one starts it, which takes 0.3 s."""
+    started = [*QueueService._instances.values()]  # type: ignore[misc] # noqa: SLF001
+    return any(isinstance(each, (EventsWorker, APILogWorker)) for each in started)
 
 
 def _end(services: list[QueueService[Any]]) -> None:
