@@ -203,6 +203,12 @@ def test_options_become_a_source(
     assert options.notify is None
 
 
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no server of Prefect: these tests start no run that would use it."""
+    monkeypatch.setattr("cfpb_etl.cli.main.start_early", lambda: None)
+
+
 def runs_of(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[AnySource, LoadParameters]]:

@@ -228,7 +228,7 @@ def test_sigterm_to_the_process_group() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.usefixtures("empty_folder")
 def test_a_signal_while_prefect_is_imported(number: signal.Signals) -> None:
-    """Before a run is started, a signal ends the process at once, with one line."""
+    """Before a run is started, a signal ends the process at once, and the server with it."""
     with subprocess.Popen(
         [sys.executable, "-X", "importtime", *PROGRAM[1:], "--source", "sample"],
         stderr=subprocess.PIPE,
@@ -239,6 +239,7 @@ def test_a_signal_while_prefect_is_imported(number: signal.Signals) -> None:
         for line in process.stderr:
             if line.rpartition("|")[2].strip().startswith("prefect."):
                 break
+        children = psutil.Process(process.pid).children()
         process.send_signal(number)
         lines = [line for line in process.stderr if not line.startswith("import time:")]
 
@@ -246,6 +247,8 @@ def test_a_signal_while_prefect_is_imported(number: signal.Signals) -> None:
     assert process.returncode == 128 + number
     assert lines == [f"interrupted{name} before anything was written.\n"]
     assert not list(Path().iterdir())
+    assert len(children) == 1
+    assert psutil.wait_procs(children, timeout=60) == (children, [])
 
 
 SERVED = """

@@ -79,10 +79,12 @@ def load(parameters: LoadParameters | None = None, *, verbose: bool = False) -> 
         with suppress(OSError):  # the terminal may be gone
             print("Starting", end="\r", file=sys.stderr, flush=True)  # imports take two seconds
     from cfpb_etl.environment import check_certificate_file
+    from cfpb_etl.orchestration.prefect_server.server_process import start_early
     from cfpb_etl.orchestration.prefect_server.setting_origins import named_faults
     from cfpb_etl.orchestration.prefect_server.settings import set_log_without_markup
 
     check_certificate_file()
+    start_early()
     set_log_without_markup()
     gc.disable()  # while Prefect makes its objects, nearly all of them for ever
     with named_faults():

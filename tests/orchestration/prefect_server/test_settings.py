@@ -23,11 +23,12 @@ from prefect.settings import (
 
 from cfpb_etl.model.events import Warned, listening
 from cfpb_etl.orchestration.errors import PrefectHomeError
-from cfpb_etl.orchestration.prefect_server import settings
 from cfpb_etl.orchestration.prefect_server.settings import (
     SERVER_FOLDER,
+    check_home,
     check_settings,
     server_environment,
+    server_settings,
     set_log_without_markup,
     settings_for_temporary_server,
     settings_for_users_server,
@@ -161,7 +162,7 @@ def test_the_temporary_server_has_no_settings_of_the_user(monkeypatch: pytest.Mo
     }.items():
         monkeypatch.setenv(name, value)
 
-    environment = server_environment()
+    environment = server_environment(server_settings())
 
     ours = {name for name in environment if "PREFECT" in name.upper()}
     assert ours == {
@@ -190,7 +191,7 @@ def test_the_temporary_server_keeps_events_as_long_as_the_user_wants(
         "server.services.db_vacuum.retention_period": timedelta(days=90),
     }
     with temporary_settings(kept):
-        environment = server_environment()
+        environment = server_environment(server_settings())
     monkeypatch.setattr(os, "environ", environment)
 
     found = Settings().server
@@ -200,15 +201,15 @@ def test_the_temporary_server_keeps_events_as_long_as_the_user_wants(
     assert found.services.db_vacuum.retention_period == timedelta(days=90)
 
 
-@pytest.mark.parametrize("name", [".env", "prefect.toml", "pyproject.toml"])
+@pytest.mark.parametrize("name", [".env", "prefect.toml", "profiles.toml", "pyproject.toml"])
 def test_the_servers_folder_has_no_settings(name: str) -> None:
-    """Prefect reads these files in the folder where its process starts."""
+    """Prefect reads the others where its process starts, and its variable names profiles.toml."""
     assert not (SERVER_FOLDER / name).exists()
 
 
 def test_a_folder_for_prefect_is_created(tmp_path: Path) -> None:
     """Prefect itself creates only the last folder of the path."""
-    settings._check_home(tmp_path / "a" / "b")
+    check_home(tmp_path / "a" / "b")
 
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
@@ -220,7 +221,7 @@ def test_a_disk_without_space(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
         with pytest.raises(PrefectHomeError) as raised:
-            settings._check_home(tmp_path)
+            check_home(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 

@@ -6,7 +6,6 @@ import atexit
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -19,18 +18,17 @@ from prefect.logging import get_logger
 from prefect.settings import get_current_settings
 from rich.text import Text
 
-from cfpb_etl.child_process import start_child
 from cfpb_etl.orchestration.errors import (
     PrefectFailedError,
     PrefectNotStartedError,
 )
 from cfpb_etl.orchestration.prefect_server.background import stop_services
 from cfpb_etl.orchestration.prefect_server.loopback import loopback_direct
+from cfpb_etl.orchestration.prefect_server.server_process import end_early, started_with
 from cfpb_etl.orchestration.prefect_server.settings import (
-    SERVER_FOLDER,
     check_settings,
     send_nothing,
-    server_environment,
+    server_settings,
     settings_for_temporary_server,
 )
 from cfpb_etl.orchestration.prefect_server.users_server import UsersServer
@@ -42,8 +40,7 @@ if TYPE_CHECKING:
 
     from cfpb_etl.errors import CfpbEtlError
 
-# Prefect's own limit is 20 s. At its first start the server creates a database, which took 15 s on
-# an idle machine with two cores.
+# Prefect's own limit is 20 s. A busy machine can need longer to import the server.
 _START_SECONDS = 120
 _STOP_SECONDS = 5
 _MAX_LINE = 300  # characters of the server's output in an error
@@ -102,17 +99,8 @@ class TemporaryServer:
     def _start(self) -> None:
         check_settings()
         _log.info("Starting a temporary server, which takes some seconds")
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            port = unused.getsockname()[1]
+        _, port, self._process = started_with(server_settings())
         self.api_url = f"http://127.0.0.1:{port}/api"
-        self._process = start_child(
-            "cfpb_etl.orchestration.prefect_server.process",
-            str(port),
-            env=server_environment(),
-            cwd=SERVER_FOLDER,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
         # Exit handlers run in reverse order. Prefect's exit handlers need the server, and run
         # first.
         atexit.register(self._stop)
@@ -245,6 +233,7 @@ def prefect_server() -> TemporaryServer | UsersServer:
     # Only Prefect's own profiles switch temporary servers on. Other profiles do not mention them.
     forbidden = "enabled" in ephemeral.model_fields_set and not ephemeral.enabled
     if settings.api.url or forbidden:
+        end_early()
         return UsersServer(settings.api.url or "")
     with _choosing:
         if _temporary is None or not _temporary.is_usable:

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cfpb_etl.environment import proxy_variables
 from cfpb_etl.orchestration.errors import PrefectHomeError
@@ -153,7 +153,7 @@ def check_settings() -> None:
     from cfpb_etl.orchestration.reporting.run_log import warn
 
     settings = get_current_settings()
-    _check_home(settings.home)
+    check_home(settings.home)
     chosen = {
         "connection_url",
         "driver",
@@ -168,15 +168,31 @@ def check_settings() -> None:
         )
 
 
-def server_environment() -> dict[str, str]:
-    """Return the environment of the temporary server, for a process in `SERVER_FOLDER`.
+class ServerSettings(NamedTuple):
+    """What the temporary server has of the user's settings. All others are for their own server.
 
-    Of the user's settings it has Prefect's folder, and how long Prefect keeps events in its
-    database there. All others are for the user's own server.
+    Attributes:
+        home: Prefect's folder, as an absolute path.
+        retention: How long Prefect keeps events in its database there, as variables.
     """
-    from prefect.settings import DEFAULT_PROFILES_PATH, get_current_settings
+
+    home: Path
+    retention: dict[str, str]
+
+
+def server_settings() -> ServerSettings:
+    """Return what the temporary server has of the user's settings."""
+    from prefect.settings import get_current_settings
 
     settings = get_current_settings()
+    vacuum = settings.server.services.db_vacuum.to_environment_variables(exclude_unset=True)
+    events = settings.server.events.to_environment_variables(exclude_unset=True)
+    retention = {name: value for name, value in events.items() if name == _RETENTION}
+    return ServerSettings(settings.home.absolute(), vacuum | retention)
+
+
+def server_environment(settings: ServerSettings) -> dict[str, str]:
+    """Return the environment of the temporary server, for a process in `SERVER_FOLDER`."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -188,18 +204,21 @@ def server_environment() -> dict[str, str]:
     if paths := kept.get("PYTHONPATH"):
         absolute = map(os.path.abspath, paths.split(os.pathsep))
         kept["PYTHONPATH"] = os.pathsep.join(absolute)
-    vacuum = settings.server.services.db_vacuum.to_environment_variables(exclude_unset=True)
-    events = settings.server.events.to_environment_variables(exclude_unset=True)
-    retention = {name: value for name, value in events.items() if name == _RETENTION}
     ours = {
-        "PREFECT_HOME": str(settings.home.absolute()),
-        "PREFECT_PROFILES_PATH": str(DEFAULT_PROFILES_PATH),
+        "PREFECT_HOME": str(settings.home),
+        # This file does not exist, so Prefect uses its own profile.
+        "PREFECT_PROFILES_PATH": str(SERVER_FOLDER / "profiles.toml"),
         "NO_PROXY": "*",  # the server's own clients connect to this computer
     }
-    return kept | vacuum | retention | _FOR_THE_SERVER | ours
+    return kept | settings.retention | _FOR_THE_SERVER | ours
 
 
-def _check_home(home: Path) -> None:
+def check_home(home: Path) -> None:
+    """Check whether a folder can have Prefect's database, and create it if it is missing.
+
+    Raises:
+        PrefectHomeError: If the folder cannot be used.
+    """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home) as trial:
