@@ -3,7 +3,7 @@
 Run `python our_bulk.py FILE DATABASE`. The last line of the output has the seconds from the start
 of the load to its end, when SQLite's log is empty; how many complaints are new, changed, withdrawn
 and unchanged; and the peak memory of this process in bytes. With WITHOUT_INDEXES in the environment
-the indexes and the trigger of the search are left out.
+the indexes are left out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def timed_load(*arguments: Any, **options: Any) -> Iterator[Load]:
 
 
 def drop_for_good(connection: sqlite3.Connection) -> list[str]:
-    """Drop the indexes and the search's trigger, and return nothing to create again."""
+    """Drop the indexes, and return nothing to create again."""
     drop_indexes(connection)
     return []
 

@@ -3,8 +3,7 @@
 Run `python tests/benchmarks/reading.py [load|views|all] [PAIRS]`, with the extra `bench`. Without a
 mode it runs the first two.
 
-load: the first load of a million complaints as in `bulk.py`, and the same load without the indexes
-    and the search's trigger.
+load: the first load of a million complaints as in `bulk.py`, and the same load without indexes.
 views: each view, the README's five questions, a search and the report, on a million complaints of
     2024, a third of them with a narrative. Each time is the best of PAIRS. The counts of the views
     are compared with those of a plain scan.
@@ -41,7 +40,7 @@ ORDER BY date_received DESC LIMIT 101"""
 
 
 def indexes(folder: Path, pairs: int) -> None:
-    """Time first loads with and without the indexes and the search's trigger."""
+    """Time first loads with and without indexes."""
     file, _ = write_today(folder)
     indexed, bare = folder / "indexed.db", folder / "bare.db"
     environment = isolated_environment(folder)

@@ -15,7 +15,7 @@ from cfpb_etl.model.events import Step, emit
 from cfpb_etl.model.file import Scope
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store import windows
-from cfpb_etl.store.complaint_writer import ComplaintWriter
+from cfpb_etl.store.complaint_writer import ComplaintWriter, without_search_trigger
 from cfpb_etl.store.errors import ContradictedAgeError
 from cfpb_etl.store.file.indexes import create_indexes, drop_indexes
 from cfpb_etl.store.line_hashes import LineHashWriter
@@ -81,10 +81,11 @@ def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
 def _write(
     connection: sqlite3.Connection, before: sqlite3.Connection, load_id: int, parsed: ParsedPart
 ) -> LoadStats:
-    writer = _PartWriter(connection, before, load_id, parsed)
-    writer.write()
-    stats = writer.finish()
-    note_part(connection, load_id, parsed, stats)
+    with without_search_trigger(connection):
+        writer = _PartWriter(connection, before, load_id, parsed)
+        writer.write()
+        stats = writer.finish()
+        note_part(connection, load_id, parsed, stats)
     return stats
 
 
@@ -114,7 +115,6 @@ class _PartWriter:
         ).fetchone()
         self._was_empty = stored == 0
         # A file can have millions of complaints. Indexes take less time and space if created last.
-        # The search's trigger costs 4.7 us for each insertion, because it needs a journal.
         self._defers_indexes = (
             info.is_window and not info.is_unchanged and stored <= _DEFER_INDEXES_BELOW
         )
@@ -126,7 +126,6 @@ class _PartWriter:
             parsed,
             self._precedence,
             was_empty=self._was_empty,
-            search_is_deferred=self._defers_indexes,
         )
         self._scope, self._coverage = Scope(), Coverage()
         self._received: set[str | None] = set()

@@ -14,19 +14,18 @@ _SORT_CACHE_KIBIBYTES = 1_000
 
 
 def drop_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Drop our indexes and the search trigger, because each slows down every insertion.
+    """Drop our indexes, because each slows down every insertion.
 
     Indexes that a user has created stay. It may be impossible to create them again.
 
     Returns:
-        The SQL statements that recreate the indexes and the trigger.
+        The SQL statements that recreate the indexes.
     """
     dropped = [
         (name, sql)
         for name, (table, sql) in own_schema().items()
         # The partial index on withdrawn_on stays, because recreating it costs more than keeping it.
-        if (name.startswith("index ") and table == "complaint" and " WHERE " not in sql)
-        or name == "trigger narrative_insert"
+        if name.startswith("index ") and table == "complaint" and " WHERE " not in sql
     ]
     for name, _ in dropped:
         connection.execute(f"DROP {name}")
@@ -34,7 +33,7 @@ def drop_indexes(connection: sqlite3.Connection) -> list[str]:
 
 
 def create_indexes(connection: sqlite3.Connection, statements: Iterable[str]) -> None:
-    """Recreate the indexes and the trigger that `drop_indexes` dropped.
+    """Recreate the indexes that `drop_indexes` dropped.
 
     With a small cache and a second thread, SQLite sorts few entries at a time. For a million
     complaints, the four indexes then took 2.4 s. With a cache for all entries they took 4 s.
