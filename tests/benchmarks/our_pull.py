@@ -1,14 +1,17 @@
-"""Load all complaints of a search API with the flow, as the command line does, but without limit.
+"""Load all complaints of a search API with the flow, as the command line does.
 
 Run `python our_pull.py URL DATABASE`. The last line of the output is the seconds from the first
-request to the last commit.
+request to the last commit, and the line before has the seconds from the first request to each
+request. CFPB's rate limit is kept only with RATE_LIMIT in the environment.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -16,6 +19,7 @@ from unittest.mock import patch
 import requests
 
 from cfpb_etl.cli.run import run
+from cfpb_etl.fetch.search_api import SearchApi
 from cfpb_etl.parameters.load_parameters import LoadParameters
 from cfpb_etl.store.sqlite_file import transaction
 
@@ -45,12 +49,16 @@ def noted_transaction(connection: sqlite3.Connection) -> Iterator[None]:
 if __name__ == "__main__":
     url, database = sys.argv[1:]
     options = LoadParameters(since="2011-01-01", api_url=url, database=Path(database), graph=None)
-    source = options.to_source()
+    unlimited = patch(
+        "cfpb_etl.parameters.load_parameters.SearchApi", partial(SearchApi, rate_limit=None)
+    )
     with (
+        nullcontext() if os.environ.get("RATE_LIMIT") else unlimited,
         patch("requests.Session.send", noted_send),
         patch("cfpb_etl.store.part_writer.transaction", noted_transaction),
     ):
-        code = run(source, options, verbose=False)
+        code = run(options.to_source(), options, verbose=False)
     if code:
         sys.exit(code)
+    print(*(each - sent_at[0] for each in sent_at))
     print(committed_at[-1] - sent_at[0])
