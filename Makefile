@@ -29,14 +29,11 @@ check: .venv
 docs: .venv
 	$(BIN)/python docs/refresh.py
 
-# Compares speed with other tools (dlt, sqlite-utils), about an hour. Close other programs first.
+# Compares speed with other tools, and prints one table, more than an hour. Close other programs
+# first. One benchmark: .venv/bin/python tests/benchmarks/bulk.py first 5
 bench: .venv
-	$(BIN)/pip install -q "dlt[sqlalchemy]>=1.31" "sqlite-utils>=3.38"
-	$(BIN)/python tests/benchmarks/startup.py
-	$(BIN)/python tests/benchmarks/commands.py
-	$(BIN)/python tests/benchmarks/pull.py
-	$(BIN)/python tests/benchmarks/bulk.py
-	$(BIN)/python tests/benchmarks/reading.py
+	$(BIN)/pip install -q "dlt[sqlalchemy]>=1.31" "sqlite-utils>=3.38" "duckdb>=1.4" "pandas>=2.3"
+	$(BIN)/python tests/benchmarks/table.py
 
 # All tests, quick and slow, with ten times as many kills and random examples.
 soak: .venv

@@ -2,7 +2,8 @@
 
 `python docs/refresh.py` writes them. `python docs/refresh.py --check` writes nothing: it prints a
 diff and exits with 1 if the help, the sample's summary or an answer in the documents is not
-current. A generated block is a fenced block below the comment `<!-- generated: NAME -->`.
+current. A generated block is a fenced block below the comment `<!-- generated: NAME -->`. The table
+below `<!-- benchmarks -->` has rows of `docs/benchmarks.md`, which `make bench` writes.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ from support import faults  # noqa: E402 - found only now
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n```\w+\n)(.*?)(?=\n```\n)", re.DOTALL)
 DRAWN = "complaints-flow.svg"
+BENCHMARKS = re.compile(r"(<!-- benchmarks -->\n)((?:\|.*\n)*)")
+COMPARED = ("sample run", "first load of ", "next day's file", "pull of ")  # the README's rows
 
 
 def main() -> int:
@@ -59,6 +62,7 @@ def main() -> int:
     for page in PAGES:
         before = page.read_text("utf-8")
         after = BLOCK.sub(lambda found: found[1] + blocks.get(found[2], found[3]), before)
+        after = BENCHMARKS.sub(lambda found: found[1] + (measured() or found[2]), after)
         changed += after != before
         if check:
             name, lines = page.relative_to(ROOT), (before.splitlines(), after.splitlines())
@@ -79,6 +83,19 @@ def sample(folder: str) -> dict[str, str]:
         blocks[f"question-{question.name}"] = question.sql
         blocks[f"answer-{question.name}"] = boxed(Path(folder, "sample.db"), question.sql)
     return blocks
+
+
+def measured() -> str:
+    """Return the rows of the benchmarks that have a peer, as a table; "" before `make bench`."""
+    page = DOCS / "benchmarks.md"
+    lines = page.read_text("utf-8").splitlines() if page.exists() else []
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
+    chosen = [
+        row
+        for number, row in enumerate(rows)
+        if number < 2 or (row[0].startswith(COMPARED) and row[2] and "aim:" not in row[2])  # noqa: PLR2004 - the head
+    ]
+    return "".join(f"| {' | '.join(row[:5] + row[6:])} |\n" for row in chosen)
 
 
 def files(folder: str) -> dict[str, str]:

@@ -1,58 +1,59 @@
-"""Time loads of a generated daily file, with this program, the sqlite3 shell and sqlite-utils.
+"""Time loads of a generated daily file, with this program and with other programs.
 
 Run `python tests/benchmarks/bulk.py [first|utils|next|far] [PAIRS]`, with the extra `bench` and the
-sqlite3 shell installed. Without a mode it runs all four. The two programs of a pair run one after
-the other. The ratio is the median over the pairs, so it holds when the machine's speed changes. Our
-times are from the start of a load to its end; the time of the whole process, which first starts
-Prefect and its temporary server, is printed too.
+sqlite3 shell installed. Without a mode it runs all four. The programs of a pair run one after the
+other. The ratio is the median over the pairs, so it holds when the machine's speed changes. Our
+times are from the start of a load to its end, or of the whole process, which also starts Prefect
+and its temporary server.
 
-first: a million complaints, zipped, into an empty database with all indexes. The shell imports the
-    unzipped CSV into a table with the same columns and indexes, and checks none of the values.
+first: a million complaints, zipped, into an empty database with all indexes. The other programs
+    read the unzipped CSV and check none of the values. SQLite's shell and pandas fill a table with
+    the same columns and indexes; DuckDB fills a table of its own format, without indexes.
 utils: the same with sqlite-utils.
 next: the next day's file (1 % changed, 0.1 % new, 0.01 % removed) after the file of the day before.
-far: five million complaints and one million: the time for each row, and the peak memory of both
-    processes, with a Prefect server that they have not started.
+    The shell imports the same file into a new table with the same columns and indexes.
+far: five million complaints and one million: the time for each row, the peak memory of all our
+    processes, and the room on the disk.
 """
 
 from __future__ import annotations
 
-import json
 import random
+import shutil
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from paired import assert_same, command, isolated_environment, print_ratio, remove, run_modes
-from pull import prefect_server
+from paired import (
+    assert_same,
+    command,
+    isolated_environment,
+    print_ratio,
+    print_values,
+    remove,
+    run_modes,
+)
+from watched import Peaks, watched
 
 from cfpb_etl.emulator import generate_complaints, write_bulk_file
 from cfpb_etl.model.complaint import CSV_COLUMNS
-from cfpb_etl.model.dates import latest_plausible_day
 from cfpb_etl.store.sqlite_file import ensure_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 MILLION, FIVE = 1_000_000, 5
+OWN_FORMAT = "into a format of its own, without indexes; checks nothing"
 TODAY, TOMORROW = date(2026, 10, 8), date(2026, 10, 9)
 ID_STEP, DAYS_STEP = 30_000_000, 1_095  # from one million to the next older one
-
-# VmHWM exists on Linux only, in KiB. It is read at the end, when the reader holds most.
-READER = """
-import pathlib, runpy, sys
-runpy.run_module("cfpb_etl.parse.csv_process", run_name="__main__")
-status = pathlib.Path("/proc/self/status").read_text()
-print(int(status.partition("VmHWM:")[2].split()[0]) * 1024 // 1000, file=sys.stderr)
-"""
 
 Complaint = dict[str, Any]
 
@@ -65,26 +66,38 @@ class Loaded(NamedTuple):
         process_seconds: The time of the whole process.
         counts: How many complaints were new, changed, withdrawn and unchanged.
         megabytes: The peak memory of the process.
+        peaks: The peak memory of all processes and the room on the disk, if they were watched.
     """
 
     seconds: float
     process_seconds: float
     counts: tuple[int, int, int, int]
     megabytes: float
+    peaks: Peaks
 
 
 def first(folder: Path, pairs: int) -> None:
-    """Time first loads with the flow and with the shell."""
+    """Time first loads with the flow, the shell, DuckDB and pandas."""
     file, csv = write_today(folder)
-    ours, theirs = folder / "ours.db", folder / "shell.db"
-    timed = []
+    ours, theirs = folder / "ours.db", folder / "theirs.db"
+    peers = {"sqlite3 .import": shell, "DuckDB": duckdb, "pandas": pandas}
+    loads, times = [], {name: list[float]() for name in peers}
     for _ in range(pairs):
-        remove(ours, theirs)
-        timed.append((load(file, ours, isolated_environment(folder)), shell(csv, theirs)))
-    assert_same(ours, theirs, MILLION)
-    print_ratio("cfpb-etl", "sqlite3 .import", [(mine.seconds, other) for mine, other in timed])
-    ratio = statistics.median(mine.process_seconds / other for mine, other in timed)
-    print(f"{'whole process':<16} {ratio:6.2f} times the shell's, with the start of Prefect")
+        remove(ours)
+        loads.append(load(file, ours, isolated_environment(folder)))
+        for name, peer in peers.items():
+            remove(theirs)
+            times[name].append(peer(csv, theirs))
+            if name != "DuckDB":
+                assert_same(ours, theirs, MILLION)
+    what = "first load of a million"
+    for name, note in zip(peers, ("checks nothing", OWN_FORMAT, "checks nothing"), strict=True):
+        pairs_of_loads = [(a.seconds, b) for a, b in zip(loads, times[name], strict=True)]
+        pairs_of_processes = [
+            (a.process_seconds, b) for a, b in zip(loads, times[name], strict=True)
+        ]
+        print_ratio(f"{what}, the load", name, pairs_of_loads, note)
+        print_ratio(f"{what}, whole process", name, pairs_of_processes, note)
 
 
 def utils(folder: Path, pairs: int) -> None:
@@ -95,12 +108,12 @@ def utils(folder: Path, pairs: int) -> None:
     timed = []
     for _ in range(pairs):
         remove(ours, theirs)
-        timed.append((load(file, ours, environment).seconds, sqlite_utils(csv, theirs)))
-    print_ratio("cfpb-etl", "sqlite-utils", timed)
+        timed.append((load(file, ours, environment).process_seconds, sqlite_utils(csv, theirs)))
+    print_ratio("first load of a million, whole process", "sqlite-utils", timed, "checks nothing")
 
 
 def next_day(folder: Path, pairs: int) -> None:
-    """Time the load of the next day's file, and the first load before it."""
+    """Time the load of the next day's file, and the shell's import of the same file."""
     complaints = [*generate()]
     today = write_bulk_file(folder / "today", complaints, day=TODAY)
     changed, new, removed = MILLION // 100, MILLION // 1_000, MILLION // 10_000
@@ -108,12 +121,15 @@ def next_day(folder: Path, pairs: int) -> None:
         folder, generate_next_day(complaints, changed, new, removed), day=TOMORROW
     )
     del complaints
-    database = folder / "ours.db"
+    csv = unzipped(tomorrow)
+    before, database, theirs = folder / "before.db", folder / "ours.db", folder / "shell.db"
+    environment = isolated_environment(folder)
+    load(today, before, environment)
     timed = []
     for _ in range(pairs):
-        remove(database)
-        before = load(today, database, isolated_environment(folder))
-        after = load(tomorrow, database, isolated_environment(folder))
+        remove(database, theirs)
+        shutil.copy(before, database)
+        after = load(tomorrow, database, environment)
         assert after.counts == (new, changed, removed, MILLION - changed - removed), after.counts
         with closing(sqlite3.connect(database)) as connection:
             (written,) = connection.execute(
@@ -122,34 +138,42 @@ def next_day(folder: Path, pairs: int) -> None:
             (recorded,) = connection.execute("SELECT COUNT(*) FROM complaint_change").fetchone()
         assert written == new + changed + removed, written
         assert recorded == changed + removed, recorded
-        timed.append((after.seconds, before.seconds))
-    print_ratio("next day", "first load", timed)
+        timed.append((after, shell(csv, theirs)))
+    note = "into an empty table"
+    of_loads = [(ours.seconds, other) for ours, other in timed]
+    of_processes = [(ours.process_seconds, other) for ours, other in timed]
+    print_ratio("next day's file, the load", "sqlite3 .import", of_loads, note)
+    print_ratio("next day's file, whole process", "sqlite3 .import", of_processes, note)
 
 
 def far(folder: Path, pairs: int) -> None:
-    """Time loads of five million complaints and of one million."""
+    """Time loads of five million complaints and of one million, and measure memory and room."""
     files = {
         millions: write_bulk_file(folder / str(millions), generate(millions), day=TODAY)
         for millions in (1, FIVE)
     }
-    database = folder / "ours.db"
+    database = folder / "database" / "ours.db"
+    database.parent.mkdir()
     timed: dict[int, list[Loaded]] = {millions: [] for millions in files}
-    with prefect_server(folder) as environment:
-        for _ in range(pairs):
-            for millions, file in files.items():
-                remove(database)
-                timed[millions].append(load(file, database, environment))
-    for millions, loads in timed.items():
-        seconds = statistics.median(each.seconds for each in loads)
-        megabytes = max(each.megabytes for each in loads)
-        print(
-            f"{millions} million  {seconds:6.2f} s, {seconds / millions:5.2f} us a row; at most"
-            f" {megabytes:.0f} MB, and {megabytes_of_reader(files[millions]):.0f} MB in the reader"
-        )
-    ratios = [
-        five.seconds / FIVE / one.seconds for one, five in zip(timed[1], timed[FIVE], strict=True)
+    rooms = []
+    for _ in range(pairs):
+        for millions, file in files.items():
+            remove(database)
+            environment = isolated_environment(folder)
+            timed[millions].append(load(file, database, environment, is_watched=True))
+        rooms.append(timed[FIVE][-1].peaks.room / (database.stat().st_size / 1e6))
+    per_row = [
+        (five.seconds / FIVE, one.seconds) for one, five in zip(timed[1], timed[FIVE], strict=True)
     ]
-    print(f"a row of five million takes {statistics.median(ratios):.2f} times as long")
+    print_ratio("each million of five million", "one million alone", per_row)
+    peaks = [each.peaks for each in timed[FIVE]]
+    together = [each.together for each in peaks]
+    print_values("peak memory of all processes, five million", together, "MB", 250)
+    for kind in peaks[0].of_each:
+        megabytes = [each.of_each.get(kind, 0.0) for each in peaks]
+        print_values(f"peak memory of the {kind}, five million", megabytes, "MB")
+    what = "room on the disk at the peak, five million"
+    print_values(what, rooms, "times the database", 1.2)
 
 
 # --- generated files ------------------------------------------------------------------------
@@ -158,8 +182,13 @@ def far(folder: Path, pairs: int) -> None:
 def write_today(folder: Path) -> tuple[Path, Path]:
     """Write a daily file, and return it zipped and unzipped."""
     file = write_bulk_file(folder, generate(), day=TODAY)
+    return file, unzipped(file)
+
+
+def unzipped(file: Path) -> Path:
+    """Unzip the CSV of a daily file beside it."""
     with zipfile.ZipFile(file) as archive:
-        return file, Path(archive.extract("complaints.csv", folder))
+        return Path(archive.extract("complaints.csv", file.parent))
 
 
 def generate(millions: int = 1) -> Iterator[Complaint]:
@@ -206,8 +235,13 @@ def generate_next_day(
 # --- loads ----------------------------------------------------------------------------------
 
 
-def load(file: Path, database: Path, environment: dict[str, str]) -> Loaded:
-    """Load a file with the flow, in another process."""
+def load(
+    file: Path, database: Path, environment: dict[str, str], *, is_watched: bool = False
+) -> Loaded:
+    """Load a file with the flow, in another process.
+
+    Watching it takes some percent of a processor, so loads that are compared are not watched.
+    """
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
@@ -216,7 +250,9 @@ def load(file: Path, database: Path, environment: dict[str, str]) -> Loaded:
             stdout=output,
             stderr=subprocess.DEVNULL,
         )
-        process.wait()
+        watching = watched(process.pid, database.parent) if is_watched else nullcontext(Peaks())
+        with watching as peaks:
+            process.wait()
         process_seconds = time.monotonic() - started
         output.seek(0)
         lines = output.read().splitlines()
@@ -225,38 +261,44 @@ def load(file: Path, database: Path, environment: dict[str, str]) -> Loaded:
     seconds, *numbers = lines[-1].split()
     new, changed, withdrawn, unchanged, peak = map(int, numbers)
     counts = new, changed, withdrawn, unchanged
-    return Loaded(float(seconds), process_seconds, counts, peak / 1e6)
-
-
-def megabytes_of_reader(file: Path) -> float:
-    """Read a file with our reader only, and return its peak memory in megabytes."""
-    csv_file = json.dumps([str(file), None, [latest_plausible_day(), None, None], None])
-    done = subprocess.run(
-        [sys.executable, "-c", READER, csv_file],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return int(done.stderr) / 1e3
+    return Loaded(float(seconds), process_seconds, counts, peak / 1e6, peaks)
 
 
 def shell(csv: Path, database: Path) -> float:
     """Import a CSV with SQLite's own shell, and return the seconds."""
+    create_table(csv, database, indexes())
+    program = ["sqlite3", str(database), "-cmd", ".mode csv", f".import --skip 1 {csv} complaint"]
+    return seconds(program)
+
+
+def pandas(csv: Path, database: Path) -> float:
+    """Load a CSV with pandas, with the key and the indexes, and return the seconds."""
+    create_table(csv, database, ())
+    return seconds(command("pandas_bulk.py", csv, database, *map(", ".join, indexes())))
+
+
+def duckdb(csv: Path, database: Path) -> float:
+    """Load a CSV into a table of DuckDB, and return the seconds."""
+    return seconds(command("duckdb_bulk.py", csv, database))
+
+
+def seconds(program: list[str]) -> float:
+    """Run a program to its end, and return the seconds."""
+    started = time.monotonic()
+    subprocess.run(program, check=True)
+    return time.monotonic() - started
+
+
+def create_table(csv: Path, database: Path, indexed: Iterable[Sequence[str]]) -> None:
+    """Create a table with the columns of a CSV, the types of our columns, and indexes."""
     with csv.open(encoding="utf-8") as file:
         names = [CSV_COLUMNS[title] for title in file.readline().strip().split(",")]
     kinds = {"complaint_id": "INTEGER PRIMARY KEY"}
     columns = ", ".join(f"{name} {kinds.get(name, 'TEXT')}" for name in names)
     with closing(sqlite3.connect(database)) as connection:
         connection.execute(f"CREATE TABLE complaint ({columns})")
-        for number, indexed in enumerate(indexes()):
-            connection.execute(f"CREATE INDEX i{number} ON complaint ({', '.join(indexed)})")
-    started = time.monotonic()
-    subprocess.run(
-        ["sqlite3", str(database), "-cmd", ".mode csv", f".import --skip 1 {csv} complaint"],
-        check=True,
-    )
-    return time.monotonic() - started
+        for number, each in enumerate(indexed):
+            connection.execute(f"CREATE INDEX i{number} ON complaint ({', '.join(each)})")
 
 
 def sqlite_utils(csv: Path, database: Path) -> float:

@@ -1,7 +1,8 @@
-"""Processes that are timed in turn, the ratios of their times, and a check of what they stored."""
+"""Processes that are timed in turn, the rows of the results, and a check of what they stored."""
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import statistics
@@ -10,7 +11,7 @@ import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,27 +19,70 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 
+class Row(NamedTuple):
+    """A row of the table that `make bench` prints.
+
+    Attributes:
+        what: What was measured.
+        ours: The median of our values, with the unit.
+        peer: The peer and the median of its values, or the aim; "" if there is neither.
+        ratio: Our value divided by the other: the median of the pairs; None if there is no other.
+        low: The smallest ratio.
+        high: The largest ratio.
+        pairs: How many pairs were measured.
+        note: What the peer does not do, or what the value includes.
+    """
+
+    what: str
+    ours: str
+    peer: str = ""
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    pairs: int = 1
+    note: str = ""
+
+
+def record(row: Row) -> None:
+    """Print a row, and add it to the file that BENCHMARK_ROWS names, for `table.py`."""
+    ratio = "" if row.ratio is None else f"  {row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})"
+    print(f"{row.what}: {row.ours}  {row.peer}{ratio}", flush=True)
+    if path := os.environ.get("BENCHMARK_ROWS"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def print_ratio(what: str, peer: str, pairs: Sequence[tuple[float, float]], note: str = "") -> None:
+    """Record pairs of seconds, ours and the peer's: the medians, and the ratios pair by pair."""
+    ours, theirs = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
+    ratios = [mine / other for mine, other in pairs]
+    range_ = statistics.median(ratios), min(ratios), max(ratios)
+    record(Row(what, f"{ours:.2f} s", f"{peer}: {theirs:.2f} s", *range_, len(pairs), note))
+
+
+def print_values(
+    what: str, values: Sequence[float], unit: str, aim: float | None = None, note: str = ""
+) -> None:
+    """Record a value that has an aim and no peer, or neither: the median of some runs."""
+    ours = f"{statistics.median(values):,.3g} {unit}"
+    if aim is None:
+        record(Row(what, ours, pairs=len(values), note=note))
+        return
+    ratios = [value / aim for value in values]
+    range_ = statistics.median(ratios), min(ratios), max(ratios)
+    record(Row(what, ours, f"aim: {aim:g} {unit}", *range_, len(values), note))
+
+
 def run_modes(modes: Mapping[str, Callable[[Path, int], None]], default: Sequence[str]) -> None:
     """Run the mode that the command line names, or the default ones, each in an empty folder.
 
-    The first argument is the mode and the second how many pairs to time: 3 if it is missing.
+    The arguments are the mode and how many pairs to time, 3 if it is missing. Both may be missing.
     """
-    pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    for mode in sys.argv[1:2] or default:
+    arguments = sys.argv[1:]
+    pairs = int(arguments.pop()) if arguments and arguments[-1].isdigit() else 3
+    for mode in arguments or default:
         with tempfile.TemporaryDirectory() as folder:
             modes[mode](Path(folder), pairs)
-
-
-def print_ratio(ours: str, theirs: str, pairs: Sequence[tuple[float, float]]) -> None:
-    """Print both median times in seconds, and the median of the ratios pair by pair."""
-    our_time, their_time = (statistics.median(seconds) for seconds in zip(*pairs, strict=True))
-    ratios = [mine / other for mine, other in pairs]
-    print(f"{ours:<16} {our_time:6.2f} s")
-    print(f"{theirs:<16} {their_time:6.2f} s")
-    print(
-        f"{'ratio':<16} {statistics.median(ratios):6.2f}   median of {len(pairs)} pairs,"
-        f" {min(ratios):.2f} to {max(ratios):.2f}"
-    )
 
 
 def command(program: str, *arguments: str | Path) -> list[str]:

@@ -1,12 +1,15 @@
 """Time a pull of many complaints from the emulator, with this program, a bare loop and dlt.
 
-Run `python tests/benchmarks/pull.py [bare|dlt|memory] [PAIRS]`, with the extra `bench` installed.
-Without a mode it runs all three. The two programs of a pair run one after the other. The ratio is
-the median over the pairs of our time to theirs, so it holds when the machine's speed changes.
+Run `python tests/benchmarks/pull.py [bare|dlt|memory|rate] [PAIRS]`, with the extra `bench`
+installed. Without a mode it runs all four. The two programs of a pair run one after the other. The
+ratio is the median over the pairs of our time to theirs, so it holds when the machine's speed
+changes.
 
 bare: 100,000 complaints, from the first request to the last commit.
 dlt: 500,000 complaints, whole processes, ours with Prefect's temporary server.
 memory: the peak memory of our process at 100,000 and at 500,000 complaints.
+rate: how much of CFPB's rate limit a pull of 500,000 complaints uses, if each answer takes as long
+    as CFPB's (docs/facts.md, "Page size").
 """
 
 from __future__ import annotations
@@ -28,9 +31,13 @@ from paired import (
     isolated_environment,
     output_of,
     print_ratio,
+    print_values,
     remove,
     run_modes,
 )
+from slow_emulator import SECONDS_TO_ANSWER
+
+from cfpb_etl.fetch.http.rate_limit import CFPB_RATE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +60,8 @@ def bare(folder: Path, pairs: int) -> None:
             assert_same(ours, theirs, FEW)
             remove(ours, theirs)
             timed.append(times)
-    print_ratio("cfpb-etl", "bare loop", timed[1:])  # the first pair warms up
+    # The first pair warms up.
+    print_ratio(f"pull of {FEW:,}, first request to last commit", "bare loop", timed[1:])
 
 
 def dlt(folder: Path, pairs: int) -> None:
@@ -72,7 +80,7 @@ def dlt(folder: Path, pairs: int) -> None:
             )
             assert_same(ours, theirs, MANY)
             remove(ours, theirs)
-    print_ratio("cfpb-etl", "dlt", timed)
+    print_ratio(f"pull of {MANY:,}, whole process", "dlt", timed)
 
 
 def memory(folder: Path, pairs: int) -> None:
@@ -82,10 +90,25 @@ def memory(folder: Path, pairs: int) -> None:
             (megabytes(few, folder, environment), megabytes(many, folder, environment))
             for _ in range(pairs)
         ]
-    at_few, at_many = (statistics.median(values) for values in zip(*peaks, strict=True))
-    print(f"{FEW:,} complaints  {at_few:6.0f} MB at most")
-    print(f"{MANY:,} complaints  {at_many:6.0f} MB at most")
-    print(f"ratio               {at_many / at_few:6.2f}   medians of {pairs}")
+    for complaints, values in zip((FEW, MANY), zip(*peaks, strict=True), strict=True):
+        print_values(f"peak memory of our process, pull of {complaints:,}", values, "MB")
+
+
+def rate(folder: Path, pairs: int) -> None:
+    """Measure how much of CFPB's rate limit a pull uses."""
+    environment = isolated_environment(folder) | {"RATE_LIMIT": "1"}
+    allowed, seconds = CFPB_RATE_LIMIT.requests, CFPB_RATE_LIMIT.seconds
+    shares = []
+    with emulator(MANY, "slow_emulator.py") as url:
+        for _ in range(pairs):
+            output = output_of("our_pull.py", url, folder / "ours.db", environment=environment)
+            sent = [*map(float, output.splitlines()[-2].split())]
+            # The shortest time in which CFPB allows as many requests, and the time that they took.
+            took = [later - sent[place] for place, later in enumerate(sent[allowed:])]
+            shares.append(100 * statistics.mean(seconds / each for each in took))
+            remove(folder / "ours.db")
+    note = f"each answer takes {SECONDS_TO_ANSWER} s; after the first {allowed} requests"
+    print_values("share of CFPB's rate limit that a pull uses", shares, "%", 95, note)
 
 
 def seconds_of_ours(url: str, database: Path, environment: dict[str, str]) -> float:
@@ -122,12 +145,18 @@ def megabytes(url: str, folder: Path, environment: dict[str, str]) -> float:
 
 
 @contextmanager
-def emulator(complaints: int) -> Iterator[str]:
-    """Serve generated complaints from another process, and yield the address."""
+def emulator(complaints: int, program: str | None = None) -> Iterator[str]:
+    """Serve generated complaints from another process, and yield the address.
+
+    Args:
+        complaints: How many complaints.
+        program: A program of this folder that serves them; None for the emulator's own command.
+    """
     rows = ["--rows", str(complaints), "--era", "deployed", "--port", "0"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "cfpb_etl.emulator", *rows], stdout=subprocess.PIPE, text=True
-    ) as process:
+    command_line = [sys.executable, "-m", "cfpb_etl.emulator", *rows]
+    if program is not None:
+        command_line = command(program, str(complaints))
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield next(word for word in process.stdout.readline().split() if "://" in word)
@@ -167,5 +196,5 @@ def is_healthy(url: str) -> bool:
 
 
 if __name__ == "__main__":
-    MODES = {"bare": bare, "dlt": dlt, "memory": memory}
+    MODES = {"bare": bare, "dlt": dlt, "memory": memory, "rate": rate}
     run_modes(MODES, [*MODES])
