@@ -206,7 +206,8 @@ def test_options_become_a_source(
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start no server of Prefect: these tests start no run that would use it."""
-    monkeypatch.setattr("cfpb_etl.orchestration.prefect_server.server_process.start_early", lambda: None)
+    server_process = "cfpb_etl.orchestration.prefect_server.server_process"
+    monkeypatch.setattr(f"{server_process}.start_early", lambda: None)
 
 
 def runs_of(
