@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cfpb_etl.model.part import Batch, ParsedContent, ParsedPart, RawPart, ReadStats
-from cfpb_etl.store import replacement, sqlite_file
+from cfpb_etl.store import part_writer, replacement, sqlite_file
 from cfpb_etl.store.errors import DatabaseInUseError, VanishedError
 from cfpb_etl.store.loads import open_load
 from cfpb_etl.store.part_writer import store_part
@@ -146,9 +146,31 @@ def test_another_programs_file_with_the_name(path: Path) -> None:
     assert query(path, COUNT) == [(2,)]
 
 
+@pytest.mark.parametrize("call", ["chown", "replace"])
+def test_a_file_that_cannot_be_replaced(
+    path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """In a container, the owner may be of another system, and the file may be mounted by itself.
+
+    Its complaints are copied into it.
+    """
+    create_database(path)
+    before = path.stat().st_ino
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(call)
+
+    monkeypatch.setattr(os, call, refuse)
+    store_file(path)
+
+    assert path.stat().st_ino == before
+    assert query(path, "SELECT complaint_id FROM complaint") == [(1,), (2,)]
+    assert names_beside(path) == {path.name}
+
+
 def test_without_leases(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other systems than Linux store into the file itself."""
-    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setattr(replacement, "_HAS_LEASES", False)
     create_database(path)
     before = path.stat().st_ino
 
@@ -230,9 +252,9 @@ def test_a_reader_that_locks_the_file_later(path: Path, monkeypatch: pytest.Monk
     copied = replacement._copy
     monkeypatch.setattr(replacement, "BUSY_TIMEOUT_SECONDS", 0.05)
 
-    def lock_and_copy(new: Path, database: Path) -> None:
+    def lock_and_copy(new: Path, database: Path, before: os.stat_result) -> None:
         others[0].execute("BEGIN IMMEDIATE")
-        copied(new, database)
+        copied(new, database, before)
 
     monkeypatch.setattr(replacement, "_copy", lock_and_copy)
     monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_SECONDS", 0.05)
@@ -242,6 +264,36 @@ def test_a_reader_that_locks_the_file_later(path: Path, monkeypatch: pytest.Monk
     with closing(others[0]) as other:
         assert other.execute(COUNT).fetchone() == (0,)
     assert names_beside(path) == {path.name}
+
+
+@needs_lease
+@pytest.mark.parametrize("stays_open", [True, False])
+def test_a_writer_that_has_waited(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stays_open: bool,  # noqa: FBT001
+) -> None:
+    """It writes as soon as the load has released the lock. What it has written is not lost."""
+    other = sqlite3.connect(path, isolation_level=None)
+    unopened = replacement._unopened
+    monkeypatch.setattr(part_writer, "may_be_replaced", lambda _: True)
+
+    @contextmanager
+    def write_first(real: Path) -> Iterator[bool]:
+        other.execute("CREATE TABLE own (a)")
+        if not stays_open:
+            other.close()
+        with unopened(real) as is_unopened:
+            assert is_unopened is not stays_open
+            yield is_unopened
+
+    monkeypatch.setattr(replacement, "_unopened", write_first)
+    with pytest.raises(DatabaseInUseError, match="another program"):
+        store_file(path)
+
+    other.close()
+    assert query(path, "SELECT COUNT(*) FROM own") == [(0,)]
+    assert query(path, COUNT) == [(0,)]
 
 
 # --- loads that end early -------------------------------------------------------------------
@@ -282,7 +334,7 @@ def test_a_killed_load(path: Path) -> None:
 @needs_lease
 @pytest.mark.parametrize("change", ["moved", "deleted", "replaced"])
 def test_a_database_that_vanishes(path: Path, tmp_path: Path, change: str) -> None:
-    """The error says so. A file that somebody has put there stays."""
+    """The error says so. Another file that was put there stays."""
     other = tmp_path / "other"
     other.mkdir()
     execute(other / "other.db", "CREATE TABLE photo (a)")

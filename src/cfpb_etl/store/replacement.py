@@ -15,12 +15,13 @@ import os
 import shutil
 import signal
 import sqlite3
+import sys
 import time
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cfpb_etl.store.errors import DatabaseInUseError, VanishedError
+from cfpb_etl.store.errors import DatabaseInUseError
 from cfpb_etl.store.file.journal import APPLICATION_ID, is_in_wal_mode
 from cfpb_etl.store.sqlite_file import (
     BUSY_TIMEOUT_SECONDS,
@@ -32,22 +33,26 @@ from cfpb_etl.store.sqlite_file import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_HAS_LEASES = sys.platform == "linux"
 _HEADER_BYTES = 72  # they end with the application id (https://www.sqlite.org/fileformat.html)
 _PAUSE_SECONDS = 0.05
+_PAGES = 10  # copied at a time; even an empty database has more
 
 
 def may_be_replaced(database: Path) -> bool:
     """Say whether the file has no complaints, and a new file can take its place.
 
-    A file stays if it has a rollback journal, several names or another owner, if it is open
-    elsewhere, or if the system cannot show whether it is open.
+    A file stays if it has a rollback journal or several names, if it is open elsewhere, or if the
+    system cannot show whether it is open.
     """
+    if not _HAS_LEASES:
+        return False
     with closing(connect(database)) as connection:
         (has_complaints,) = connection.execute("SELECT EXISTS (SELECT 1 FROM complaint)").fetchone()
         if has_complaints or not is_in_wal_mode(connection):
             return False
     real = database.resolve()
-    if not (_can_be_recreated(real) and _is_ours(_beside(real))):
+    if real.stat().st_nlink > 1 or not _is_ours(_beside(real)):
         return False
     with _unopened(real) as is_unopened:
         return is_unopened
@@ -60,7 +65,8 @@ def replaced(database: Path) -> Iterator[sqlite3.Connection]:
     Nobody else can write to the database meanwhile. If the block fails, the database stays.
 
     Raises:
-        VanishedError: If the database was moved, deleted or changed meanwhile.
+        VanishedError: If the database was moved or deleted meanwhile.
+        DatabaseInUseError: If another program has written to it at the end.
     """
     real = database.resolve()
     path = _beside(real)
@@ -71,8 +77,7 @@ def replaced(database: Path) -> Iterator[sqlite3.Connection]:
             with closing(create_without_journal(path)) as connection:
                 with closing(connect(database)) as source:
                     source.backup(connection)
-                shutil.copystat(real, path)
-                os.chown(path, before.st_uid, before.st_gid)
+                is_alike = _make_alike(path, real)
                 connection.execute("PRAGMA journal_mode = OFF")  # the copy has the WAL mode
                 connection.execute("BEGIN")
                 yield connection
@@ -81,10 +86,9 @@ def replaced(database: Path) -> Iterator[sqlite3.Connection]:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         with _unopened(real) as is_unopened:
-            if is_unopened:
-                _rename(path, real, before)
-                return
-        _copy(path, database)
+            is_renamed = is_alike and is_unopened and _rename(path, real, before)
+        if not is_renamed:
+            _copy(path, database, before)
     finally:
         remove_unfinished(database)
 
@@ -97,36 +101,67 @@ def remove_unfinished(database: Path) -> None:
             Path(f"{path}{end}").unlink(missing_ok=True)
 
 
-def _rename(path: Path, real: Path, before: os.stat_result) -> None:
-    """Give the new file the name of the old one, and make the name last through a power cut."""
-    now = real.stat()
-    if (now.st_mtime_ns, now.st_size) != (before.st_mtime_ns, before.st_size):
-        raise VanishedError(path=real)
-    path.replace(real)
-    folder = os.open(real.parent, os.O_RDONLY)
+def _make_alike(path: Path, real: Path) -> bool:
+    """Give a file the permissions and the owner of another one, and say whether this worked."""
+    stat = real.stat()
     try:
+        shutil.copystat(real, path)
+        os.chown(path, stat.st_uid, stat.st_gid)
+    except OSError:
+        return False
+    return True
+
+
+def _rename(path: Path, real: Path, before: os.stat_result) -> bool:
+    """Give the new file the name of the old one, and say whether this worked.
+
+    A file that is mounted by itself, as into a container, cannot be replaced.
+    """
+    _refuse_changed(real, before)
+    try:
+        path.replace(real)
+    except OSError:
+        return False
+    # So that the name lasts through a power cut. Some disks cannot do this for a folder.
+    folder = os.open(real.parent, os.O_RDONLY)
+    with suppress(OSError):
         os.fsync(folder)
-    finally:
-        os.close(folder)
+    os.close(folder)
+    return True
 
 
-def _copy(path: Path, database: Path) -> None:
-    """Write the pages of the new file into the old one, which somebody has opened meanwhile.
+def _copy(path: Path, database: Path, before: os.stat_result) -> None:
+    """Write the pages of the new file into the old one, which keeps its place.
 
     This takes a second longer for a million complaints, and for a moment the disk holds both files
     and the log.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    checked = False
 
-    def give_up(*_: object) -> None:  # Python itself would wait for ever for another writer
-        if time.monotonic() > deadline:
-            raise DatabaseInUseError(path=database)
+    def check(status: int, *_: object) -> None:
+        nonlocal checked
+        if status == sqlite3.SQLITE_BUSY:
+            if time.monotonic() > deadline:  # Python itself would wait for ever
+                raise DatabaseInUseError(path=database)
+        elif not checked:  # from its first step on, the copy locks out other writers
+            checked = True
+            _refuse_changed(database.resolve(), before)
 
     with (
-        closing(sqlite3.connect(path)) as source,
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as source,
         closing(connect(database)) as connection,
     ):
-        source.backup(connection, progress=give_up, sleep=_PAUSE_SECONDS)
+        source.backup(connection, pages=_PAGES, progress=check, sleep=_PAUSE_SECONDS)
+
+
+def _refuse_changed(real: Path, before: os.stat_result) -> None:
+    """Raise an error if another program has written to the file or to its log."""
+    now, log = real.stat(), Path(f"{real}-wal")
+    if (now.st_mtime_ns, now.st_size) != (before.st_mtime_ns, before.st_size) or (
+        log.exists() and log.stat().st_size
+    ):
+        raise DatabaseInUseError(path=real)
 
 
 def _beside(real: Path) -> Path:
@@ -142,23 +177,11 @@ def _is_ours(path: Path) -> bool:
     return not header or header.endswith(APPLICATION_ID.to_bytes(4, "big"))
 
 
-def _can_be_recreated(real: Path) -> bool:
-    """Say whether a new file can have the name, owner and group of this one."""
-    stat = real.stat()
-    return stat.st_nlink == 1 and (
-        os.geteuid() == 0
-        or (stat.st_uid == os.geteuid() and stat.st_gid in {os.getegid(), *os.getgroups()})
-    )
-
-
 @contextmanager
 def _unopened(real: Path) -> Iterator[bool]:
-    """Yield whether nobody has the file open. Then nobody can open it during the block."""
-    try:
-        from fcntl import F_SETLEASE, F_SETSIG, F_WRLCK, fcntl  # noqa: PLC0415 - only on Linux
-    except ImportError:
-        yield False
-        return
+    """Yield True if the file is open nowhere. Then no program can open it during the block."""
+    from fcntl import F_SETLEASE, F_SETSIG, F_WRLCK, fcntl  # noqa: PLC0415 - only on Linux
+
     # Closing a file would release the locks that SQLite has on it in this process
     # (https://www.sqlite.org/howtocorrupt.html section 2.2).
     if _is_open_here(real):

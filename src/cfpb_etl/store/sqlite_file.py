@@ -77,7 +77,7 @@ def _connect(database: Path, *, make: bool) -> sqlite3.Connection:
 
 
 def create_without_journal(path: Path) -> sqlite3.Connection:
-    """Create a file that nobody else uses. If a transaction fails, the file is of no use."""
+    """Create a file for this process alone. If a transaction fails, the file is unusable."""
     connection = _open(path, "mode=rwc")
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = OFF")
