@@ -337,6 +337,8 @@ def test_all_doors_take_what_is_right_and_refuse_what_is_wrong(
     """A wrong value gets a 4xx from a real server, an error in Python, and exit code 2."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cfpb_etl.cli.run.run", lambda *_args, **_options: ExitCode.DONE)
+    server_process = "cfpb_etl.orchestration.prefect_server.server_process"
+    monkeypatch.setattr(f"{server_process}.start_early", lambda: None)  # no run would end it
     monkeypatch.setenv("CFPB_FILE", ADDRESS)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "x.csv").touch()

@@ -43,7 +43,7 @@ class ServerProcess(NamedTuple):
     process: subprocess.Popen[bytes]
 
 
-_early: ServerProcess | None = None
+_early: ServerProcess | None = None  # until a run uses it or ends it
 
 
 def start_early() -> None:
@@ -53,7 +53,7 @@ def start_early() -> None:
     """
     global _early  # noqa: PLW0603 - there is one for each process
     home = _home_without_server()
-    if home is None:
+    if home is None or _early is not None:
         return
     try:
         check_home(home)
