@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,13 @@ from support.loads import (
 )
 from support.parts import ALL, complaint, complaints, file_of, part
 
+if sys.platform == "linux":
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 COUNT = "SELECT COUNT(*) FROM complaint"
 FILE = file_of().info
@@ -168,6 +173,27 @@ def test_a_file_that_cannot_be_replaced(
     assert names_beside(path) == {path.name}
 
 
+def test_a_trigger_that_skips_rows(path: Path) -> None:
+    """The search has no narrative of a complaint that a user's trigger has skipped."""
+    create_database(path)
+    execute(
+        path,
+        "CREATE TRIGGER only_ca BEFORE INSERT ON complaint WHEN NEW.state <> 'CA'"
+        " BEGIN SELECT RAISE(IGNORE); END",
+    )
+
+    load(
+        path,
+        part(
+            complaint(1, state="TX", complaint_what_happened="alpha"),
+            complaint(2, state="CA", complaint_what_happened="alpha"),
+        ),
+    )
+
+    found = "SELECT rowid, narrative FROM narrative_search WHERE narrative_search MATCH 'alpha'"
+    assert query(path, found) == [(2, "alpha")]
+
+
 def test_without_leases(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other systems than Linux store into the file itself."""
     monkeypatch.setattr(replacement, "_HAS_LEASES", False)
@@ -279,13 +305,13 @@ def test_a_writer_that_has_waited(
     monkeypatch.setattr(part_writer, "may_be_replaced", lambda _: True)
 
     @contextmanager
-    def write_first(real: Path) -> Iterator[bool]:
+    def write_first(real: Path) -> Iterator[BinaryIO | None]:
         other.execute("CREATE TABLE own (a)")
         if not stays_open:
             other.close()
-        with unopened(real) as is_unopened:
-            assert is_unopened is not stays_open
-            yield is_unopened
+        with unopened(real) as file:
+            assert (file is None) is stays_open
+            yield file
 
     monkeypatch.setattr(replacement, "_unopened", write_first)
     with pytest.raises(DatabaseInUseError, match="another program"):
@@ -294,6 +320,64 @@ def test_a_writer_that_has_waited(
     other.close()
     assert query(path, "SELECT COUNT(*) FROM own") == [(0,)]
     assert query(path, COUNT) == [(0,)]
+
+
+@needs_lease
+def test_a_reader_that_comes_at_the_last_moment(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has found the old file, and is told that this is no database. The new one is whole."""
+    create_database(path)
+    said: list[str] = []
+    rename = replacement._rename
+
+    def read() -> None:
+        with closing(sqlite3.connect(path)) as reader:
+            try:
+                said.append(str(reader.execute(COUNT).fetchone()))
+            except sqlite3.DatabaseError as error:
+                said.append(str(error))
+
+    reader = threading.Thread(target=read)
+
+    def rename_later(new: Path, real: Path, before: os.stat_result) -> bool:
+        reader.start()
+        descriptors = map(int, os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers
+        (held,) = [each for each in descriptors if is_file(each, real)]
+        while fcntl.fcntl(held, fcntl.F_GETLEASE) == fcntl.F_WRLCK:  # until the reader waits for it
+            pass
+        return rename(new, real, before)
+
+    monkeypatch.setattr(replacement, "_rename", rename_later)
+    store_file(path)
+    reader.join()
+
+    assert said == ["file is not a database"]
+    assert query(path, COUNT) == [(2,)]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def is_file(descriptor: int, path: Path) -> bool:
+    """Say whether a descriptor of this process is of this file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def test_without_a_list_of_open_files(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that is the root of a process, there may be no /proc."""
+    create_database(path)
+    before = path.stat().st_ino
+
+    def refuse(*_: object) -> list[str]:
+        raise FileNotFoundError("/proc/self/fd")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    store_file(path)
+
+    assert path.stat().st_ino == before
+    assert query(path, COUNT) == [(2,)]
 
 
 # --- loads that end early -------------------------------------------------------------------
@@ -329,6 +413,35 @@ def test_a_killed_load(path: Path) -> None:
     store_file(path)
     assert query(path, COUNT) == [(2,)]
     assert names_beside(path) == {path.name}
+
+
+def test_another_database_with_the_same_name(path: Path, tmp_path: Path) -> None:
+    """Its own load 1 is not the load that runs, so it stays as it is."""
+    other = tmp_path / "other"
+    other.mkdir()
+    load_file(other / "c.db", *complaints(1, 2, 3))
+    theirs = [*query(other / "c.db", "SELECT outcome, new, ended_at FROM load")]
+
+    with pytest.raises(VanishedError), open_load(path, SOURCE) as running:  # noqa: PT012 - the end
+        os.replace(other / "c.db", path)  # noqa: PTH105 - plain
+        store_part(file_of(complaint(4)), running.id, path)
+
+    assert [*query(path, "SELECT outcome, new, ended_at FROM load")] == theirs
+    assert query(path, "SELECT COUNT(*) FROM complaint WHERE withdrawn_on IS NULL") == [(3,)]
+
+
+def test_a_database_that_is_replaced_at_the_end(path: Path, tmp_path: Path) -> None:
+    """The end of the load is not recorded in it."""
+    other = tmp_path / "other"
+    other.mkdir()
+    load_file(other / "c.db", *complaints(1, 2, 3))
+    theirs = [*query(other / "c.db", "SELECT * FROM load")]
+
+    with pytest.raises(VanishedError), open_load(path, SOURCE) as running:  # noqa: PT012 - the end
+        store_part(file_of(complaint(4)), running.id, path)
+        os.replace(other / "c.db", path)  # noqa: PTH105 - plain
+
+    assert [*query(path, "SELECT * FROM load")] == theirs
 
 
 @needs_lease

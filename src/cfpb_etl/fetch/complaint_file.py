@@ -73,6 +73,10 @@ class FileSource:
     is_update: ClassVar[bool] = False
     updates_load_id: ClassVar[int | None] = None
 
+    def parts(self) -> Sequence[Part]:
+        """Return the files; a subclass has some."""
+        return ()
+
     def rate_limit_use(self) -> str:
         """Return "", because file servers have no rate limit."""
         return ""
@@ -178,7 +182,8 @@ def fetch_complaint_file(
         PartInfo, part=part, rows=None, matching=None, expected=None, age=None, **info
     )
     path, version, on_stored = Path(part.address), FileVersion(), None
-    is_first = source.stored_until is None
+    # Only the first file of a load can be stored without a log.
+    is_first = source.stored_until is None and part in source.parts()[:1]
     if part.is_remote:
         path = _download_path(part, database)
         # If the user says now how old the file is, a stored version must be read again.

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _ALWAYS_WRITTEN = 2  # columns, because an itemgetter of one column does not return a tuple
 _ID = itemgetter(0)
 _NARRATIVE = "complaint_what_happened"
-_ID_AND_NARRATIVE = itemgetter(0, Complaint._fields.index(_NARRATIVE))
 _SEARCH_TRIGGER = "narrative_insert"
 
 
@@ -156,9 +155,11 @@ class ComplaintWriter:
         if not self._was_empty:
             self.set_here.update(map(_ID, complaints))
         if _NARRATIVE in columns:
+            # The rows are read, because a user's trigger may have changed or skipped some.
             self._connection.executemany(
-                "INSERT INTO narrative_search (rowid, narrative) VALUES (?, ?)",
-                [each for each in map(_ID_AND_NARRATIVE, complaints) if each[1] is not None],
+                "INSERT INTO narrative_search (rowid, narrative) SELECT complaint_id,"
+                " complaint_what_happened FROM complaint WHERE complaint_id = ?",
+                [each[:1] for each in complaints if each.complaint_what_happened is not None],
             )
 
     def _merge(self, complaints: list[Complaint], stored: dict[int, rules.StoredRow]) -> None:

@@ -13,7 +13,12 @@ from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.model.source import Watermark
 from cfpb_etl.plain_text import plain, without_secrets
 from cfpb_etl.store import windows
-from cfpb_etl.store.errors import DatabaseError, IncompleteLoadError, OtherKindError
+from cfpb_etl.store.errors import (
+    DatabaseError,
+    IncompleteLoadError,
+    OtherKindError,
+    VanishedError,
+)
 from cfpb_etl.store.load_row import stored_stats
 from cfpb_etl.store.lock import lock_for_loading
 from cfpb_etl.store.merge.order import EVERYTHING
@@ -38,6 +43,7 @@ class Load:
         database: The SQLite file.
         stats: The stats of the load so far, including earlier runs.
         resumed_at: When the load was started, if this run resumes it; None if the load is new.
+        flow_run_id: Prefect's id of the run.
     """
 
     id: int
@@ -45,6 +51,7 @@ class Load:
     database: Path
     stats: LoadStats = field(default_factory=LoadStats)
     resumed_at: str | None = None
+    flow_run_id: str | None = None
 
     def parts_left(self) -> Sequence[Part]:
         """Return the parts to fetch next, as the database records them."""
@@ -119,6 +126,7 @@ def _begin(database: Path, source: Source, flow_run_id: str | None, *, restart: 
             _repair_dead_loads(connection)
             source = source.resume_from(_watermark(connection, source.kind, database))
             load = _resume_or_start(connection, database, source, restart=restart)
+            load.flow_run_id = flow_run_id
             connection.execute(
                 "UPDATE load SET flow_run_id = ?, program_version = ? WHERE load_id = ?",
                 (flow_run_id, __version__, load.id),
@@ -260,10 +268,13 @@ def _resume(connection: sqlite3.Connection, database: Path, source: Source, load
 
 def _end(load: Load, outcome: str, failure: str | None) -> None:
     with closing(connect(load.database)) as connection, transaction(connection):
-        connection.execute(
-            "UPDATE load SET outcome = ?, failure = ?, ended_at = ? WHERE load_id = ?",
-            (outcome, failure, _now(), load.id),
+        ended = connection.execute(
+            "UPDATE load SET outcome = ?, failure = ?, ended_at = ?"
+            " WHERE load_id = ? AND outcome = 'running' AND flow_run_id IS ?",
+            (outcome, failure, _now(), load.id, load.flow_run_id),
         )
+        if not ended.rowcount:  # another database has this name now
+            raise VanishedError(path=load.database)
 
 
 def _now() -> str:

@@ -16,7 +16,7 @@ from cfpb_etl.model.file import Scope
 from cfpb_etl.model.load_stats import LoadStats
 from cfpb_etl.store import windows
 from cfpb_etl.store.complaint_writer import ComplaintWriter, without_search_trigger
-from cfpb_etl.store.errors import ContradictedAgeError
+from cfpb_etl.store.errors import ContradictedAgeError, VanishedError
 from cfpb_etl.store.file.indexes import create_indexes, drop_indexes
 from cfpb_etl.store.line_hashes import LineHashWriter
 from cfpb_etl.store.load_row import note_part
@@ -60,27 +60,35 @@ def store_part(parsed: ParsedPart, load_id: int, database: Path) -> LoadStats:
         FileError: If the part's file is not valid; each subclass is one reason.
         TooManyWithdrawnError: If the part lacks too large a share of the stored complaints.
         ContradictedAgeError: If the part has a day that is later than its day by `--as-of`.
+        VanishedError: If the database does not have this load as a running one.
     """
     info = parsed.info
     with named_errors(database):
         if info.is_window and not info.is_unchanged and may_be_replaced(database):
             with replaced(database) as connection:
-                stats = _write(connection, connection, load_id, parsed)
+                stats = _write(connection, connection, load_id, parsed, database)
         else:
             with (
                 closing(connect(database)) as connection,
                 open_beside(connection, database) as before,
                 transaction(connection),
             ):
-                stats = _write(connection, before, load_id, parsed)
+                stats = _write(connection, before, load_id, parsed, database)
     if parsed.on_stored is not None:
         parsed.on_stored()
     return stats
 
 
 def _write(
-    connection: sqlite3.Connection, before: sqlite3.Connection, load_id: int, parsed: ParsedPart
+    connection: sqlite3.Connection,
+    before: sqlite3.Connection,
+    load_id: int,
+    parsed: ParsedPart,
+    database: Path,
 ) -> LoadStats:
+    load = "SELECT outcome FROM load WHERE load_id = ?"
+    if connection.execute(load, (load_id,)).fetchone() != ("running",):
+        raise VanishedError(path=database)  # another database has this name now
     with without_search_trigger(connection):
         writer = _PartWriter(connection, before, load_id, parsed)
         writer.write()

@@ -32,9 +32,12 @@ from cfpb_etl.store.sqlite_file import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
 _HAS_LEASES = sys.platform == "linux"
-_HEADER_BYTES = 72  # they end with the application id (https://www.sqlite.org/fileformat.html)
+# Of the header of a database (https://www.sqlite.org/fileformat.html section 1.3).
+_HEADER_BYTES, _VERSIONS = 72, slice(18, 20)
+_APPLICATION = APPLICATION_ID.to_bytes(4, "big")  # the end of these bytes
 _PAUSE_SECONDS = 0.05
 _PAGES = 10  # copied at a time; even an empty database has more
 
@@ -54,8 +57,8 @@ def may_be_replaced(database: Path) -> bool:
     real = database.resolve()
     if real.stat().st_nlink > 1 or not _is_ours(_beside(real)):
         return False
-    with _unopened(real) as is_unopened:
-        return is_unopened
+    with _unopened(real) as file:
+        return file is not None
 
 
 @contextmanager
@@ -85,20 +88,28 @@ def replaced(database: Path) -> Iterator[sqlite3.Connection]:
                 connection.execute("PRAGMA journal_mode = WAL")
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        with _unopened(real) as is_unopened:
-            is_renamed = is_alike and is_unopened and _rename(path, real, before)
+        with _unopened(real) as file:
+            is_renamed = is_alike and file is not None and _rename(path, real, before)
+            if is_renamed and file is not None:
+                # A program that found the old file just before the rename waits for the lease.
+                # SQLite then says that the file is not a database, instead of using the new log.
+                os.pwrite(file.fileno(), bytes(_HEADER_BYTES), 0)
         if not is_renamed:
             _copy(path, database, before)
     finally:
-        remove_unfinished(database)
+        _delete(path)
 
 
 def remove_unfinished(database: Path) -> None:
     """Delete the new file of a load that was killed."""
     path = _beside(database.resolve())
     if _is_ours(path):
-        for end in ("-wal", "-shm", ""):
-            Path(f"{path}{end}").unlink(missing_ok=True)
+        _delete(path)
+
+
+def _delete(path: Path) -> None:
+    for end in ("-wal", "-shm", ""):
+        Path(f"{path}{end}").unlink(missing_ok=True)
 
 
 def _make_alike(path: Path, real: Path) -> bool:
@@ -123,10 +134,12 @@ def _rename(path: Path, real: Path, before: os.stat_result) -> bool:
     except OSError:
         return False
     # So that the name lasts through a power cut. Some disks cannot do this for a folder.
-    folder = os.open(real.parent, os.O_RDONLY)
     with suppress(OSError):
-        os.fsync(folder)
-    os.close(folder)
+        folder = os.open(real.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     return True
 
 
@@ -169,23 +182,30 @@ def _beside(real: Path) -> Path:
 
 
 def _is_ours(path: Path) -> bool:
-    """Say whether no other program has a file with this name."""
-    if not path.is_file():
-        return not path.exists()
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    return not header or header.endswith(APPLICATION_ID.to_bytes(4, "big"))
+    """Say whether the file is one that a load has left, or does not exist.
+
+    Such a file has our application id, and no WAL mode yet.
+    """
+    try:
+        if not path.is_file():
+            return not path.exists()
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except OSError:
+        return False
+    is_unfinished = header[_VERSIONS] == b"\1\1" and header.endswith(_APPLICATION)
+    return not header or is_unfinished
 
 
 @contextmanager
-def _unopened(real: Path) -> Iterator[bool]:
-    """Yield True if the file is open nowhere. Then no program can open it during the block."""
+def _unopened(real: Path) -> Iterator[BinaryIO | None]:
+    """Yield the file if nobody has it open, else None. Others who open it wait for the block."""
     from fcntl import F_SETLEASE, F_SETSIG, F_WRLCK, fcntl  # noqa: PLC0415 - only on Linux
 
     # Closing a file would release the locks that SQLite has on it in this process
     # (https://www.sqlite.org/howtocorrupt.html section 2.2).
     if _is_open_here(real):
-        yield False
+        yield None
         return
     with real.open("r+b") as file:
         try:
@@ -197,13 +217,17 @@ def _unopened(real: Path) -> Iterator[bool]:
             is_unopened = False
         else:
             is_unopened = True
-        yield is_unopened
+        yield file if is_unopened else None
 
 
 def _is_open_here(real: Path) -> bool:
-    """Say whether this process has the file open, on Linux."""
+    """Say whether this process has the file open, or if nothing shows this."""
     stat = real.stat()
-    for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names are numbers
+    try:
+        numbers = [int(each) for each in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers
+    except OSError:
+        return True
+    for number in numbers:
         with suppress(OSError):  # the folder of the numbers is closed by now
             if os.path.samestat(os.fstat(number), stat):
                 return True

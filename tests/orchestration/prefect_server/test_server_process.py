@@ -107,6 +107,17 @@ def test_the_usual_folder_of_prefect(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
+    "content", ["active = ['a']", "active = 'a'\n[profiles]\na = [1]", "active = 'a'\nprofiles = 1"]
+)
+def test_profiles_that_are_not_valid(home: Path, content: str) -> None:
+    """Prefect's import names the fault."""
+    home.mkdir()
+    (home / "profiles.toml").write_text(content)
+
+    assert early() is None
+
+
+@pytest.mark.parametrize(
     "variable",
     [
         "PREFECT_API_URL=http://127.0.0.1:1/api",
@@ -119,6 +130,9 @@ def test_the_usual_folder_of_prefect(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD=P30D",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED=events",
         "PREFECT_TEST_MODE=1",
+        "PREFECT_HOME=",
+        "prefect_home=elsewhere",
+        "PREFECT_HOME=~no-such-user/prefect",
     ],
 )
 def test_variables_that_prevent_an_early_start(

@@ -105,9 +105,13 @@ def _home_without_server() -> Path | None:
         if _folder_has_settings():
             return None
         found = {name.upper(): value for name, value in os.environ.items()}
-        home = Path(found.pop("PREFECT_HOME", "") or Path("~", ".prefect")).expanduser().absolute()
+        named = os.environ.get("PREFECT_HOME")
+        if named == "" or named != found.pop("PREFECT_HOME", None):
+            return None  # Prefect reads such a variable in another way
+        home = Path(named or "~/.prefect").expanduser().absolute()
         settings = _profile(home / "profiles.toml") | found
-    except (OSError, ValueError, AttributeError):  # Prefect's import names the fault
+    except (OSError, ValueError, AttributeError, TypeError, RuntimeError):
+        # Prefect's import names the fault.
         return None
     for name, value in settings.items():
         allows = "EPHEMERAL" in name and str(value).lower() in _TRUE
