@@ -49,9 +49,7 @@ def noted_transaction(connection: sqlite3.Connection) -> Iterator[None]:
 if __name__ == "__main__":
     url, database = sys.argv[1:]
     options = LoadParameters(since="2011-01-01", api_url=url, database=Path(database), graph=None)
-    unlimited = patch(
-        "cfpb_etl.parameters.load_parameters.SearchApi", partial(SearchApi, rate_limit=None)
-    )
+    unlimited = patch("cfpb_etl.fetch.search_api.SearchApi", partial(SearchApi, rate_limit=None))
     with (
         nullcontext() if os.environ.get("RATE_LIMIT") else unlimited,
         patch("requests.Session.send", noted_send),

@@ -1,7 +1,7 @@
 """Stores the first complaints in a new file, which then takes the place of an empty database.
 
 Within the database, each page would be written twice: into the write-ahead log, and from there into
-the file. A million complaints took a quarter longer, and the disk had to hold both. The new file
+the file. A million complaints took a tenth longer, and the disk had to hold both. The new file
 needs no log, because it is deleted if storing fails. Until then, others read the old file.
 
 SQLite finds a log by its name. A program that has the old file open would later use the log of the
