@@ -53,7 +53,7 @@ def cluster() -> Iterator[LocalCluster]:
     import distributed
 
     make: Any = distributed.LocalCluster  # it has no types
-    with make(n_workers=2, threads_per_worker=3, processes=True, dashboard_address=None) as cluster:
+    with make(n_workers=2, threads_per_worker=3, processes=True, dashboard_address=":0") as cluster:
         yield cluster
 
 
