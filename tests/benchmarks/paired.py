@@ -26,7 +26,8 @@ class Row(NamedTuple):
         what: What was measured.
         ours: The median of our values, with the unit.
         peer: The peer and the median of its values, or the aim; "" if there is neither.
-        ratio: Our value divided by the other: the median of the pairs; None if there is no other.
+        ratio: Our value divided by the peer's or by the aim, the median of the pairs; None if there
+            is neither.
         low: The smallest ratio.
         high: The largest ratio.
         pairs: How many pairs were measured.

@@ -8,8 +8,8 @@ changes.
 bare: 100,000 complaints, from the first request to the last commit.
 dlt: 500,000 complaints, whole processes, ours with Prefect's temporary server.
 memory: the peak memory of our process at 100,000 and at 500,000 complaints.
-rate: how much of CFPB's rate limit a pull of 500,000 complaints uses, if each answer takes as long
-    as CFPB's (docs/facts.md, "Page size").
+rate: the share of CFPB's rate limit that a pull of 500,000 complaints uses, if each answer takes
+    as long as CFPB's (docs/facts.md, "Page size").
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def memory(folder: Path, pairs: int) -> None:
 
 
 def rate(folder: Path, pairs: int) -> None:
-    """Measure how much of CFPB's rate limit a pull uses."""
+    """Measure the share of CFPB's rate limit that a pull uses."""
     environment = isolated_environment(folder) | {"RATE_LIMIT": "1"}
     allowed, seconds = CFPB_RATE_LIMIT.requests, CFPB_RATE_LIMIT.seconds
     shares = []

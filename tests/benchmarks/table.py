@@ -3,7 +3,7 @@
 Run `python tests/benchmarks/table.py [PAIRS]`, with the extra `bench` and the sqlite3 shell
 installed: 5 pairs if PAIRS is missing, and at most 3 of those that take minutes. The table is also
 written to `docs/benchmarks.md`, from which `docs/refresh.py` takes the README's figures. If a
-benchmark fails, the others still run, the table says so, and the exit code is 1.
+benchmark fails, the others still run, the table has a row for it, and the exit code is 1.
 """
 
 from __future__ import annotations

@@ -243,7 +243,7 @@ def load(file: Path, database: Path) -> int:
 
 @contextmanager
 def sizes(database: Path) -> Iterator[list[int]]:
-    """Note the size of the database's files, and of SQLite's temporary files, all the time."""
+    """Record the size of the database's files and of SQLite's temporary files every 5 ms."""
     seen: list[int] = []
     ended = threading.Event()
 

@@ -326,7 +326,7 @@ def test_a_writer_that_has_waited(
 def test_a_reader_that_comes_at_the_last_moment(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has found the old file, and is told that this is no database. The new one is whole."""
+    """It gets an error for the old file, which it has opened. The new file is complete."""
     create_database(path)
     said: list[str] = []
     rename = replacement._rename
@@ -417,13 +417,12 @@ def test_a_killed_load(path: Path) -> None:
 
 def test_another_database_with_the_same_name(path: Path, tmp_path: Path) -> None:
     """Its own load 1 is not the load that runs, so it stays as it is."""
-    other = tmp_path / "other"
-    other.mkdir()
-    load_file(other / "c.db", *complaints(1, 2, 3))
-    theirs = [*query(other / "c.db", "SELECT outcome, new, ended_at FROM load")]
+    other = tmp_path / "other.db"
+    load_file(other, *complaints(1, 2, 3))
+    theirs = [*query(other, "SELECT outcome, new, ended_at FROM load")]
 
     with pytest.raises(VanishedError), open_load(path, SOURCE) as running:  # noqa: PT012 - the end
-        os.replace(other / "c.db", path)  # noqa: PTH105 - plain
+        os.replace(other, path)  # noqa: PTH105 - plain
         store_part(file_of(complaint(4)), running.id, path)
 
     assert [*query(path, "SELECT outcome, new, ended_at FROM load")] == theirs
@@ -432,14 +431,13 @@ def test_another_database_with_the_same_name(path: Path, tmp_path: Path) -> None
 
 def test_a_database_that_is_replaced_at_the_end(path: Path, tmp_path: Path) -> None:
     """The end of the load is not recorded in it."""
-    other = tmp_path / "other"
-    other.mkdir()
-    load_file(other / "c.db", *complaints(1, 2, 3))
-    theirs = [*query(other / "c.db", "SELECT * FROM load")]
+    other = tmp_path / "other.db"
+    load_file(other, *complaints(1, 2, 3))
+    theirs = [*query(other, "SELECT * FROM load")]
 
     with pytest.raises(VanishedError), open_load(path, SOURCE) as running:  # noqa: PT012 - the end
         store_part(file_of(complaint(4)), running.id, path)
-        os.replace(other / "c.db", path)  # noqa: PTH105 - plain
+        os.replace(other, path)  # noqa: PTH105 - plain
 
     assert [*query(path, "SELECT * FROM load")] == theirs
 
@@ -447,7 +445,7 @@ def test_a_database_that_is_replaced_at_the_end(path: Path, tmp_path: Path) -> N
 @needs_lease
 @pytest.mark.parametrize("change", ["moved", "deleted", "replaced"])
 def test_a_database_that_vanishes(path: Path, tmp_path: Path, change: str) -> None:
-    """The error says so. Another file that was put there stays."""
+    """The error names the reason. Another file that was put there stays."""
     other = tmp_path / "other"
     other.mkdir()
     execute(other / "other.db", "CREATE TABLE photo (a)")

@@ -87,8 +87,12 @@ def load(parameters: LoadParameters | None = None, *, verbose: bool = False) -> 
     start_early()
     set_log_without_markup()
     gc.disable()  # while Prefect makes its objects, nearly all of them for ever
-    with named_faults():
-        from cfpb_etl.cli.run import run
+    try:
+        with named_faults():
+            from cfpb_etl.cli.run import run
+    finally:
+        gc.freeze()
+        gc.enable()
 
     return run(source, parameters, verbose=verbose)
 

@@ -126,7 +126,6 @@ def _tune_garbage_collection() -> None:
     objects.
     """
     gc.freeze()
-    gc.enable()
     gc.set_threshold(200_000, 10, 10)
 
 

@@ -37,7 +37,7 @@ def without_search_trigger(connection: sqlite3.Connection) -> Iterator[None]:
     able to undo this insertion alone. For 100,000 complaints of the search API these were 4.5 GB,
     and storing them took 2.5 s of processor time instead of 1.3 s.
     """
-    # Another program may have replaced the file. The first missing table then tells so.
+    # Another program may have replaced the file. The first missing table shows this.
     connection.execute(f"DROP TRIGGER IF EXISTS {_SEARCH_TRIGGER}")
     yield
     connection.execute(own_schema()[f"trigger {_SEARCH_TRIGGER}"][1])
@@ -158,7 +158,8 @@ class ComplaintWriter:
             # The rows are read, because a user's trigger may have changed or skipped some.
             self._connection.executemany(
                 "INSERT INTO narrative_search (rowid, narrative) SELECT complaint_id,"
-                " complaint_what_happened FROM complaint WHERE complaint_id = ?",
+                " complaint_what_happened FROM complaint"
+                " WHERE complaint_id = ? AND complaint_what_happened IS NOT NULL",
                 [each[:1] for each in complaints if each.complaint_what_happened is not None],
             )
 

@@ -199,7 +199,7 @@ def _is_ours(path: Path) -> bool:
 
 @contextmanager
 def _unopened(real: Path) -> Iterator[BinaryIO | None]:
-    """Yield the file if nobody has it open, else None. Others who open it wait for the block."""
+    """Yield the file, or None if it is open anywhere. No program can open it during the block."""
     from fcntl import F_SETLEASE, F_SETSIG, F_WRLCK, fcntl  # noqa: PLC0415 - only on Linux
 
     # Closing a file would release the locks that SQLite has on it in this process
