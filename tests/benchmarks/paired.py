@@ -65,7 +65,8 @@ def print_values(
     what: str, values: Sequence[float], unit: str, aim: float | None = None, note: str = ""
 ) -> None:
     """Record a value that has an aim and no peer, or neither: the median of some runs."""
-    ours = f"{statistics.median(values):,.3g} {unit}"
+    median = statistics.median(values)
+    ours = f"{median:,.0f} {unit}" if median >= 1000 else f"{median:.3g} {unit}"
     if aim is None:
         record(Row(what, ours, pairs=len(values), note=note))
         return

@@ -33,7 +33,6 @@ BENCHMARKS = (
     ("pull.py dlt", True),
     ("pull.py memory", True),
     ("pull.py rate", True),
-    ("reading.py load", True),
     ("reading.py views", True),
     ("reading.py all", True),
 )
