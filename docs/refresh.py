@@ -93,7 +93,8 @@ def measured() -> str:
     chosen = [
         row
         for number, row in enumerate(rows)
-        if number < 2 or (row[0].startswith(COMPARED) and row[2] and "aim:" not in row[2])  # noqa: PLR2004 - the head
+        if number < 2  # noqa: PLR2004 - the head
+        or (row[0].startswith(COMPARED) and row[2] and not row[2].startswith(("aim:", "the same")))
     ]
     return "".join(f"| {' | '.join(row[:5] + row[6:])} |\n" for row in chosen)
 

@@ -33,6 +33,7 @@ BENCHMARKS = (
     ("pull.py dlt", True),
     ("pull.py memory", True),
     ("pull.py rate", True),
+    ("reading.py load", True),
     ("reading.py views", True),
     ("reading.py all", True),
 )

@@ -91,7 +91,7 @@ def load(parameters: LoadParameters | None = None, *, verbose: bool = False) -> 
         with named_faults():
             from cfpb_etl.cli.run import run
     finally:
-        gc.freeze()
+        gc.freeze()  # otherwise the collector would now search all of them
         gc.enable()
 
     return run(source, parameters, verbose=verbose)
