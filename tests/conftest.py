@@ -43,7 +43,8 @@ def pytest_configure() -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # for child processes too
 
 
-_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# The command line handles these.
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def pytest_report_header() -> str:
@@ -53,9 +54,14 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(autouse=True)
 def signal_handlers() -> Iterator[None]:
-    """Restore the signal handlers, which the command line replaces in the tests' process."""
+    """Restore the signal handlers, which the command line replaces in the tests' process.
+
+    The thread of a command that has ended must not hear of later signals, because it would end the
+    process.
+    """
     before = {number: signal.getsignal(number) for number in _HANDLED}
     yield
+    signal.set_wakeup_fd(-1)
     for number, handler in before.items():
         signal.signal(number, handler)
 

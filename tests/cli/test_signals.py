@@ -16,14 +16,14 @@ from cfpb_etl.model.events import LoadStarted
 from cfpb_etl.model.load_stats import LoadStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 SIGNALS = [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, " by SIGTERM")]
 SIGNALS += [(signal.SIGHUP, 129, " by SIGHUP")]
 
 
 @pytest.fixture
-def exits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue[int]]:
+def exits(monkeypatch: pytest.MonkeyPatch) -> Queue[int]:
     """Collect the exit codes instead of exiting."""
     codes: Queue[int] = Queue()
 
@@ -33,8 +33,7 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue[int]]:
             raise SystemExit
 
     monkeypatch.setattr("os._exit", end)
-    yield codes
-    signal.set_wakeup_fd(-1)
+    return codes
 
 
 def interruption(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pytest
@@ -15,14 +14,6 @@ from support.logs import restored_logs
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-_HANDLED = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-)  # the command line handles these
 
 
 @pytest.fixture(scope="session")
@@ -90,8 +81,6 @@ def command(
     monkeypatch.setattr(run, "_tune_garbage_collection", lambda: None)
     monkeypatch.setattr(environment, "_users", None)
     monkeypatch.setenv("CFPB_ETL_API_URL", "http://127.0.0.1:1/")  # never CFPB's own
-    wakeup = signal.set_wakeup_fd(-1)
-    handlers = {each: signal.getsignal(each) for each in _HANDLED}
 
     def run_command(*arguments: str) -> Done:
         capfd.readouterr()
@@ -101,6 +90,3 @@ def command(
 
     with restored_logs():
         yield run_command
-    signal.set_wakeup_fd(wakeup)
-    for each, handler in handlers.items():
-        signal.signal(each, handler)
