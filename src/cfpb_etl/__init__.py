@@ -1,15 +1,38 @@
 """Load CFPB's consumer complaints into a SQLite file, and verify what was loaded."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cfpb_etl.errors import CfpbEtlError
     from cfpb_etl.flow import aload_complaints, load_complaints
     from cfpb_etl.model.load_stats import LoadStats
+    from cfpb_etl.publish.export import ExportStats, export_complaints
+    from cfpb_etl.read.connection import connect
+    from cfpb_etl.read.frames import read_complaints
 
-__all__ = ["CfpbEtlError", "LoadStats", "__version__", "aload_complaints", "load_complaints"]
+__all__ = [
+    "CfpbEtlError",
+    "ExportStats",
+    "LoadStats",
+    "__version__",
+    "aload_complaints",
+    "connect",
+    "export_complaints",
+    "load_complaints",
+    "read_complaints",
+]
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "CfpbEtlError": "errors",
+    "ExportStats": "publish.export",
+    "LoadStats": "model.load_stats",
+    "connect": "read.connection",
+    "export_complaints": "publish.export",
+    "read_complaints": "read.frames",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
@@ -18,14 +41,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any type
     Raises:
         CfpbEtlError: If Prefect cannot be imported with the user's settings.
     """
-    if name == "CfpbEtlError":
-        from cfpb_etl.errors import CfpbEtlError  # noqa: PLC0415
-
-        return CfpbEtlError
-    if name == "LoadStats":
-        from cfpb_etl.model.load_stats import LoadStats  # noqa: PLC0415
-
-        return LoadStats
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     if name in {"load_complaints", "aload_complaints"}:
         return getattr(_flow(), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

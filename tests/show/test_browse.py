@@ -18,9 +18,9 @@ import pytest
 import requests
 
 from cfpb_etl.emulator import serve
+from cfpb_etl.read.descriptions import Description, read_descriptions
 from cfpb_etl.show.browse import _PORT as PORT
 from cfpb_etl.show.browse import drop_empty_search, make_datasette
-from cfpb_etl.show.descriptions import Description, read_descriptions
 from cfpb_etl.show.questions import QUESTIONS
 from cfpb_etl.store.errors import NotADatabaseError
 from cfpb_etl.store.file.schema import create_schema

@@ -99,6 +99,11 @@ class Progress(_Shown):
 
 
 @dataclass(frozen=True, slots=True)
+class ExportWritten:
+    """All rows of an export are written and counted. It takes the place of the old target now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Headline(_Shown):
     """A line that the user should read during the run."""
 
@@ -124,7 +129,15 @@ class PictureDrawn:
 
 
 Event: TypeAlias = (
-    Step | LoadStarted | PartStored | LoadCompleted | Progress | Headline | Warned | PictureDrawn
+    Step
+    | LoadStarted
+    | PartStored
+    | LoadCompleted
+    | Progress
+    | ExportWritten
+    | Headline
+    | Warned
+    | PictureDrawn
 )
 Listener: TypeAlias = Callable[[Event], object]
 

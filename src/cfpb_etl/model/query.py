@@ -6,19 +6,20 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cfpb_etl.errors import WrongParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The API accepts only these codes as a filter. The data also have FM, MH, PW and the Minor
-# Outlying Islands (docs/facts.md, "State filter").
+# The API accepts only these codes as a filter (docs/facts.md, "State filter").
 STATES = tuple(
     "AA AE AK AL AP AR AS AZ CA CO CT DC DE FL GA GU HI IA ID IL IN KS KY LA MA MD ME MI MN MO MP"
     " MS MT NC ND NE NH NJ NM NV NY OH OK OR PA PR RI SC SD TN TX UT VA VI VT WA WI WV WY".split()
 )
+# The data also have these values (docs/facts.md, "States and ZIP codes").
+STORED_STATES = (*STATES, "FM", "MH", "PW", "UNITED STATES MINOR OUTLYING ISLANDS")
 _DAYS = ("since", "until")
 MAX_TEXT = 200  # characters of a filter value
 ZIP_CODE = "^[0-9X]{5}"  # five digits, or a masked code (docs/facts.md, "States and ZIP codes")
@@ -55,6 +56,8 @@ class Query:
         WrongParameterError: If the API does not accept a value.
     """
 
+    _states: ClassVar = STATES, "CFPB filters by these, in capitals"
+
     since: str | None = None
     until: str | None = None
     state: tuple[str, ...] = ()
@@ -84,10 +87,10 @@ class Query:
                 _check_levels(name, text)
 
     def _check_codes(self) -> None:
+        states, who = self._states
         for code in self.state:
-            if code not in STATES:
-                allowed = f"CFPB filters by these, in capitals: {' '.join(STATES)}"
-                raise _wrong("state", code, allowed)
+            if code not in states:
+                raise _wrong("state", code, f"{who}: {' '.join(states)}")
         for code in self.zip_code:
             if not re.fullmatch(ZIP_CODE, code):
                 raise _wrong("zip_code", code, "give five digits, or a masked code such as 391XX")
@@ -139,6 +142,25 @@ class Query:
             for name, values in self.to_dict().items()
             for value in ((values,) if isinstance(values, str) else values)
         ]
+
+
+@dataclass(frozen=True)
+class StoredQuery(Query):
+    """Filters for complaints that are stored. They can have states that the API does not accept.
+
+    A code that no complaint can have is refused, because the result would be empty without a
+    reason.
+
+    Raises:
+        WrongParameterError: If no complaint can match a value.
+    """
+
+    _states: ClassVar = STORED_STATES, "CFPB's data have these, in capitals"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.search is not None and not any(map(str.isalnum, self.search)):
+            raise _wrong("search", self.search, "give words with letters or digits")
 
 
 def _check_day(name: str, text: str | None) -> None:

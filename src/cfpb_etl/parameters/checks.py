@@ -21,6 +21,14 @@ from cfpb_etl.model.dates import calendar_day, latest_plausible_day
 # An address with a mistake, such as http:/me:it@host/. On Windows, a single letter is a disk.
 ADDRESS_LIKE = re.compile(r"[a-z][a-z0-9+.-]+:|[^/\\]*:[^/\\]*@", re.IGNORECASE)
 
+# An address of a database, also one with a mistake, or libpq's list of options.
+_LOGIN = re.compile(r":.*@|password\s*=", re.IGNORECASE | re.DOTALL)
+
+
+def is_like_address(target: str) -> bool:
+    """Say whether a target is like an address of a database, which can have a password."""
+    return bool("://" in target or ADDRESS_LIKE.match(target) or _LOGIN.search(target))
+
 
 def file_path(path: Path | str) -> Path:
     """Return a path, unless it is a folder, is not valid, or its folder does not exist."""
@@ -37,6 +45,25 @@ def file_path(path: Path | str) -> Path:
         raise ValueError(f"{name!r} is a folder; give the path of a file")
     if not path.parent.is_dir():
         raise ValueError(f"{name!r} is in a folder that does not exist; create it first")
+    return path
+
+
+def existing_database(database: Any) -> Path:  # noqa: ANN401 - of any type, because a user gives it
+    """Return the path of a database that exists.
+
+    Raises:
+        WrongParameterError: If the value is not the path of a file that exists.
+    """
+    try:
+        if database is None:
+            raise ValueError("None is not valid; give the path of a file")  # noqa: TRY301
+        path = file_path(as_path(database))
+    except ValueError as error:
+        raise WrongParameterError(parameter="database", reason=str(error)) from None
+    if not path.is_file():
+        fault = "does not exist; load complaints into it first"
+        reason = f"{str(path)!r} {'is not a file' if path.exists() else fault}"
+        raise WrongParameterError(parameter="database", reason=reason)
     return path
 
 
@@ -70,6 +97,16 @@ def file_address(file: str) -> str:
 def file_addresses(files: tuple[str, ...]) -> tuple[str, ...]:
     """Return files that can all be read or requested."""
     return tuple(map(file_address, files))
+
+
+def export_targets(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Return targets that Prefect may store: an address of a database can have a password."""
+    for target in targets:
+        if not is_named(target) and is_like_address(target):
+            raise ValueError(
+                "has an address, which can have a password; give env:NAME or secret:BLOCK"
+            )
+    return targets
 
 
 def past_day(day: str) -> str:

@@ -2,31 +2,49 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, get_type_hints
 
 P = ParamSpec("P")
 M = TypeVar("M")
 R = TypeVar("R")
 
 
-def with_parameters_of(model: Callable[P, M]) -> Callable[[Callable[[M], R]], Callable[P, R]]:
+def with_parameters_of(
+    model: Callable[P, M], *, is_flow: bool = False
+) -> Callable[[Callable[[M], R]], Callable[P, R]]:
     """Return a decorator: the function takes the parameters of a model instead of one model.
 
-    Prefect reads the names, types, defaults and descriptions of a flow's parameters from its
-    function.
+    Args:
+        model: A dataclass whose docstring describes its attributes.
+        is_flow: Whether the types keep their checks and JSON schemas, which Prefect reads. They
+            would fill pages of Python's help.
     """
 
     def decorate(function: Callable[[M], R]) -> Callable[P, R]:
+        signature = inspect.signature(model)
+
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if unknown := kwargs.keys() - signature.parameters.keys():
+                name = min(unknown)
+                raise TypeError(
+                    f"{function.__name__}() got an unexpected keyword argument {name!r}"
+                    f"{did_you_mean(name, signature.parameters)}"
+                )
             return function(model(*args, **kwargs))
 
-        signature = inspect.signature(model)
         result = inspect.signature(function).return_annotation
-        call.__signature__ = signature.replace(return_annotation=result)  # type: ignore[attr-defined]
-        types = {name: each.annotation for name, each in signature.parameters.items()}
+        types = get_type_hints(model, include_extras=is_flow)
+        types = {name: types[name] for name in signature.parameters}
+        call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[
+                each.replace(annotation=types[name]) for name, each in signature.parameters.items()
+            ],
+            return_annotation=result,
+        )
         call.__annotations__ = {**types, "return": result}
         summary, raises, errors = (inspect.getdoc(function) or "").partition("\n\nRaises:")
         attributes = re.search(
@@ -36,3 +54,9 @@ def with_parameters_of(model: Callable[P, M]) -> Callable[[Callable[[M], R]], Ca
         return call
 
     return decorate
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question about the most similar of some names; "" if none is similar."""
+    similar = get_close_matches(name.lower(), [*names], 1)
+    return f". Did you mean {similar[0]!r}?" if similar else ""

@@ -23,6 +23,7 @@ from cfpb_etl.parameters.checks import (
     as_switch,
     as_texts,
     block_name,
+    export_targets,
     file_addresses,
     in_capitals,
     not_bool,
@@ -65,9 +66,12 @@ _DAY = (
 _PORT = "(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])?)?"
 # No login, and no query: it can be secret, and Prefect stores parameters.
 _URL = r"(?i:https?)://(?![^/]*:.*@)[A-Za-z0-9][A-Za-z0-9_.-]*" + _PORT + r"(/[\w!-\"$->@-~]*)?"
-_ADDRESS = _URL + r"|(env|secret):[^/\\\s][^\n]*"
+_NAMED = r"(env|secret):[^/\\\s][^\n]*"
+_ADDRESS = f"{_URL}|{_NAMED}"
 # A path that is not like an address, as for the command line.
 _PATH = rf"(?![\s\S]*://)(?!(?i:{ADDRESS_LIKE.pattern}))[^\x00\ud800-\udfff]+"
+# Also without a password, as for `is_like_address`.
+_TARGET = rf"(?![\s\S]*(?::[\s\S]*@|(?i:password)\s*=)){_PATH}"
 MAX_LIMIT = 1_000_000_000  # complaints
 MAX_LOOKBACK = 36_500  # days
 
@@ -193,25 +197,25 @@ Order = Annotated[DateOrder | None, _Form({"type": "string", "enum": [*get_args(
 Words = Annotated[str | None, _Form(_TEXT), Parameter(metavar="WORDS")]
 
 # Of a union, the command line would use only the first value.
-_Texts = Annotated[
+Texts = Annotated[
     tuple[str, ...] | str | Sequence[str],
     _Before(as_texts),
     Parameter(converter=_all_values),
 ]
 States = Annotated[
-    _Texts,
+    Texts,
     _After(in_capitals),
     _chosen_or_typed(STATES, {"type": "string", "pattern": f"(?i)^({'|'.join(STATES)}){_END}"}),
     Parameter(metavar="CODE"),
 ]
-Products = Annotated[_Texts, _chosen_or_typed(_PRODUCTS, _LEVELS), Parameter(metavar="NAME")]
-Issues = Annotated[_Texts, _one_or_several(_LEVELS), Parameter(metavar="NAME")]
-Companies = Annotated[_Texts, _one_or_several(_TEXT), Parameter(metavar="NAME")]
-Tags = Annotated[_Texts, _chosen_or_typed(_TAGS, _TEXT), Parameter(metavar="NAME")]
-Channels = Annotated[_Texts, _chosen_or_typed(_CHANNELS, _TEXT), Parameter(metavar="NAME")]
-Responses = Annotated[_Texts, _chosen_or_typed(_RESPONSES, _TEXT), Parameter(metavar="TEXT")]
+Products = Annotated[Texts, _chosen_or_typed(_PRODUCTS, _LEVELS), Parameter(metavar="NAME")]
+Issues = Annotated[Texts, _one_or_several(_LEVELS), Parameter(metavar="NAME")]
+Companies = Annotated[Texts, _one_or_several(_TEXT), Parameter(metavar="NAME")]
+Tags = Annotated[Texts, _chosen_or_typed(_TAGS, _TEXT), Parameter(metavar="NAME")]
+Channels = Annotated[Texts, _chosen_or_typed(_CHANNELS, _TEXT), Parameter(metavar="NAME")]
+Responses = Annotated[Texts, _chosen_or_typed(_RESPONSES, _TEXT), Parameter(metavar="TEXT")]
 ZipCodes = Annotated[
-    _Texts,
+    Texts,
     _one_or_several({"type": "string", "pattern": ZIP_CODE + _END}),
     Parameter(metavar="CODE"),
 ]
@@ -262,4 +266,10 @@ BlockName = Annotated[
     _if_given(block_name),
     _text(rf"^[^/:\s]+/[^/:\s]+{_END}"),
     Parameter(metavar="TYPE/NAME"),
+]
+Targets = Annotated[
+    tuple[str, ...] | str | Path | Sequence[str | Path],
+    _Before(as_texts),
+    _After(export_targets),
+    _one_or_several({"type": "string", "pattern": f"^({_NAMED}|{_TARGET}){_END}"}),
 ]

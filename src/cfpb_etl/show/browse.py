@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl, quote, urlencode
 import uvicorn
 
 from cfpb_etl.errors import MissingExtraError
-from cfpb_etl.show.descriptions import Description, read_descriptions
+from cfpb_etl.read.descriptions import Description, read_descriptions
 from cfpb_etl.show.questions import QUESTIONS
 from cfpb_etl.show.status import Status, read_status
-from cfpb_etl.store.sqlite_file import is_immutable, open_for_reading
+from cfpb_etl.store.sqlite_file import open_for_reading, read_only_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,11 +112,9 @@ class _ReadOnlyDatabase(Database):  # type: ignore[misc] # Database is Any
     """
 
     def connect(self, write: bool = False) -> sqlite3.Connection:  # noqa: ARG002, FBT001, FBT002
-        path = Path(self.path)
         # Datasette's own flag for immutable files is not used: with it, Datasette hashes 9 GB
         # first.
-        mode = "mode=ro&immutable=1" if is_immutable(path) else "mode=ro"
-        address = f"{path.absolute().as_uri()}?{mode}"
+        address = read_only_address(Path(self.path))
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         self._all_file_connections.append(connection)
         return connection

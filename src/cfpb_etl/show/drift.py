@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cfpb_etl.errors import CfpbEtlError
 from cfpb_etl.fetch.errors import NoAddressError, UnknownQueryError
 from cfpb_etl.model.query import Query
+from cfpb_etl.read.filters import conditions_of
 from cfpb_etl.store.merge.order import is_everything_loaded
 
 if TYPE_CHECKING:
@@ -85,32 +86,9 @@ def read_drift(connection: sqlite3.Connection, stored: int) -> Drift | None:
 def _count_stored(connection: sqlite3.Connection, query: Query) -> int:
     """Return how many stored complaints match a query and are not withdrawn.
 
-    The query has a filter, and no search words. Product and issue filters match as in CFPB's search
-    (docs/facts.md, "Product and issue filters").
+    The query has a filter, and no search words.
     """
-    days = {"date_received >= ?": query.since, "date_received <= ?": query.until}
-    conditions = [condition for condition, day in days.items() if day is not None]
-    values = [day for day in days.values() if day is not None]
-    for columns, wanted in (
-        (("state",), query.state),
-        (("company",), query.company),
-        (("product", "sub_product"), query.product),
-        (("issue", "sub_issue"), query.issue),
-        (("tags",), query.tag),
-        (("zip_code",), query.zip_code),
-        (("timely",), (query.timely,) if query.timely else ()),
-        (("submitted_via",), query.submitted_via),
-        (("company_response",), query.company_response),
-    ):
-        matches = []
-        for each in wanted:
-            if any(other.startswith(f"{each}•") for other in wanted):
-                continue  # CFPB then counts only the sub-product
-            levels = each.split("•", len(columns) - 1)
-            values += levels
-            matches.append(" AND ".join(f"{column} = ?" for column in columns[: len(levels)]))
-        if matches:
-            conditions.append(f"({' OR '.join(matches)})")
+    conditions, values = conditions_of(query)
     # Every index has the id. For `withdrawn_on IS NULL`, SQLite would read the rows themselves: a
     # million complaints would take 0.7 s instead of 0.03 s.
     conditions.append(

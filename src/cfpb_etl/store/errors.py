@@ -112,6 +112,16 @@ class VanishedError(DatabaseError):
     remedy = "What was loaded is in the old file. Put it back, or load again into a new file."
 
 
+class ChangedWhileReadError(DatabaseError):
+    """Raised when a load has changed a file that could not be locked while it was read."""
+
+    problem = (
+        "{path} was changed while it was read. Its folder is read-only for you, so it cannot be"
+        " locked"
+    )
+    remedy = "Read again when no load runs, or get the permission to write to the folder."
+
+
 class UnsuitableDiskError(DatabaseError):
     """Raised when the file's disk lacks something that SQLite needs, such as locks."""
 

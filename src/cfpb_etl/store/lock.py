@@ -28,15 +28,31 @@ def lock_for_loading(database: Path) -> sqlite3.Connection:
     """Lock the database for one load, until the returned connection is closed.
 
     SQLite's own locks last for one transaction, and a load has many transactions. So a load holds
-    the lock of a small SQLite file in the same folder. The system releases this lock when the
-    process dies. A lock file that was written only in part, as in a power cut, is emptied.
+    the lock of a small SQLite file in the same folder.
 
     Raises:
         LoadRunningError: If another load holds the lock.
         LockFileError: If the file with the name of the lock file is not a lock file.
         sqlite3.Error: If the lock file cannot be created.
     """
-    path = _lock_file(database)
+    return lock_with_file(_lock_file(database), database)
+
+
+def lock_with_file(path: Path, database: Path) -> sqlite3.Connection:
+    """Create a lock file and lock it, until the returned connection is closed.
+
+    The system releases the lock when the process dies. A lock file that was written only in part,
+    as in a power cut, is emptied.
+
+    Args:
+        path: The lock file.
+        database: What it locks, for the messages of errors.
+
+    Raises:
+        LoadRunningError: If another process holds the lock.
+        LockFileError: If the file with the name of the lock file is not a lock file.
+        sqlite3.Error: If the lock file cannot be created.
+    """
     if path.exists() and not path.is_file():  # to open a pipe could take for ever
         raise LockFileError(path=database, lock=path, detail="is not a file")
     try:

@@ -1,6 +1,6 @@
 -- The tables of the SQLite file. For a new file, `sqlite_file.create_schema` runs this script, then
 -- views.sql. SQLite keeps comments within a statement. `.schema` shows these comments, and
--- `show/descriptions.py` reads one comment for each line. SQLite 3.26 must be able to read the
+-- `read/descriptions.py` reads one comment for each line. SQLite 3.26 must be able to read the
 -- stored statements, so they have no FILTER, RETURNING, STRICT or generated columns.
 
 CREATE TABLE complaint (            -- one row per complaint, with CFPB's values

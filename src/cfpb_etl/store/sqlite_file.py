@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cfpb_etl import __version__
 from cfpb_etl.store.errors import (
+    ChangedWhileReadError,
     EmptyDatabaseError,
     NotADatabaseError,
     OtherSchemaError,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 8  # the number of schema.sql and views.sql; a change of either needs a new number
 BUSY_TIMEOUT_SECONDS = 30  # the maximum wait for another program's transaction
 _BUSY_SECONDS = 0.2  # the part of this wait that SQLite itself waits at a time
-_READER_MILLISECONDS = 5_000  # a reader waits only for an exclusive lock
+READER_MILLISECONDS = 5_000  # a reader waits only for an exclusive lock
 # With SQLite's default of 4,096, a million complaints took a fifth longer. Only new files use this.
 _PAGE_BYTES = 8_192
 _LOG_PAGES = 10_000  # pages of log (80 MB) between checkpoints; with 1,000 a load took 10 % more
@@ -57,7 +58,7 @@ def connect(database: Path, *, make: bool = False) -> sqlite3.Connection:
     return _connect(database, make=make)
 
 
-def _connect(database: Path, *, make: bool) -> sqlite3.Connection:
+def _connect(database: Path, *, make: bool) -> Connection:
     connection = _open(database, f"mode={'rwc' if make else 'rw'}")
     try:
         if make and database.stat().st_size == 0:
@@ -86,7 +87,7 @@ def create_without_journal(path: Path) -> sqlite3.Connection:
     return connection
 
 
-class _Connection(sqlite3.Connection):
+class Connection(sqlite3.Connection):
     """A connection that knows which file it has opened.
 
     Attributes:
@@ -104,36 +105,91 @@ class _Connection(sqlite3.Connection):
                 return
         raise VanishedError(path=self.database)
 
+    def refuse_if_changed(self) -> None:
+        """Raise `ChangedWhileReadError` if something was written to the file since it was opened.
 
-def _open(database: Path, mode: str) -> _Connection:
-    # With a URI, a name such as `:memory:` means a file like any other.
-    address = f"{database.absolute().as_uri()}?{mode}"
+        Only an immutable file needs this check: SQLite does not lock it.
+        """
+        now = self.database.stat()
+        if (now.st_mtime_ns, now.st_size) != (self.opened.st_mtime_ns, self.opened.st_size):
+            raise ChangedWhileReadError(path=self.database)
+
+
+def _open(database: Path, mode: str) -> Connection:
     connection = sqlite3.connect(
-        address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, factory=_Connection
+        _address(database, mode),
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        factory=Connection,
     )
     connection.database, connection.opened = database, database.stat()
     return connection
 
 
+def _address(database: Path, mode: str) -> str:
+    # With a URI, a name such as `:memory:` means a file like any other.
+    return f"{database.absolute().as_uri()}?{mode}"
+
+
 @contextmanager
-def open_for_reading(database: Path) -> Iterator[sqlite3.Connection]:
+def open_for_reading(database: Path) -> Iterator[Connection]:
     """Open a file that this program has created, for reading.
+
+    Raises:
+        ChangedWhileReadError: At the end, if the file could not be locked and has changed.
+        DatabaseError: If the file is another program's or cannot be read; each subclass is one
+            reason.
+    """
+    cannot_lock = is_immutable(database)
+    with (
+        named_errors(database, reads=True),
+        closing(
+            _open(database, _read_only(database)) if cannot_lock else _connect(database, make=False)
+        ) as connection,
+    ):
+        _prepare_reader(connection, database)
+        try:
+            yield connection
+        finally:
+            if cannot_lock:  # also after an error, because a changed file looks damaged
+                connection.refuse_if_changed()
+
+
+def connect_read_only(database: Path) -> sqlite3.Connection:
+    """Open a file that this program has created, so that no statement can write to it.
+
+    In WAL mode, SQLite leaves an empty log beside the file, because only a connection that can
+    write may delete it.
 
     Raises:
         DatabaseError: If the file is another program's or cannot be read; each subclass is one
             reason.
     """
-    with (
-        named_errors(database, reads=True),
-        closing(
-            _open(database, "mode=ro&immutable=1") if is_immutable(database) else connect(database)
-        ) as connection,
-    ):
-        connection.execute(f"PRAGMA busy_timeout = {_READER_MILLISECONDS}")
-        if not _has_schema(connection, database):
-            raise EmptyDatabaseError(path=database)
-        connection.execute("PRAGMA query_only = ON")
-        yield connection
+    with named_errors(database, reads=True):
+        connection = _open(database, _read_only(database))
+        try:
+            _prepare_reader(connection, database)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def read_only_address(database: Path) -> str:
+    """Return the URI with which any copy of SQLite opens the file, so that it cannot write."""
+    return _address(database, _read_only(database))
+
+
+def _read_only(database: Path) -> str:
+    return "mode=ro&immutable=1" if is_immutable(database) else "mode=ro"
+
+
+def _prepare_reader(connection: sqlite3.Connection, database: Path) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {READER_MILLISECONDS}")
+    if not _has_schema(connection, database):
+        raise EmptyDatabaseError(path=database)
+    connection.execute("PRAGMA query_only = ON")
 
 
 @contextmanager
@@ -184,7 +240,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     _wait(lambda: connection.execute("BEGIN IMMEDIATE"))
     try:
         yield
-        if isinstance(connection, _Connection):
+        if isinstance(connection, Connection):
             connection.refuse_if_moved()
         _wait(connection.commit)  # with a rollback journal, readers block the commit
     except BaseException:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 EVERYTHING: SourceKind = "bulk"  # only this kind of source can have all complaints
 Order: TypeAlias = Literal["older", "newer", "uncertain"]
 _ASKED = ("api", "sample")  # kinds of source whose data are answers of one server
-_EVERYTHING_SQL = f"source = '{EVERYTHING}' AND NOT is_partial AND outcome = 'complete'"
+# The condition for a load of all complaints.
+EVERYTHING_SQL = f"source = '{EVERYTHING}' AND NOT is_partial AND outcome = 'complete'"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def precedence_of(
     loads: dict[Order, list[StoredLoad]] = {"newer": [], "uncertain": [], "older": []}
     cursor = connection.execute(
         "SELECT load.load_id, as_of_earliest, as_of_latest, taken_from, source, columns_sent,"  # noqa: S608 - our SQL
-        f" {_EVERYTHING_SQL}, part_id, last_modified"
+        f" {EVERYTHING_SQL}, part_id, last_modified"
         " FROM load LEFT JOIN load_part ON load_part.load_id = load.load_id AND key = ?"
         " WHERE load.load_id <> ? AND load.rows > 0 ORDER BY load.load_id",
         (info.part.key, load_id),
@@ -241,7 +242,7 @@ def note_presence(
 def is_everything_loaded(connection: sqlite3.Connection) -> bool:
     """Say whether the database has a complete load of all complaints that CFPB publishes."""
     (found,) = connection.execute(
-        f"SELECT EXISTS (SELECT 1 FROM load WHERE {_EVERYTHING_SQL} AND rows > 0)"  # noqa: S608 - our SQL
+        f"SELECT EXISTS (SELECT 1 FROM load WHERE {EVERYTHING_SQL} AND rows > 0)"  # noqa: S608 - our SQL
     ).fetchone()
     return bool(found)
 

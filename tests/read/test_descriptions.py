@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-from cfpb_etl.show.descriptions import read_descriptions
+from cfpb_etl.read.descriptions import read_descriptions
 from cfpb_etl.store.file.schema import create_schema
 
 

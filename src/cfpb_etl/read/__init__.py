@@ -1,0 +1,1 @@
+"""Read: what a database contains, as rows, Arrow tables and frames."""
