@@ -78,6 +78,7 @@ def sample(folder: str) -> dict[str, str]:
     blocks = {
         "sample-summary": run(folder, "--source", "sample"),
         "options": run(folder, "--help"),
+        "export-options": run(folder, "export", "--help"),
     }
     for question in QUESTIONS:
         blocks[f"question-{question.name}"] = question.sql

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-HEAVY = {"asyncio", "prefect", "pydantic", "requests", "rich", "sqlite3"}
+HEAVY = {
+    *("adbc_driver_sqlite", "asyncio", "duckdb", "prefect", "psycopg", "pyarrow", "pydantic"),
+    *("requests", "rich", "sqlite3"),
+}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,9 @@ HEAVY = {"asyncio", "prefect", "pydantic", "requests", "rich", "sqlite3"}
         (["status", "--database", "sample.db"], 0, {"sqlite3"}),
         (["--state", "ZZ"], 2, {"pydantic"}),
         (["--lookback", "30"], 2, {"pydantic"}),
+        (["export", "--help"], 0, {"rich"}),
+        (["export", "x.csv", "--database", "missing.db"], 2, {"pydantic"}),
+        (["export", "x.csv", "--database", "sample.db"], 0, {"pydantic", "rich", "sqlite3"}),
     ],
     ids=lambda case: " ".join(case) if isinstance(case, list) else "",
 )

@@ -23,17 +23,20 @@ def blocks(name: str) -> set[str]:
     return {text for page in pages for found, text in _BLOCK.findall(page) if found == name}
 
 
-def test_the_options() -> None:
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("options", ["--help"]), ("export-options", ["export", "--help"])]
+)
+def test_the_options(name: str, arguments: list[str]) -> None:
     """docs/options.md has what --help prints."""
     printed = subprocess.run(
-        [sys.executable, "-m", "cfpb_etl.flow", "--help"],
+        [sys.executable, "-m", "cfpb_etl.flow", *arguments],
         env={**os.environ, "COLUMNS": "100"},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
 
-    assert blocks("options") == {"\n".join(map(str.rstrip, printed.strip().splitlines()))}
+    assert blocks(name) == {"\n".join(map(str.rstrip, printed.strip().splitlines()))}
 
 
 def test_the_questions() -> None:

@@ -5,37 +5,26 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import time
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
-from uuid import uuid4
 
 import psutil
 import pytest
 
 from cfpb_etl.emulator import BULK_PATH, Emulator, generate_complaints, serve
 from support.faults import Delayed
-from support.program import PROGRAM, environment_without_coverage, query
+from support.kills import kill_when, processes_of
+from support.program import PROGRAM, query
 from support.soak import soak
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-MARK = "CFPB_ETL_TEST_RUN"  # a variable that a run and all its processes have
-SECONDS = 5
 COMPLAINTS = generate_complaints(30_000)
 PREFECTS_FILES = {"memo_store.toml", "prefect.db", "prefect.db-shm", "prefect.db-wal", "storage"}
-
-
-def processes_of(run: str) -> Iterator[psutil.Process]:
-    """Yield the living processes of a run."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get(MARK) == run:
-                yield process
 
 
 def has_reader(run: str) -> bool:
@@ -58,29 +47,6 @@ STAGES: dict[str, Callable[[str], bool]] = {
     "download": lambda _run: any(Path().glob("complaints.db-download*")),
     "reader": has_reader,
 }
-
-
-def kill_when(reached: Callable[[str], bool], command: list[str], pause: float) -> bool:
-    """Start the program, kill it after it has reached a stage, and wait for its processes to end.
-
-    Returns:
-        Whether it was killed. It may have ended before.
-    """
-    run = uuid4().hex
-    environment = environment_without_coverage() | {MARK: run}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        while process.poll() is None and not reached(run):
-            time.sleep(0.02)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(pause)
-        process.kill()
-    deadline = time.monotonic() + SECONDS
-    while left := [*processes_of(run)]:
-        assert time.monotonic() < deadline, [each.cmdline() for each in left]
-        time.sleep(0.05)
-    return process.returncode < 0
 
 
 @pytest.mark.slow

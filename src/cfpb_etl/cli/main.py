@@ -28,6 +28,7 @@ from cfpb_etl.cli.streams import prepare_streams, print_text
 from cfpb_etl.errors import CfpbEtlError, ExitCode, WrongParameterError
 from cfpb_etl.fetch.http.addresses import keep
 from cfpb_etl.parameters.checks import api_url_from_environment, refuse_same_file
+from cfpb_etl.parameters.export_parameters import ExportParameters
 from cfpb_etl.parameters.load_parameters import COMPLAINTS, GRAPH, LoadParameters
 from cfpb_etl.plain_text import plain, without_secrets
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from inspect import BoundArguments
 
 _REPORT = Path("complaints-report.html")
-_PARAMETERS = {each.name for each in fields(LoadParameters)}
+_PARAMETERS = {each.name for kind in (LoadParameters, ExportParameters) for each in fields(kind)}
 
 
 def _show_default(value: object) -> str | None:
@@ -154,6 +155,23 @@ def browse(*, database: Database = COMPLAINTS) -> ExitCode:
     # Ctrl-C is how a user stops it, but another program learns which signal ended it.
     number = serve_database(database, EXIT_CODES, _print)
     return ExitCode.DONE if number == signal.SIGINT else EXIT_CODES.get(number, ExitCode.DONE)
+
+
+@app.command
+def export(parameters: ExportParameters) -> ExitCode:
+    """Copy a database to Parquet, DuckDB, CSV, JSON or PostgreSQL.
+
+    All tables are of one moment, also if a load runs meanwhile. An earlier export in the same place
+    is replaced when the new export is complete. In PostgreSQL, only new and changed rows are
+    copied.
+
+    Args:
+        parameters: What to export.
+    """
+    from cfpb_etl.cli.export import run_export
+
+    _print(run_export(parameters))
+    return ExitCode.DONE
 
 
 @app.command(name="graph")

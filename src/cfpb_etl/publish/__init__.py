@@ -1,0 +1,1 @@
+"""Publish: copies of a database in other formats and in other databases."""
