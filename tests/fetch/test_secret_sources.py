@@ -120,7 +120,7 @@ def test_a_file_of_a_block(published: DailyFile) -> None:
     assert load(BulkFile("secret:the-file"), published.folder).result().rows == 3_000
     missing = error_of(load(BulkFile("secret:missing"), published.folder))
     assert isinstance(missing, NoAddressError)
-    assert "secret:missing has no address for a request: it is not a Secret block" in str(missing)
+    assert "secret:missing has no address: it is not a Secret block" in str(missing)
     assert not is_stored(published.folder)
 
 

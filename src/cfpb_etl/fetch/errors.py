@@ -63,14 +63,14 @@ class UnknownQueryError(CfpbEtlError):
 
 
 class NoAddressError(CfpbEtlError):
-    """Raised when a variable or a Secret block has no address to which a request can be sent."""
+    """Raised when a variable or a Secret block has no address that can be used."""
 
     name: str  # env:NAME or secret:NAME
     fault: str
-    problem = "{name} has no address for a request: it {fault}"
+    problem = "{name} has no address: it {fault}"
     remedy = (
-        "Set it to the whole http:// or https:// address, in the process that runs the flow, and on"
-        " each worker of another task runner."
+        "Set it to the whole address where the flow or the export runs, and on each worker of"
+        " another task runner."
     )
 
 

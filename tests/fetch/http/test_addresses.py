@@ -205,5 +205,5 @@ def test_a_block_needs_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
     """`status` does not use Prefect."""
     monkeypatch.setattr(addresses, "_readers", {"env": addresses._readers["env"]})
 
-    with pytest.raises(NoAddressError, match="only in a run of the flow"):
+    with pytest.raises(NoAddressError, match="only in a run of Prefect"):
         whole("secret:file")

@@ -143,16 +143,30 @@ def whole(address: str) -> str:
     """
     if is_unknown(address):
         raise UnknownQueryError(address=address)
-    named = _NAMED.fullmatch(address)
-    if named is None:
+    if not is_named(address):
         return _kept.get(address, address)
-    if named[1] not in _readers:
-        raise NoAddressError(name=address, fault="can be read only in a run of the flow")
-    value = _readers[named[1]](named[2]).strip()
-    fault = "is not set" if not value else fault_of(value)
+    value = named_value(address)
+    fault = fault_of(value)
     if fault is not None or is_named(value):
         raise NoAddressError(name=address, fault=fault or "must be an address")
     return whole(keep(value))
+
+
+def named_value(name: str) -> str:
+    """Return the value of `env:NAME` or `secret:NAME`. It must not be shown or stored.
+
+    Raises:
+        NoAddressError: If it is not set, or cannot be read in this process.
+    """
+    kind, _, place = name.partition(":")
+    if kind not in _readers:
+        raise NoAddressError(
+            name=name, fault="can be read only in a run of Prefect; elsewhere, use env:NAME"
+        )
+    value = _readers[kind](place).strip()
+    if not value:
+        raise NoAddressError(name=name, fault="is not set")
+    return value
 
 
 def reference_to(address: str) -> str:

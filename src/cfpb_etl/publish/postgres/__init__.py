@@ -1,0 +1,1 @@
+"""PostgreSQL: a schema with the tables and views of a database."""
