@@ -22,7 +22,7 @@ from cfpb_etl.fetch.http import errors as http_errors
 from cfpb_etl.flow import load_complaints
 from cfpb_etl.model.complaint import Complaint
 from cfpb_etl.model.dates import parse_date
-from cfpb_etl.orchestration.reporting.picture import edges_between, tasks_of
+from cfpb_etl.orchestration.reporting.picture import edges_between, steps_of
 from cfpb_etl.parse import errors as parse_errors
 from cfpb_etl.store import errors as store_errors
 from cfpb_etl.store import sqlite_file
@@ -198,7 +198,7 @@ def test_task_runs_have_names_and_join_as_in_the_picture(tmp_path: Path) -> None
         "store until 2024-11-05, page 2",
         "store until 2024-11-05, page 3",
     ]
-    edges = edges_between(tasks_of(load_complaints))
+    edges = edges_between(steps_of(load_complaints))
     drawn = {(producer, consumer): label for producer, consumer, label in edges}
     assert set(drawn) == handed_over(task_runs)
     assert drawn == {

@@ -176,7 +176,7 @@ def store_complaints(parsed: ParsedPart, load_id: int, database: Path) -> LoadSt
     on_failure=[notify_of_failure],
     on_crashed=[notify_of_failure],
 )
-@with_parameters_of(LoadParameters)
+@with_parameters_of(LoadParameters, is_flow=True)
 def load_complaints(parameters: LoadParameters) -> LoadStats:
     """Load CFPB consumer complaints into a SQLite file.
 

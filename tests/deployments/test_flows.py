@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import runpy
 from typing import Any
 
@@ -10,7 +11,6 @@ import yaml  # type: ignore[import-untyped]  # it has no types of its own
 from prefect.utilities.schema_tools.validation import validate
 
 from cfpb_etl.flow import load_complaints
-from cfpb_etl.parameters.load_parameters import LoadParameters
 from support.deployed import ROOT
 
 DEPLOYED = yaml.safe_load((ROOT / "prefect.yaml").read_text("utf-8"))["deployments"]
@@ -22,16 +22,18 @@ def test_the_parameters_are_right(
     deployment: dict[str, Any], path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prefect's API and the flow accept them."""
+    module, _, name = deployment["entrypoint"].rpartition(".")
+    flow = getattr(importlib.import_module(module), name)
     monkeypatch.chdir(path.parent)
     (path.parent / "complaints.db").touch()  # an update needs a database
 
     validate(
         deployment["parameters"],
-        load_complaints.parameters.model_dump(),
+        flow.parameters.model_dump(),
         raise_on_error=True,
         allow_none_with_default=True,
     )
-    LoadParameters(**deployment["parameters"]).to_source()
+    flow._check(**deployment["parameters"])
 
 
 @pytest.mark.parametrize("program", SERVED, ids=lambda each: each.stem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import csv
 import sqlite3
 import threading
 from contextlib import closing
@@ -115,12 +116,13 @@ def check_artifacts(here: Machine, run: FlowRun) -> None:
     assert (here.folder / "newest.svg").read_bytes() == picture
 
 
-def test_from_an_empty_machine(tmp_path: Path) -> None:
-    """A server, a pool, three deployments, a worker: every run ends as docs/server.md promises."""
+def test_from_an_empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server, a pool, four deployments, a worker: every run ends as docs/server.md promises."""
     gate = Gate()
     app = Faulty(Emulator(made_up(25_000)), otherwise=gate)
     database = tmp_path / "complaints.db"
     with machine(tmp_path) as here, serve(app) as url:
+        monkeypatch.setenv("CFPB_ETL_API_URL", url)
         here.types("work-pool", "create", "cfpb", "--type", "process")
         here.types("deploy", "--all", "--prefect-file", str(ROOT / "prefect.yaml"))
         first: dict[str, Any] = {
@@ -161,9 +163,14 @@ def test_from_an_empty_machine(tmp_path: Path) -> None:
             here.reaches(resumed, StateType.COMPLETED)
             assert "does the same" in str(here.reaches(late, StateType.CANCELLED).message)
             here.reaches(killed, StateType.CRASHED)
+            exported = here.start("update-and-export", export="all.csv")
+            here.reaches(exported, StateType.COMPLETED)
 
-    interrupted, complete = loads(database)
+    with (tmp_path / "all.csv").open(encoding="utf-8", newline="") as file:
+        assert sum(1 for _ in csv.reader(file)) == 25_001
+    interrupted, complete, update = loads(database)
     assert interrupted == ("interrupted", 0, 0)
+    assert update[0] == "complete"
     assert complete[::2] == ("complete", 25_000)
     stored = gate.of_the_load[:2]
     assert [gate.of_the_load.count(each) for each in stored] == [1, 1]  # never asked for again

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun, State, StateType
+    from prefect.client.schemas.responses import DeploymentResponse
 
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -78,10 +79,15 @@ class Machine:
         done = self.prefect(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def deployment(self, name: str) -> DeploymentResponse:
+        """Return a deployment of prefect.yaml."""
+        flow = "cfpb-update-and-export" if name == "update-and-export" else "cfpb-complaints"
+        return self.client.read_deployment_by_name(f"{flow}/{name}")
+
     def start(self, deployment: str, due: datetime | None = None, **parameters: Any) -> FlowRun:
         """Create a run of a deployment, due now or at another time."""
         return self.client.create_flow_run_from_deployment(
-            self.client.read_deployment_by_name(f"cfpb-complaints/{deployment}").id,
+            self.deployment(deployment).id,
             parameters=parameters,
             state=Scheduled(scheduled_time=due),
         )

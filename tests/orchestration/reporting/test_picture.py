@@ -18,7 +18,7 @@ from prefect import flow, task
 from cfpb_etl.orchestration.errors import PictureError
 from cfpb_etl.orchestration.reporting import picture as picture_module
 from cfpb_etl.orchestration.reporting.outcome import RunOutcome, TaskFigures
-from cfpb_etl.orchestration.reporting.picture import draw_flow, edges_between, tasks_of
+from cfpb_etl.orchestration.reporting.picture import draw_flow, edges_between, steps_of
 from support import example_flow
 from support.example_flow import Parsed, example, outcomes
 from support.prefect_runs import finished_task_runs, handed_over
@@ -61,29 +61,29 @@ def drawn(path: Path, run: RunOutcome | None = None) -> list[str]:
 # --- boxes and arrows -----------------------------------------------------------------------
 
 
-def test_the_boxes_are_the_tasks_of_the_flows_module(tmp_path: Path) -> None:
+def test_the_boxes_are_the_steps_of_the_flows_module(tmp_path: Path) -> None:
     """They have the order of their definitions; the flow's name and description are above."""
     texts = drawn(tmp_path)
 
-    assert [each.name for each in tasks_of(example)] == ["get", "parse", "store"]
+    assert [each.name for each in steps_of(example)] == ["get", "parse", "store"]
     assert texts[:2] == ["example", "Show what a flow looks like."]
     assert {"get", "parse", "store", "RawPart", "Parsed"} <= set(texts)
 
 
-def test_tasks_of_other_modules_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_of_other_modules_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that the flow's module imports counts as its own."""
 
     @flow(name="other")
     def other() -> None: ...
 
-    assert tasks_of(other) == []
+    assert steps_of(other) == []
 
     module = types.ModuleType("other_module")
     module.__dict__["get"] = example_flow.get
     monkeypatch.setitem(sys.modules, "other_module", module)
     other.fn.__module__ = "other_module"
 
-    assert tasks_of(other) == [example_flow.get]
+    assert steps_of(other) == [example_flow.get]
 
 
 def test_built_in_types_and_missing_annotations_make_no_arrow() -> None:
@@ -126,7 +126,7 @@ def test_the_arrows_are_what_a_run_hands_from_task_to_task() -> None:
     state = example(return_state=True)
 
     assert state.is_completed()
-    edges = {(giver, taker) for giver, taker, _ in edges_between(tasks_of(example))}
+    edges = {(giver, taker) for giver, taker, _ in edges_between(steps_of(example))}
     flow_run_id = state.state_details.flow_run_id
     assert flow_run_id is not None
     assert handed_over(finished_task_runs(flow_run_id, 6)) == edges

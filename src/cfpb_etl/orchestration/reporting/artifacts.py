@@ -31,6 +31,7 @@ from cfpb_etl.orchestration.reporting.run_log import log_and_emit
 from cfpb_etl.plain_text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from uuid import UUID
 
@@ -47,21 +48,38 @@ _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 def create_run_artifacts(
     outcome: RunOutcome, database: Path, picture: Path | None, *, limited: bool
 ) -> None:
-    """Create the artifacts of the current run: a summary, and the diagram if one was drawn.
+    """Create the artifacts of the current run: a summary, and the diagram if one was drawn."""
+
+    def summarize() -> str:
+        context = FlowRunContext.get()
+        repeat = how_to_repeat(context.flow_run if context else None)
+        return summary_of(outcome, database, limited=limited, repeat=repeat)
+
+    create_artifacts(SUMMARY, summarize, outcome, picture)
+
+
+def create_artifacts(
+    key: str, summarize: Callable[[], str], outcome: RunOutcome, picture: Path | None
+) -> None:
+    """Create a summary and the diagram as artifacts of the current run.
 
     Prefect's server cannot read files of this machine, so the diagram is sent as a `data:` URL,
     which both UIs of Prefect can show. If the server refuses an artifact, the run gets a warning.
+
+    Args:
+        key: The key of the summary. The key of the diagram is this key with `-flow`.
+        summarize: Returns the summary as Markdown.
+        outcome: The outcome of the run.
+        picture: The file of the diagram; None if none was drawn.
     """
+    ended = "was interrupted" if outcome.status == "interrupted" else outcome.status
     try:
-        context = FlowRunContext.get()
-        repeat = how_to_repeat(context.flow_run if context else None)
-        summary = summary_of(outcome, database, limited=limited, repeat=repeat)
-        create_markdown_artifact(summary, SUMMARY, f"A run that {_ended(outcome)}.")
+        create_markdown_artifact(summarize(), key, f"A run that {ended}.")
         if picture is not None:
             media_type = _MEDIA_TYPES[picture.suffix.lower()]
             data = base64.b64encode(picture.read_bytes()).decode()
             create_image_artifact(
-                f"data:{media_type};base64,{data}", PICTURE, "The flow as it ran."
+                f"data:{media_type};base64,{data}", f"{key}-flow", "The flow as it ran."
             )
     except Exception as error:  # noqa: BLE001 - the run has ended, so no error may fail it
         log_and_emit(Warned(f"Prefect's server did not take the summary of the run: {error}"))
@@ -73,7 +91,7 @@ def summary_of(outcome: RunOutcome, database: Path, *, limited: bool, repeat: st
     retries = sum(figures.retries for figures in outcome.tasks.values())
     unchanged = stats.unchanged_files
     table = {
-        "request": _code(outcome.request) if outcome.request else "",
+        "request": as_code(outcome.request) if outcome.request else "",
         "files not read": f"{unchanged:,}, unchanged since the last load" if unchanged else "",
         "complaints read": f"{stats.rows:,}",
         "of these": counts(stats),
@@ -82,30 +100,28 @@ def summary_of(outcome: RunOutcome, database: Path, *, limited: bool, repeat: st
         "verified": verified(stats) if stats.windows and stats.matching is not None else "",
         "scope": part_reason(stats) if stats.part_reason else "",
         "withdrawn": withdrawals(stats) if stats.withdrawn or stats.born_withdrawn else "",
-        "database": _code(str(database)),
+        "database": as_code(str(database)),
         "duration": f"{(outcome.ended - outcome.started).total_seconds():,.1f} s",
         "retries": f"{retries:,}" if retries else "",
     }
     lines = [f"# {outcome.status.capitalize()}", ""]
     if outcome.error:
         saved = what_is_saved(stats.rows, database, limited=limited, repeat=repeat)
-        lines += [*map(_verbatim, (outcome.message, saved)), ""]
+        lines += [*map(verbatim, (outcome.message, saved)), ""]
     lines += ["| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in table.items() if value]
     if noted := warnings(stats):
-        lines += ["", "## Warnings", "", *map(_verbatim, noted)]
+        lines += ["", "## Warnings", "", *map(verbatim, noted)]
     return "\n".join(lines)
 
 
-def _ended(outcome: RunOutcome) -> str:
-    return "was interrupted" if outcome.status == "interrupted" else outcome.status
-
-
-def _code(text: str) -> str:
+def as_code(text: str) -> str:
+    """Return a text as code in Markdown."""
     return "`" + plain(text).replace("`", "'").replace("|", r"\|") + "`"
 
 
-def _verbatim(line: str) -> str:
+def verbatim(line: str) -> str:
+    """Return a line as plain text in Markdown."""
     # In Markdown an indented line is plain text. Text from a file or server may contain markup.
     return textwrap.fill(
         plain(" ".join(line.split())),

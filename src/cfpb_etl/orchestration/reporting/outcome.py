@@ -17,7 +17,7 @@ from cfpb_etl.model.part import ParsedPart, RawPart
 from cfpb_etl.plain_text import plain, without_secrets
 
 if TYPE_CHECKING:
-    from prefect import Task
+    from prefect import Flow, Task
 
     from cfpb_etl.model.events import Event
 
@@ -104,8 +104,8 @@ class RunOutcome:
         elif isinstance(event, PartStored):
             self.stats += event.stats
 
-    def run(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a task, record its outcome, and return its result."""
+    def run(self, task: Task[P, R] | Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a task or a subflow, record its outcome, and return its result."""
         started = datetime.now(UTC)
         try:
             result = task(*args, **kwargs)
@@ -116,7 +116,11 @@ class RunOutcome:
         return result
 
     def record_success(
-        self, task: Task[..., Any], started: datetime, ended: datetime, result: Counted
+        self,
+        task: Task[..., Any] | Flow[..., Any],
+        started: datetime,
+        ended: datetime,
+        result: Counted,
     ) -> None:
         """Record a task run that completed."""
         figures = self._figures_of(task, started, ended)
@@ -129,7 +133,11 @@ class RunOutcome:
             figures.rows_follow = True
 
     def record_failure(
-        self, task: Task[..., Any], started: datetime, ended: datetime, error: Exception
+        self,
+        task: Task[..., Any] | Flow[..., Any],
+        started: datetime,
+        ended: datetime,
+        error: Exception,
     ) -> None:
         """Record a task run that failed."""
         figures = self._figures_of(task, started, ended)
@@ -138,7 +146,9 @@ class RunOutcome:
         if isinstance(error, CfpbEtlError):
             figures.retries += error.attempts_made - 1
 
-    def _figures_of(self, task: Task[..., Any], started: datetime, ended: datetime) -> TaskFigures:
+    def _figures_of(
+        self, task: Task[..., Any] | Flow[..., Any], started: datetime, ended: datetime
+    ) -> TaskFigures:
         figures = self.tasks.setdefault(task.name, TaskFigures())
         figures.spans.append((started, ended))
         return figures

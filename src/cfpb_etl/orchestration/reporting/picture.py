@@ -1,7 +1,7 @@
 """The diagram of the flow, and of a finished run.
 
-The boxes are the tasks in the flow's module. An arrow joins two tasks if the second takes the type
-that the first returns. The figures come from the outcome of a run.
+The boxes are the tasks and the subflows in the flow's module. An arrow joins two of them if the
+second takes the type that the first returns. The figures come from the outcome of a run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_type_hints
 
 import graphviz
-from prefect import Task
+from prefect import Flow, Task
 
 from cfpb_etl.atomic_file import write_atomically
 from cfpb_etl.model.wording import counted
@@ -26,32 +26,43 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from prefect import Flow
-
     from cfpb_etl.orchestration.reporting.outcome import RunOutcome
 
     AnyFlow: TypeAlias = Flow[..., Any]
-    AnyTask: TypeAlias = Task[..., Any]
+    Step: TypeAlias = Task[..., Any] | Flow[..., Any]
 
 
-def tasks_of(flow: AnyFlow) -> list[AnyTask]:
-    """Return the tasks of the flow's module, in the order of their definitions."""
-    module = vars(sys.modules[flow.fn.__module__])
-    return [value for value in module.values() if isinstance(value, Task)]
+def steps_of(flow: AnyFlow) -> list[Step]:
+    """Return the tasks of the flow's module, and the other flows whose results these tasks take."""
+    values = vars(sys.modules[flow.fn.__module__]).values()
+    tasks = [each for each in values if isinstance(each, Task)]
+    taken = [hint for task in tasks for hint in _taken(task)]
+    return [
+        each
+        for each in values
+        if isinstance(each, Task)
+        or (isinstance(each, Flow) and each.fn is not flow.fn and _returned(each) in taken)
+    ]
 
 
-def edges_between(tasks: Sequence[AnyTask]) -> Iterator[tuple[str, str, str]]:
-    """Yield (first task, second task, type) if the second task takes what the first task returns.
+def edges_between(steps: Sequence[Step]) -> Iterator[tuple[str, str, str]]:
+    """Yield (first step, second step, type) if the second step takes what the first step returns.
 
-    Built-in types join no tasks, because any task can take an int.
+    Built-in types join no steps, because any task can take an int.
     """
-    for producer in tasks:
-        returned = get_type_hints(producer.fn).get("return")
-        for consumer in tasks:
-            hints = get_type_hints(consumer.fn)
-            taken = [hint for name, hint in hints.items() if name != "return"]
-            if returned in taken and getattr(returned, "__module__", "") != "builtins":
+    for producer in steps:
+        returned = _returned(producer)
+        for consumer in steps:
+            if returned in _taken(consumer) and getattr(returned, "__module__", "") != "builtins":
                 yield producer.name, consumer.name, getattr(returned, "__name__", str(returned))
+
+
+def _returned(step: Step) -> object:
+    return get_type_hints(step.fn).get("return")
+
+
+def _taken(step: Step) -> list[object]:
+    return [hint for name, hint in get_type_hints(step.fn).items() if name != "return"]
 
 
 class _Look(NamedTuple):
@@ -112,14 +123,14 @@ def _dot(flow: AnyFlow, outcome: RunOutcome | None) -> str:
         node_attr=font | {"shape": "plain"},
         edge_attr=font | {"fontcolor": _INK, "color": _LINE, "arrowsize": "0.7"},
     )
-    tasks = tasks_of(flow)
-    purposes = _evened([_wrapped(task.description) for task in tasks])
-    states = [_state(task.name, outcome) for task in tasks]
+    steps = steps_of(flow)
+    purposes = _evened([_wrapped(_sentence(step.description)) for step in steps])
+    states = [_state(step.name, outcome) for step in steps]
     figures = _evened([lines for _, lines in states])
-    for task, (look, _), purpose, lines in zip(tasks, states, purposes, figures, strict=True):
-        name = _text(task.name, _INK, size=12, bold=True)
-        graph.node(task.name, _table([name, *map(_text, purpose), *lines], look))
-    for producer, consumer, type_name in edges_between(tasks):
+    for step, (look, _), purpose, lines in zip(steps, states, purposes, figures, strict=True):
+        name = _text(step.name, _INK, size=12, bold=True)
+        graph.node(step.name, _table([name, *map(_text, purpose), *lines], look))
+    for producer, consumer, type_name in edges_between(steps):
         graph.edge(producer, consumer, label=f" {type_name} ")
     return str(graph.source)
 
@@ -183,6 +194,12 @@ def _first(text: str | None) -> str:
     """Return the first line of a text, in printable characters."""
     line = ((text or "").strip().splitlines() or [""])[0]
     return "".join(letter if letter.isprintable() else " " for letter in line)
+
+
+def _sentence(text: str | None) -> str:
+    """Return the first sentence of a text's first line."""
+    sentence, end, _ = _first(text).partition(". ")
+    return sentence + end.rstrip()
 
 
 def _wrapped(text: str | None, width: int = 27, lines: int = 3) -> list[str]:

@@ -46,8 +46,12 @@ def in_words(parameters: Mapping[str, Any]) -> str:
     Args:
         parameters: The parameters of the flow. Those that are missing have their defaults.
     """
-    words = _spelled(without_secrets(", ".join(_words(parameters))))
-    return shortened(words, _MAX_NAME).replace("…", _SPELLED["…"])
+    return as_name(", ".join(_words(parameters)))
+
+
+def as_name(text: str) -> str:
+    """Return a text as the name of a run: one short line without secrets."""
+    return shortened(_spelled(without_secrets(text)), _MAX_NAME).replace("…", _SPELLED["…"])
 
 
 def name_of_task_run(verb: str, parameters: Mapping[str, Any]) -> str:
