@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MILLION, FIVE = 1_000_000, 5
+CHANGED, NEW, REMOVED = MILLION // 100, MILLION // 1_000, MILLION // 10_000  # on the next day
 OWN_FORMAT = "into a format of its own, without indexes; checks nothing"
 TODAY, TOMORROW = date(2026, 10, 8), date(2026, 10, 9)
 ID_STEP, DAYS_STEP = 30_000_000, 1_095  # from one million to the next older one
@@ -114,13 +115,7 @@ def utils(folder: Path, pairs: int) -> None:
 
 def next_day(folder: Path, pairs: int) -> None:
     """Time the load of the next day's file, and the shell's import of the same file."""
-    complaints = [*generate()]
-    today = write_bulk_file(folder / "today", complaints, day=TODAY)
-    changed, new, removed = MILLION // 100, MILLION // 1_000, MILLION // 10_000
-    tomorrow = write_bulk_file(
-        folder, generate_next_day(complaints, changed, new, removed), day=TOMORROW
-    )
-    del complaints
+    today, tomorrow = write_two_days(folder)
     csv = unzipped(tomorrow)
     before, database, theirs = folder / "before.db", folder / "ours.db", folder / "shell.db"
     environment = isolated_environment(folder)
@@ -130,14 +125,14 @@ def next_day(folder: Path, pairs: int) -> None:
         remove(database, theirs)
         shutil.copy(before, database)
         after = load(tomorrow, database, environment)
-        assert after.counts == (new, changed, removed, MILLION - changed - removed), after.counts
+        assert after.counts == (NEW, CHANGED, REMOVED, MILLION - CHANGED - REMOVED), after.counts
         with closing(sqlite3.connect(database)) as connection:
             (written,) = connection.execute(
                 "SELECT COUNT(*) FROM complaint WHERE changed_load_id = 2"
             ).fetchone()
             (recorded,) = connection.execute("SELECT COUNT(*) FROM complaint_change").fetchone()
-        assert written == new + changed + removed, written
-        assert recorded == changed + removed, recorded
+        assert written == NEW + CHANGED + REMOVED, written
+        assert recorded == CHANGED + REMOVED, recorded
         timed.append((after, shell(csv, theirs)))
     note = "into an empty table"
     of_loads = [(ours.seconds, other) for ours, other in timed]
@@ -185,6 +180,13 @@ def write_today(folder: Path) -> tuple[Path, Path]:
     return file, unzipped(file)
 
 
+def write_two_days(folder: Path) -> tuple[Path, Path]:
+    """Write the daily files of two days, and return them zipped."""
+    complaints = [*generate()]
+    today = write_bulk_file(folder / "today", complaints, day=TODAY)
+    return today, write_bulk_file(folder, generate_next_day(complaints), day=TOMORROW)
+
+
 def unzipped(file: Path) -> Path:
     """Unzip the CSV of a daily file beside it."""
     with zipfile.ZipFile(file) as archive:
@@ -216,17 +218,15 @@ def earlier(day: str, steps: int) -> str:
     return (date.fromisoformat(day) - timedelta(DAYS_STEP * steps)).isoformat()
 
 
-def generate_next_day(
-    complaints: list[Complaint], changed: int, new: int, removed: int
-) -> Iterator[Complaint]:
+def generate_next_day(complaints: list[Complaint]) -> Iterator[Complaint]:
     """Yield the complaints of the next day, new and changed ones first, in CFPB's order."""
-    chosen = random.Random(2).sample(range(len(complaints)), changed + removed)  # noqa: S311
+    chosen = random.Random(2).sample(range(len(complaints)), CHANGED + REMOVED)  # noqa: S311
     # CFPB receives complaints every day. Without them, nothing shows which file is newer.
     moment = f"{TOMORROW}T08:00:00.000Z"
     days = {"date_received": moment, "date_sent_to_company": moment}
-    for number in range(new):
+    for number in range(NEW):
         yield complaints[number] | {"complaint_id": str(ID_STEP + number), **days}
-    for place in chosen[:changed]:
+    for place in chosen[:CHANGED]:
         yield complaints[place] | {"company_response": "Closed with relief of another kind"}
     others = {*chosen}
     yield from (each for place, each in enumerate(complaints) if place not in others)

@@ -2,27 +2,23 @@
 
 Run `python our_bulk.py FILE DATABASE`. The last line of the output has the seconds from the start
 of the load to its end, when SQLite's log is empty; how many complaints are new, changed, withdrawn
-and unchanged; and the peak memory of this process in bytes. With WITHOUT_INDEXES in the environment
-the indexes are left out.
+and unchanged; and the peak memory of this process in bytes.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from cfpb_etl.cli.run import run
 from cfpb_etl.parameters.load_parameters import LoadParameters
-from cfpb_etl.store.file.indexes import drop_indexes
 from cfpb_etl.store.loads import Load, open_load
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
 times: list[float] = []
@@ -39,12 +35,6 @@ def timed_load(*arguments: Any, **options: Any) -> Iterator[Load]:
     times.append(time.monotonic() - started)
 
 
-def drop_for_good(connection: sqlite3.Connection) -> list[str]:
-    """Drop the indexes, and return nothing to create again."""
-    drop_indexes(connection)
-    return []
-
-
 def peak_memory() -> int:
     """Return the peak memory of this process in bytes, from Linux's /proc.
 
@@ -59,11 +49,7 @@ if __name__ == "__main__":
     options = LoadParameters(
         source="bulk", file=(file,), database=Path(database), whole=True, graph=None
     )
-    bare = patch("cfpb_etl.store.part_writer.drop_indexes", drop_for_good)
-    with (
-        patch("cfpb_etl.flow.open_load", timed_load),
-        bare if os.environ.get("WITHOUT_INDEXES") else nullcontext(),
-    ):
+    with patch("cfpb_etl.flow.open_load", timed_load):
         code = run(options.to_source(), options, verbose=False)
     if code:
         sys.exit(code)

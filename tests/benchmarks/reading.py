@@ -1,9 +1,8 @@
-"""Time the views, the questions and the report, and what the indexes add to the time of a load.
+"""Time the views, the questions and the report.
 
-Run `python tests/benchmarks/reading.py [load|views|all] [PAIRS]`, with the extra `bench`. Without a
-mode it runs the first two.
+Run `python tests/benchmarks/reading.py [views|all] [PAIRS]`, with the extra `bench`. Without a mode
+it runs the first.
 
-load: the first load of a million complaints as in `bulk.py`, and the same load without indexes.
 views: each view, the README's five questions, a search and the report, on a million complaints of
     2024, a third of them with a narrative. Each time is the best of PAIRS. The counts of the views
     are compared with those of a plain scan.
@@ -22,8 +21,8 @@ from contextlib import closing
 from datetime import date
 from typing import TYPE_CHECKING
 
-from bulk import MILLION, TODAY, generate, load, write_today
-from paired import isolated_environment, print_ratio, print_values, remove, run_modes
+from bulk import MILLION, TODAY, generate, load
+from paired import isolated_environment, print_values, run_modes
 
 from cfpb_etl.emulator import generate_complaints, write_bulk_file
 from cfpb_etl.show.questions import QUESTIONS
@@ -37,23 +36,6 @@ SEARCH = """
 SELECT * FROM complaint
 WHERE complaint_id IN (SELECT rowid FROM narrative_search WHERE narrative_search MATCH '"identity"')
 ORDER BY date_received DESC LIMIT 101"""
-
-
-def indexes(folder: Path, pairs: int) -> None:
-    """Time first loads with and without indexes."""
-    file, _ = write_today(folder)
-    indexed, bare = folder / "indexed.db", folder / "bare.db"
-    environment = isolated_environment(folder)
-    timed = []
-    for _ in range(pairs):
-        remove(indexed, bare)
-        timed.append(
-            (
-                load(file, indexed, environment).seconds,
-                load(file, bare, environment | {"WITHOUT_INDEXES": "1"}).seconds,
-            )
-        )
-    print_ratio("first load of a million, the load", "the same without indexes", timed)
 
 
 def views(folder: Path, pairs: int) -> None:
@@ -145,5 +127,5 @@ def assert_counts(connection: sqlite3.Connection) -> None:
 
 
 if __name__ == "__main__":
-    MODES = {"load": indexes, "views": views, "all": all_complaints}
-    run_modes(MODES, ["load", "views"])
+    MODES = {"views": views, "all": all_complaints}
+    run_modes(MODES, ["views"])

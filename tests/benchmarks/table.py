@@ -33,9 +33,12 @@ BENCHMARKS = (
     ("pull.py dlt", True),
     ("pull.py memory", True),
     ("pull.py rate", True),
-    ("reading.py load", True),
     ("reading.py views", True),
     ("reading.py all", True),
+    ("questions.py engines", True),
+    ("postgres.py", True),
+    ("exports.py million", True),
+    ("exports.py five", True),
 )
 PAGE = HERE.parents[1] / "docs" / "benchmarks.md"
 TITLES = ("what", "ours", "peer or aim", "ratio", "range", "pairs", "note")
