@@ -76,7 +76,7 @@ def test_all_errors_are_found() -> None:
     """There are errors of every folder that raises some."""
     folders = {kind.__module__.split(".")[1] for kind in error_classes()}
 
-    assert folders == {"errors", "fetch", "orchestration", "parse", "store"}
+    assert folders == {"errors", "fetch", "orchestration", "parse", "publish", "read", "store"}
 
 
 @each_class

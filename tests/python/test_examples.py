@@ -55,7 +55,13 @@ def test_the_examples_as_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
     printed = done.stdout.splitlines()
     assert re.fullmatch(r"\d+ new, 0 changed, 0 unchanged", printed[0])
     assert printed[1].startswith("`state` 'CALIFORNIA' is not valid; ")
-    assert printed[2:] == ["Completed", "100", "100"]
+    products = query("sample.db", "SELECT * FROM complaints_by_product LIMIT 3")
+    assert printed[2:5] == [f"{product} {count}" for product, count, *_ in products]
+    companies = query("sample.db", "SELECT * FROM complaints_by_company LIMIT 3")
+    assert printed[5] == "company"
+    shown = [re.split(r" {2,}", line) for line in printed[6:9]]
+    assert shown == [[company, str(count)] for company, count, *_ in companies]
+    assert printed[9:] == ["dtype: int64", "1000", "Completed", "100", "100"]
     assert query("ca.db", "SELECT outcome FROM load") == [("complete",)] * 2
 
 
